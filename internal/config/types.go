@@ -1,0 +1,70 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Duration is a length of time with its unit: "30s", "20ms", "2m".
+type Duration time.Duration
+
+// UnmarshalText reads a duration; a number without a unit is refused.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil || v < 0 {
+		return fmt.Errorf("%q is not a length of time; write it like \"20ms\", \"30s\" or \"2m\"", b)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Std is the duration as the standard library has it.
+func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+func (d Duration) String() string {
+	s := time.Duration(d).String()
+	if t, ok := strings.CutSuffix(s, "m0s"); ok {
+		s = t + "m"
+	}
+	if t, ok := strings.CutSuffix(s, "h0m"); ok {
+		s = t + "h"
+	}
+	return s
+}
+
+// Secret is a text that shows itself as *** wherever it is printed.
+type Secret struct{ text string }
+
+// Reveal gives the secret itself.
+func (s Secret) Reveal() string { return s.text }
+
+func (s Secret) String() string               { return "***" }
+func (s Secret) GoString() string             { return "***" }
+func (s Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
+
+// ReadSecret reads a secret from a file, or from systemd's credential directory (LoadCredential=) when the name has no
+// slash. Surrounding white space is dropped.
+func ReadSecret(name string) (Secret, error) {
+	path := name
+	if !strings.ContainsRune(name, '/') {
+		dir := os.Getenv("CREDENTIALS_DIRECTORY")
+		if dir == "" {
+			return Secret{}, errors.New("has no slash, so it names a systemd credential, but there are none here; " +
+				"write a whole path, or add LoadCredential= to the unit")
+		}
+		path = filepath.Join(dir, name)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Secret{}, fmt.Errorf("%s cannot be read: %s", path, plain(err))
+	}
+	text := strings.TrimSpace(string(b))
+	if text == "" {
+		return Secret{}, fmt.Errorf("%s is empty", path)
+	}
+	return Secret{text}, nil
+}

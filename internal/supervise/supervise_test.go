@@ -1,0 +1,79 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+func TestPartsStopLastFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stopped []string
+		part := func(name string) Part {
+			return Part{Name: name, Run: func(ctx context.Context) error {
+				<-ctx.Done()
+				stopped = append(stopped, name)
+				return nil
+			}}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := Run(ctx, quiet, part("hub"), part("audio"), part("buttons")); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"buttons", "audio", "hub"}; !slices.Equal(stopped, want) {
+			t.Fatalf("stopped %v", stopped)
+		}
+	})
+}
+
+func TestAPanicRestartsOnePartAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		err := Run(ctx, quiet, Part{Name: "shaky", Run: func(ctx context.Context) error {
+			if tries++; tries < 4 {
+				panic("boom")
+			}
+			<-ctx.Done()
+			return nil
+		}})
+		if err != nil || tries != 4 {
+			t.Fatalf("err %v after %d tries", err, tries)
+		}
+	})
+}
+
+func TestTheEndOfAVitalPartIsTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := errors.New("owner gone")
+		err := Run(t.Context(), quiet,
+			Part{Name: "owner", Vital: true, Run: func(context.Context) error { return bad }},
+			Part{Name: "once", Run: func(context.Context) error { return ErrDone }})
+		if !errors.Is(err, bad) {
+			t.Fatalf("got %v", err)
+		}
+	})
+}
+
+func TestAPartThatWouldNotStopIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := Run(ctx, quiet, Part{Name: "stone", Grace: time.Second, Run: func(context.Context) error { <-free; return nil }})
+		if err == nil || !strings.Contains(err.Error(), "stone did not stop") {
+			t.Fatalf("got %v", err)
+		}
+		close(free)
+	})
+}

@@ -1,0 +1,320 @@
+// Package link is a client's session with the hub: it dials, proves who it is, registers, serves, and says why it
+// ended; a keeper around it tries again with full jitter and never gives up.
+//
+// A [Link] is a part: Run owns its goroutines and returns when they are gone. Messages reach the [Handler] in order, on
+// one goroutine that must not be blocked. The device's wiring (cmd) imports it; only here and in the hub is WebSocket
+// known.
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"intercom/internal/backoff"
+	"intercom/internal/config"
+	"intercom/internal/fault"
+	"intercom/wire"
+)
+
+// Config says which hub, and who signs in.
+type Config struct {
+	URL      string // ws:// or wss://, with path
+	Account  string
+	APIKey   config.Secret
+	CUID     string
+	Name     string
+	Instance string // the secret by which the hub knows the same device again
+	Agent    string
+	TLS      *tls.Config // nil for the system's roots
+}
+
+// Message is what came from the hub; for a reply, To is the type of the request.
+type Message struct {
+	wire.Envelope
+	To wire.Type
+}
+
+// Handler is told what happens, by one goroutine, in order. It must return at once.
+type Handler interface {
+	Up(wire.WelcomeBody) // signed in
+	Down(error)          // the session ended, or could not be made; never nil
+	Receive(Message)
+}
+
+// Link keeps one session with the hub. Make it with [New].
+type Link struct {
+	cfg   Config
+	log   *slog.Logger
+	h     Handler
+	calls func() []string
+	now   atomic.Pointer[session]
+	ids   atomic.Uint64
+}
+
+// New makes a link. calls says which calls the device believes to be alive when it signs in.
+func New(cfg Config, h Handler, calls func() []string, log *slog.Logger) *Link {
+	return &Link{cfg: cfg, h: h, calls: calls, log: log}
+}
+
+// Run keeps the session until ctx ends.
+func (l *Link) Run(ctx context.Context) error {
+	b := backoff.Backoff{First: time.Second, Base: time.Second, Cap: 15 * time.Second, Health: time.Minute}
+	told, wrongKey := "", 0
+	for {
+		began, up, err := time.Now(), false, error(nil)
+		up, err = l.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		l.h.Down(err)
+		if !up {
+			began = time.Now()
+		}
+		wait := b.Next(time.Since(began))
+		if fault.Is(err, fault.Credentials) {
+			wrongKey++
+			wait = time.Duration(min(wrongKey, 5)) * time.Minute
+		} else {
+			wrongKey = 0
+		}
+		if after := fault.Of(err).RetryAfter(); after > 0 {
+			wait = after
+		}
+		// One line a change, not a line a try: a hub that is away for a night must not fill the journal.
+		if err.Error() != told {
+			l.log.Warn("the hub is away; trying again for ever", "err", err, "wait", wait.Round(time.Millisecond), "try", b.Tries())
+			told = err.Error()
+		}
+		if up {
+			told = ""
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+// Send queues a message for the hub and gives requests their id. It never blocks; false means that it was not taken,
+// because nobody is signed in or the queue is full.
+func (l *Link) Send(e wire.Envelope) bool {
+	s := l.now.Load()
+	if s == nil {
+		return false
+	}
+	if isRequest(e.T) {
+		e.ID = l.ids.Add(1)
+		s.mu.Lock()
+		s.waiting[e.ID] = e.T
+		s.mu.Unlock()
+	}
+	select {
+	case s.out <- e:
+		return true
+	default:
+		return false
+	}
+}
+
+func isRequest(t wire.Type) bool {
+	switch t {
+	case wire.Invite, wire.Answer, wire.Decline, wire.Cancel, wire.HangUp, wire.Ping:
+		return true
+	}
+	return false
+}
+
+type session struct {
+	ws      *websocket.Conn
+	out     chan wire.Envelope
+	mu      sync.Mutex
+	waiting map[uint64]wire.Type // requests without reply
+}
+
+// session is one life of the connection. It reports whether the sign-in was done, and why it ended.
+func (l *Link) session(ctx context.Context) (up bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s, welcome, err := l.signIn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer s.ws.CloseNow()
+
+	written := make(chan error, 1)
+	go func() {
+		written <- s.write(ctx, l)
+		cancel()
+	}()
+	l.now.Store(s)
+	l.h.Up(welcome)
+	l.log.Info("signed in", "cuid", l.cfg.CUID)
+	err = s.read(ctx, l.h)
+	l.now.Store(nil)
+	cancel()
+	if werr := <-written; werr != nil && errors.Is(err, context.Canceled) {
+		err = werr
+	}
+	return true, err
+}
+
+// signIn dials and goes through challenge, hello and welcome within the time that the protocol allows.
+func (l *Link) signIn(ctx context.Context) (*session, wire.WelcomeBody, error) {
+	ctx, cancel := context.WithTimeout(ctx, wire.SignInTime)
+	defer cancel()
+	none := wire.WelcomeBody{}
+	transport := &http.Transport{TLSClientConfig: l.cfg.TLS, DisableKeepAlives: true}
+	ws, _, err := websocket.Dial(ctx, l.cfg.URL, &websocket.DialOptions{
+		Subprotocols: []string{wire.Subprotocol},
+		HTTPClient:   &http.Client{Transport: transport},
+	})
+	if err != nil {
+		return nil, none, fmt.Errorf("dialling the hub: %w", inner(err))
+	}
+	fail := func(err error) (*session, wire.WelcomeBody, error) {
+		ws.CloseNow()
+		return nil, none, err
+	}
+	if ws.Subprotocol() != wire.Subprotocol {
+		return fail(fault.New(fault.Version))
+	}
+	ws.SetReadLimit(wire.MaxMessage)
+	if e, err := receive(ctx, ws); err != nil || e.T != wire.Challenge {
+		return fail(fmt.Errorf("the hub did not open with a challenge: %w", errors.Join(err, refusal(e))))
+	}
+	hello := wire.New(wire.Hello, "", wire.HelloBody{
+		Account: l.cfg.Account, APIKey: l.cfg.APIKey.Reveal(), CUID: l.cfg.CUID, Name: l.cfg.Name,
+		Instance: l.cfg.Instance, Agent: l.cfg.Agent, Calls: l.calls(),
+	})
+	hello.ID = l.ids.Add(1)
+	if err := send(ctx, ws, hello); err != nil {
+		return fail(err)
+	}
+	e, err := receive(ctx, ws)
+	if err != nil {
+		return fail(fmt.Errorf("signing in: %w", err))
+	}
+	if e.T != wire.Welcome {
+		return fail(refusal(e))
+	}
+	welcome, ferr := wire.Body[wire.WelcomeBody](e)
+	if ferr != nil {
+		return fail(ferr)
+	}
+	return &session{ws: ws, out: make(chan wire.Envelope, wire.MaxQueue), waiting: map[uint64]wire.Type{}}, welcome, nil
+}
+
+// refusal is the error that a message carries, or nil.
+func refusal(e wire.Envelope) error {
+	if e.T != wire.Fail {
+		return nil
+	}
+	f, err := wire.Body[fault.Error](e)
+	if err != nil {
+		return err
+	}
+	return &f
+}
+
+func (s *session) read(ctx context.Context, h Handler) error {
+	for {
+		// The writer pings every 15 s, so that a healthy hub is never silent for 20.
+		rctx, cancel := context.WithTimeout(ctx, wire.DeadAfter)
+		e, err := receive(rctx, s.ws)
+		cancel()
+		if err != nil {
+			if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+				err = fmt.Errorf("the hub was silent for %v", wire.DeadAfter)
+			}
+			return err
+		}
+		m := Message{Envelope: e}
+		if e.Re != 0 {
+			s.mu.Lock()
+			m.To = s.waiting[e.Re]
+			delete(s.waiting, e.Re)
+			s.mu.Unlock()
+			if m.To == "" || m.To == wire.Ping {
+				continue
+			}
+		}
+		h.Receive(m)
+	}
+}
+
+func (s *session) write(ctx context.Context, l *Link) error {
+	ping := time.NewTicker(wire.PingEvery)
+	defer ping.Stop()
+	for {
+		var e wire.Envelope
+		select {
+		case <-ctx.Done():
+			s.ws.Close(websocket.StatusNormalClosure, "")
+			return nil
+		case <-ping.C:
+			l.Send(wire.Envelope{T: wire.Ping})
+			continue
+		case e = <-s.out:
+		}
+		wctx, cancel := context.WithTimeout(ctx, wire.AckTime)
+		err := send(wctx, s.ws, e)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func send(ctx context.Context, ws *websocket.Conn, e wire.Envelope) error {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	return ws.Write(ctx, websocket.MessageText, b)
+}
+
+// receive reads one message; a close by the hub becomes an error that says why.
+func receive(ctx context.Context, ws *websocket.Conn) (wire.Envelope, error) {
+	kind, b, err := ws.Read(ctx)
+	if err != nil {
+		var closed websocket.CloseError
+		if errors.As(err, &closed) {
+			return wire.Envelope{}, fmt.Errorf("the hub closed the connection: %d %s", closed.Code, closed.Reason)
+		}
+		if ctx.Err() != nil {
+			return wire.Envelope{}, ctx.Err()
+		}
+		return wire.Envelope{}, fmt.Errorf("the connection to the hub broke: %w", err)
+	}
+	if kind != websocket.MessageText {
+		return wire.Envelope{}, fault.New(fault.BadMessage)
+	}
+	e, ferr := wire.Decode(b, wire.MaxMessage)
+	if ferr != nil {
+		return e, ferr
+	}
+	return e, nil
+}
+
+// inner finds the network's own error below the layers of the libraries: it names the address and the cause.
+func inner(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op
+	}
+	return err
+}

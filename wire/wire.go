@@ -1,0 +1,295 @@
+// Package wire is the protocol intercom.v1 between device, hub and browser: the envelope, the messages, the limits, the
+// close codes and the checks of names, exactly as docs/protocol.md shows them.
+//
+// It is pure: no network, no files, no clock. The hub, the link and whoever translates to and from it import it. The
+// golden files in testdata are the protocol; a change there is a change of the protocol.
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"time"
+	"unicode/utf8"
+
+	"intercom/internal/fault"
+	"intercom/internal/outcome"
+)
+
+// Subprotocol is the WebSocket subprotocol, Path where the hub serves it.
+const (
+	Subprotocol = "intercom.v1"
+	Path        = "/v1/ws"
+)
+
+// Limits of the protocol.
+const (
+	MaxMessage       = 64 << 10         // bytes, once signed in
+	MaxBeforeSignIn  = 4 << 10          // bytes, before
+	MaxDepth         = 8                // levels of JSON nesting
+	MaxQueue         = 64               // messages waiting in the hub for one socket, then close 1013
+	SignInTime       = 10 * time.Second // from open socket to hello
+	AckTime          = 10 * time.Second // within which the hub acknowledges a request
+	PingEvery        = 15 * time.Second
+	DeadAfter        = 20 * time.Second // of silence
+	RingTime         = 30 * time.Second // unless the hub is set otherwise
+	CallerLimit      = 35 * time.Second // without a result, on the caller's own clock
+	RememberEnded    = 60 * time.Second // late messages get the same final answer so long
+	ResumeGrace      = 8 * time.Second  // a party of an answered call may be away so long
+	MaxIDLen         = 64
+	MaxSDP           = 16 << 10 // bytes
+	MaxCandidate     = 1 << 10  // bytes
+	MaxNonceOrSecret = 128      // bytes
+)
+
+// Close codes of the WebSocket (RFC 6455, section 7.4.2: 4000 to 4999 are for private use).
+const (
+	CloseBadFrame    = 4400
+	CloseCredentials = 4401
+	CloseSignInTime  = 4408
+	CloseTaken       = 4409
+	CloseReplaced    = 4410
+	CloseTooLarge    = 4413
+	CloseRate        = 4429
+	CloseRestart     = 1012
+	CloseOverload    = 1013
+)
+
+// Type names a message.
+type Type string
+
+// The messages. Requests have a reply of type [OK] or [Fail]; the others have none.
+const (
+	OK   Type = "ok"    // reply; body depends on the request, mostly none
+	Fail Type = "error" // reply, or before a close; body fault.Error
+
+	Challenge Type = "challenge" // hub → client, first message
+	Hello     Type = "hello"     // client → hub, request
+	Welcome   Type = "welcome"   // hub → client, the reply to hello
+	GoAway    Type = "goaway"    // hub → client, before it restarts
+	Ping      Type = "ping"      // either way, request
+	Bye       Type = "bye"       // client → hub, before it leaves for good
+
+	Invite   Type = "call.invite"   // caller → hub, request
+	Incoming Type = "call.incoming" // hub → callee
+	Ringing  Type = "call.ringing"  // callee → hub → caller
+	SDP      Type = "call.sdp"      // either party → hub → the other: a session description
+	ICE      Type = "call.ice"      // either party → hub → the other: a candidate
+	Answer   Type = "call.answer"   // callee → hub, request
+	Answered Type = "call.answered" // hub → both
+	Decline  Type = "call.decline"  // callee → hub, request
+	Cancel   Type = "call.cancel"   // caller → hub, request
+	HangUp   Type = "call.hangup"   // either party → hub, request
+	Ended    Type = "call.ended"    // hub → both
+)
+
+// Envelope is every message. A request has ID, its reply has Re.
+type Envelope struct {
+	T    Type            `json:"t"`
+	ID   uint64          `json:"id,omitempty"`
+	Re   uint64          `json:"re,omitempty"`
+	Call string          `json:"call,omitempty"`
+	B    json.RawMessage `json:"b,omitempty"`
+}
+
+// ChallengeBody opens every connection.
+type ChallengeBody struct {
+	Nonce   string `json:"nonce"` // 128 random bits, hexadecimal; the devices' own keys will sign it
+	Version string `json:"version"`
+}
+
+// HelloBody signs in. Instance is a secret that the device made once and keeps: who knows it is the same device. Calls
+// are those that the device believes to be alive; the hub says of each what it knows.
+type HelloBody struct {
+	Account  string   `json:"account"`
+	APIKey   string   `json:"apikey"`
+	CUID     string   `json:"cuid"`
+	Name     string   `json:"name,omitempty"`
+	Instance string   `json:"instance"`
+	Agent    string   `json:"agent,omitempty"`
+	Calls    []string `json:"calls,omitempty"`
+}
+
+// WelcomeBody ends the sign-in.
+type WelcomeBody struct {
+	Session    string      `json:"session"`
+	ServerTime time.Time   `json:"server_time"`
+	RingMS     int64       `json:"ring_ms"`
+	PingMS     int64       `json:"ping_ms"`
+	ICEServers []ICEServer `json:"ice_servers"`
+}
+
+// ICEServer is a STUN or TURN server, as in the browser's RTCIceServer.
+type ICEServer struct {
+	URLs       []string `json:"urls"`
+	Username   string   `json:"username,omitempty"`
+	Credential string   `json:"credential,omitempty"`
+}
+
+// GoAwayBody asks all to come back at a random time within the spread.
+type GoAwayBody struct {
+	SpreadMS int64 `json:"spread_ms"`
+}
+
+// InviteBody starts a call; the caller chose the call id.
+type InviteBody struct {
+	To             string `json:"to"`
+	Context        string `json:"context"`
+	InitiatorImage string `json:"initiator_image,omitempty"`
+}
+
+// IncomingBody tells the callee who calls.
+type IncomingBody struct {
+	From           string `json:"from"`
+	Name           string `json:"name,omitempty"`
+	Context        string `json:"context"`
+	InitiatorImage string `json:"initiator_image,omitempty"`
+	RingMS         int64  `json:"ring_ms"` // how long it will ring
+}
+
+// SDPBody is a session description (RFC 8866). In call.ringing it is the ringing side's offer, in call.sdp the answer.
+type SDPBody struct {
+	SDP string `json:"sdp,omitempty"`
+}
+
+// ICEBody is a candidate as in the browser's RTCIceCandidateInit; an empty one ends the gathering.
+type ICEBody struct {
+	Candidate string `json:"candidate"`
+}
+
+// DeclineBody says why a callee refuses: declined, busy, not_allowed or mic_unavailable.
+type DeclineBody struct {
+	Reason outcome.Reason `json:"reason"`
+}
+
+// HangUpBody says why a party of an answered call ends it: hangup, lost or shutdown.
+type HangUpBody struct {
+	Reason outcome.Reason `json:"reason"`
+}
+
+// EndedBody is the final result; Error says more where the contract has a code for it (404, ERR_USER_BUSY, …).
+type EndedBody struct {
+	outcome.Result
+	Error *fault.Error `json:"error,omitempty"`
+}
+
+// New makes an envelope with a body.
+func New(t Type, call string, body any) Envelope {
+	e := Envelope{T: t, Call: call}
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err == nil { // the bodies above cannot fail
+			e.B = b
+		}
+	}
+	return e
+}
+
+// Reply makes the reply to a request: [OK], or [Fail] with the error.
+func Reply(to Envelope, err *fault.Error) Envelope {
+	e := Envelope{T: OK, Re: to.ID, Call: to.Call}
+	if err != nil {
+		e = New(Fail, to.Call, err)
+		e.Re = to.ID
+	}
+	return e
+}
+
+// Decode reads one frame. Size, encoding, depth and duplicate keys are checked before anything else; the error is
+// [fault.TooLarge] or [fault.BadMessage].
+func Decode(frame []byte, limit int) (Envelope, *fault.Error) {
+	var e Envelope
+	if len(frame) > limit {
+		return e, fault.In(fault.TooLarge, "", "The message has %d bytes; at most %d are allowed.", len(frame), limit)
+	}
+	if !utf8.Valid(frame) {
+		return e, bad("", "is not valid UTF-8")
+	}
+	if err := shape(frame); err != nil {
+		return e, bad("", err.Error())
+	}
+	if err := json.Unmarshal(frame, &e); err != nil {
+		return e, bad("", "is not an envelope")
+	}
+	if e.T == "" || len(e.T) > 32 {
+		return e, bad("t", "has no type")
+	}
+	if len(e.Call) > MaxIDLen {
+		return e, bad("call", "has a call id of more than 64 characters")
+	}
+	return e, nil
+}
+
+// Body reads the body of a message; a missing one is an error. Unknown fields are ignored, so that an older program
+// understands a newer one.
+func Body[T any](e Envelope) (T, *fault.Error) {
+	var b T
+	if len(e.B) == 0 {
+		return b, bad("b", "has no body")
+	}
+	if err := json.Unmarshal(e.B, &b); err != nil {
+		var at *json.UnmarshalTypeError
+		if errors.As(err, &at) {
+			return b, bad(at.Field, "has a body with a wrong type")
+		}
+		return b, bad("b", "has a body that is not understood")
+	}
+	return b, nil
+}
+
+func bad(field, what string) *fault.Error {
+	return fault.In(fault.BadMessage, field, "The message %s; see docs/protocol.md.", what)
+}
+
+// shape refuses what a decoder would swallow: nesting, keys that come twice, more than one value.
+func shape(frame []byte) error {
+	d := json.NewDecoder(bytes.NewReader(frame))
+	d.UseNumber()
+	type level struct {
+		keys  map[string]bool // nil in an array
+		value bool            // the next token in an object is a value
+	}
+	var stack []level
+	for first := true; ; first = false {
+		t, err := d.Token()
+		if err == io.EOF && !first && len(stack) == 0 {
+			return nil
+		}
+		if err != nil {
+			return errors.New("is not JSON")
+		}
+		if !first && len(stack) == 0 {
+			return errors.New("has more than one value")
+		}
+		if t == json.Delim('}') || t == json.Delim(']') {
+			stack = stack[:len(stack)-1]
+			continue
+		}
+		if n := len(stack); n > 0 && stack[n-1].keys != nil {
+			top := &stack[n-1]
+			if !top.value {
+				key, _ := t.(string)
+				if top.keys[key] {
+					return errors.New("has a key twice")
+				}
+				top.keys[key], top.value = true, true
+				continue
+			}
+			top.value = false
+		}
+		switch t {
+		case json.Delim('{'):
+			stack = append(stack, level{keys: map[string]bool{}})
+		case json.Delim('['):
+			stack = append(stack, level{})
+		default:
+			if first {
+				return errors.New("is not an object")
+			}
+		}
+		if len(stack) > MaxDepth {
+			return errors.New("is nested too deeply")
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"intercom/internal/fault"
+	"intercom/internal/outcome"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func TestIdentityFromTheSharedTable(t *testing.T) {
+	b, err := os.ReadFile("testdata/identity.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table map[string][]struct {
+		In string
+		OK bool
+	}
+	if err := json.Unmarshal(b, &table); err != nil {
+		t.Fatal(err)
+	}
+	checks := map[string]func(string) *fault.Error{"cuid": CheckCUID, "name": CheckName, "context": CheckContext, "image": CheckImage}
+	if len(table) != len(checks) {
+		t.Fatal("the table and the checks differ")
+	}
+	for kind, cases := range table {
+		for _, c := range cases {
+			if err := checks[kind](c.In); (err == nil) != c.OK {
+				t.Errorf("%s %q: got %v, want ok=%v", kind, c.In, err, c.OK)
+			}
+		}
+	}
+	for _, to := range []string{"", "front_door", "door-1"} {
+		if CheckReceiver(to, "front_door") == nil {
+			t.Errorf("a call from front_door to %q is allowed", to)
+		}
+	}
+	if CheckReceiver("reception", "front_door") != nil {
+		t.Error("a good receiver is refused")
+	}
+}
+
+// The golden file is the protocol, message by message.
+func TestGoldenMessages(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	r := outcome.Result{Call: "c1", From: "front_door", To: "reception", Context: "Delivery", InvitedAt: &at}
+	r.Finish(outcome.Of(outcome.Missed, outcome.Offline), "hub", at)
+	hello := New(Hello, "", HelloBody{Account: "demo", APIKey: "ik_x", CUID: "front_door", Name: "Front door", Instance: "i", Agent: "intercomd/0.1", Calls: []string{"c1"}})
+	hello.ID = 1
+	invite := New(Invite, "c1", InviteBody{To: "reception", Context: "Delivery", InitiatorImage: "https://example.org/a.png"})
+	invite.ID = 2
+	all := []Envelope{
+		New(Challenge, "", ChallengeBody{Nonce: "00ff", Version: Subprotocol}),
+		hello,
+		func() Envelope {
+			e := New(Welcome, "", WelcomeBody{Session: "s", ServerTime: at, RingMS: 30000, PingMS: 15000, ICEServers: []ICEServer{{URLs: []string{"stun:hub:3478"}}}})
+			e.Re = 1
+			return e
+		}(),
+		{T: Ping, ID: 9},
+		{T: OK, Re: 9},
+		New(GoAway, "", GoAwayBody{SpreadMS: 2000}),
+		{T: Bye},
+		invite,
+		Reply(invite, nil),
+		Reply(invite, fault.In(fault.InvalidCall, "to", "A device cannot call itself; name another cuid.")),
+		New(Incoming, "c1", IncomingBody{From: "front_door", Name: "Front door", Context: "Delivery", RingMS: 30000}),
+		New(Ringing, "c1", SDPBody{SDP: "v=0"}),
+		New(SDP, "c1", SDPBody{SDP: "v=0"}),
+		New(ICE, "c1", ICEBody{Candidate: "candidate:1 1 udp 1 127.0.0.1 9 typ host"}),
+		{T: Answer, ID: 3, Call: "c1"},
+		{T: Answered, Call: "c1"},
+		New(Decline, "c1", DeclineBody{Reason: outcome.ByHand}),
+		{T: Cancel, ID: 4, Call: "c1"},
+		New(HangUp, "c1", HangUpBody{Reason: outcome.HangUp}),
+		New(Ended, "c1", EndedBody{Result: r, Error: fault.New(fault.ReceiverOffline)}),
+	}
+	var b bytes.Buffer
+	for _, e := range all {
+		js, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, ferr := Decode(js, MaxMessage)
+		if ferr != nil {
+			t.Fatalf("%s: %v", js, ferr)
+		}
+		if again, _ := json.Marshal(back); !bytes.Equal(js, again) {
+			t.Errorf("%s came back as %s", js, again)
+		}
+		b.Write(append(js, '\n'))
+	}
+	const path = "testdata/messages.jsonl"
+	if *update {
+		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, _ := os.ReadFile(path)
+	if !bytes.Equal(b.Bytes(), want) {
+		t.Errorf("the protocol changed; run 'go test ./wire -update' and read the diff")
+	}
+}
+
+func TestGarbageIsRefused(t *testing.T) {
+	for _, s := range []string{
+		``, `null`, `1`, `[]`, `"x"`, `{}`, `{"t":1}`, `{"t":""}`, `{"t":"ping"} {}`, `{"t":"ping","t":"bye"}`, `{"t":"ping","b":{"a":1,"a":2}}`,
+		`{"t":"ping","id":-1}`, `{"t":"ping","id":1e400}`, `{"t":"ping","id":99999999999999999999}`, "{\"t\":\"\xff\"}", `{"t":"ping"`,
+		`{"t":"` + strings.Repeat("x", 33) + `"}`, `{"t":"ping","call":"` + strings.Repeat("x", 65) + `"}`,
+		`{"t":"ping","b":` + strings.Repeat("[", 9) + strings.Repeat("]", 9) + `}`,
+	} {
+		if e, err := Decode([]byte(s), MaxMessage); err == nil {
+			t.Errorf("%q was taken as %+v", s, e)
+		}
+	}
+	if _, err := Decode(make([]byte, MaxBeforeSignIn+1), MaxBeforeSignIn); err == nil || err.Code != fault.TooLarge {
+		t.Errorf("too large: %v", err)
+	}
+	if _, err := Body[InviteBody](Envelope{T: Invite, B: []byte(`{"to":5}`)}); err == nil || err.Field != "to" {
+		t.Errorf("a wrong type in a body: %v", err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	golden, _ := os.ReadFile("testdata/messages.jsonl")
+	for _, line := range bytes.Split(golden, []byte("\n")) {
+		f.Add(line)
+	}
+	f.Add([]byte(strings.Repeat(`{"a":`, 2000)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := Decode(b, MaxMessage)
+		if err != nil {
+			return
+		}
+		if _, err := json.Marshal(e); err != nil {
+			t.Fatalf("%q decodes but does not encode: %v", b, err)
+		}
+		_, _ = Body[InviteBody](e)
+		_, _ = Body[HelloBody](e)
+		_, _ = Body[SDPBody](e)
+	})
+}
