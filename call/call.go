@@ -1,0 +1,197 @@
+// Package call is the rules of a call on one device: [Next] takes what is so and what happened, and says what is so now
+// and what is to be done. It does nothing itself.
+//
+// Pure: no I/O, no clock, no goroutines; a [State] is a comparable value. One owner (device) calls Next for each event
+// and performs the actions in order. The rules are those of docs/protocol.md; testdata/table.golden shows them all.
+package call
+
+import (
+	"time"
+
+	"intercom/internal/fault"
+	"intercom/internal/outcome"
+)
+
+// Phase is where a call stands.
+type Phase string
+
+// The phases. Only [Idle] has no call id.
+const (
+	Idle         Phase = "idle"
+	Calling      Phase = "calling"      // we invited; nobody rings yet
+	Ringback     Phase = "ringback"     // we invited; the other side rings
+	Ringing      Phase = "ringing"      // we are called
+	Answering    Phase = "answering"    // we answered; the hub has not confirmed it yet
+	Connecting   Phase = "connecting"   // answered; the media path is not up yet
+	Talking      Phase = "talking"      // answered and heard
+	Reconnecting Phase = "reconnecting" // answered; the media path broke and may come back
+	Ending       Phase = "ending"       // we ended it; the hub has not said the outcome yet
+)
+
+// Limits of a call on the device's own clock. The hub's shorter ones decide when it is there.
+const (
+	AckTime     = 10 * time.Second // for the hub to take the invite or confirm the answer
+	CallerLimit = 35 * time.Second // for the caller to get a result
+	RingLimit   = 40 * time.Second // for the callee, should the hub never end it
+	MediaLimit  = 10 * time.Second // for the media path after the answer
+	BreakLimit  = 20 * time.Second // for a broken media path to come back
+	LostLimit   = 4 * time.Second  // for the hub to come back while it rings
+	EndLimit    = 2 * time.Second  // for the hub to confirm an end
+)
+
+// State is what is so. The zero value is not valid; start with [Start].
+type State struct {
+	Phase  Phase
+	ID     string // of the call; empty exactly when idle
+	Peer   string // cuid of the other side
+	Caller bool   // we placed it
+	Acked  bool   // the hub took our invite
+	Media  bool   // the media path is up
+	Online bool   // signed in at the hub
+	Result outcome.Outcome
+}
+
+// Start is the state of a device that has just begun.
+func Start() State { return State{Phase: Idle} }
+
+// Live reports whether the call was answered and goes on: sound may flow.
+func (s State) Live() bool {
+	return s.Phase == Connecting || s.Phase == Talking || s.Phase == Reconnecting
+}
+
+// Event is something that happened.
+type Event interface{ event() }
+
+// What the user does.
+type (
+	Dial    struct{ ID, Peer string } // ID is new: 128 random bits
+	Pick    struct{}                  // answer
+	Refuse  struct{}                  // decline
+	HangUp  struct{}                  // hang up, cancel or decline, whatever the phase makes of it
+	Quit    struct{}                  // the daemon stops
+	NoVoice struct{}                  // the microphone cannot be opened
+)
+
+// What the hub says. Anything about a call that is not ours is ignored.
+type (
+	LinkUp   struct{}
+	LinkDown struct{}
+	Acked    struct{ ID string } // the invite was taken
+	Rejected struct {            // a request of ours was refused
+		ID   string
+		Code fault.Code
+	}
+	Incoming  struct{ ID, Peer string }
+	PeerRings struct{ ID string }
+	Confirmed struct{ ID string } // answered, says the hub
+	Ended     struct {
+		ID      string
+		Outcome outcome.Outcome
+	}
+)
+
+// What the media path says.
+type (
+	MediaUp     struct{ ID string }
+	MediaBroke  struct{ ID string }
+	MediaFailed struct{ ID string }
+)
+
+// Expired is a timer's end.
+type Expired struct {
+	ID    string
+	Timer Timer
+}
+
+func (Dial) event()        {}
+func (Pick) event()        {}
+func (Refuse) event()      {}
+func (HangUp) event()      {}
+func (Quit) event()        {}
+func (NoVoice) event()     {}
+func (LinkUp) event()      {}
+func (LinkDown) event()    {}
+func (Acked) event()       {}
+func (Rejected) event()    {}
+func (Incoming) event()    {}
+func (PeerRings) event()   {}
+func (Confirmed) event()   {}
+func (Ended) event()       {}
+func (MediaUp) event()     {}
+func (MediaBroke) event()  {}
+func (MediaFailed) event() {}
+func (Expired) event()     {}
+
+// Timer names a limit.
+type Timer string
+
+// The timers. One of each runs at a time; the end of a call stops them all.
+const (
+	AckTimer   Timer = "ack"
+	LimitTimer Timer = "limit"
+	MediaTimer Timer = "media"
+	LostTimer  Timer = "lost"
+	EndTimer   Timer = "end"
+)
+
+// Tone names a sound for the person at this device.
+type Tone string
+
+// The tones. The first two go on until stopped.
+const (
+	RingTone     Tone = "ring"
+	RingbackTone Tone = "ringback"
+	DeclinedTone Tone = "declined"
+	MissedTone   Tone = "missed"
+	OfflineTone  Tone = "offline"
+)
+
+// Action is something to be done, at once and without waiting.
+type Action interface{ action() }
+
+// The actions.
+type (
+	SendInvite  struct{ ID, Peer string }
+	SendAnswer  struct{ ID string }
+	SendDecline struct {
+		ID     string
+		Reason outcome.Reason
+	}
+	SendCancel struct{ ID string }
+	SendHangUp struct {
+		ID     string
+		Reason outcome.Reason
+	}
+	Prepare struct { // make the media path, send nothing yet; the one who rings offers
+		ID    string
+		Offer bool
+	}
+	OpenVoice  struct{} // microphone and loudspeaker, from now on
+	CloseMedia struct{} // path, microphone, everything
+	Play       struct{ Tone Tone }
+	Silence    struct{} // stop the tone that goes on
+	SetTimer   struct {
+		Timer Timer
+		After time.Duration
+	}
+	StopTimer struct{ Timer Timer } // "" stops all
+	Report    struct {              // the one result of a call; Code says more where there is one
+		ID      string
+		Outcome outcome.Outcome
+		Code    fault.Code
+	}
+)
+
+func (SendInvite) action()  {}
+func (SendAnswer) action()  {}
+func (SendDecline) action() {}
+func (SendCancel) action()  {}
+func (SendHangUp) action()  {}
+func (Prepare) action()     {}
+func (OpenVoice) action()   {}
+func (CloseMedia) action()  {}
+func (Play) action()        {}
+func (Silence) action()     {}
+func (SetTimer) action()    {}
+func (StopTimer) action()   {}
+func (Report) action()      {}
