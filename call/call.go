@@ -157,7 +157,10 @@ type (
 		ID     string
 		Reason outcome.Reason
 	}
-	SendCancel struct{ ID string }
+	SendCancel struct {
+		ID     string
+		Reason outcome.Reason
+	}
 	SendHangUp struct {
 		ID     string
 		Reason outcome.Reason

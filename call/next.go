@@ -128,7 +128,7 @@ func incoming(s State, e Incoming) (State, []Action) {
 		own := s.ID
 		_, undo := end(s, outcome.Of(outcome.Cancelled, outcome.ByCaller), fault.Conflict)
 		s, acts := ring(State{Phase: Idle, Online: s.Online}, e)
-		return s, append(append(undo, SendCancel{own}), acts...)
+		return s, append(append(undo, SendCancel{own, outcome.ByCaller}), acts...)
 	case s.Phase != Idle:
 		return s, []Action{SendDecline{e.ID, outcome.Busy}}
 	}
@@ -268,7 +268,7 @@ func leave(s State, o outcome.Outcome) (State, []Action) {
 func farewell(s State) Action {
 	switch s.Result.Status {
 	case outcome.Cancelled:
-		return SendCancel{s.ID}
+		return SendCancel{s.ID, s.Result.Reason}
 	case outcome.Declined:
 		return SendDecline{s.ID, s.Result.Reason}
 	case outcome.Failed:

@@ -163,7 +163,12 @@ type DeclineBody struct {
 	Reason outcome.Reason `json:"reason"`
 }
 
-// HangUpBody says why a party of an answered call ends it: hangup, lost or shutdown.
+// CancelBody says why a caller gives up: cancelled (by hand) or ring_timeout (its own limit).
+type CancelBody struct {
+	Reason outcome.Reason `json:"reason"`
+}
+
+// HangUpBody says why a party of an answered call ends it: hangup, lost, shutdown or media_failed.
 type HangUpBody struct {
 	Reason outcome.Reason `json:"reason"`
 }

@@ -79,7 +79,7 @@ func TestGoldenMessages(t *testing.T) {
 		{T: Answer, ID: 3, Call: "c1"},
 		{T: Answered, Call: "c1"},
 		New(Decline, "c1", DeclineBody{Reason: outcome.ByHand}),
-		{T: Cancel, ID: 4, Call: "c1"},
+		New(Cancel, "c1", CancelBody{Reason: outcome.ByCaller}),
 		New(HangUp, "c1", HangUpBody{Reason: outcome.HangUp}),
 		New(Ended, "c1", EndedBody{Result: r, Error: fault.New(fault.ReceiverOffline)}),
 	}

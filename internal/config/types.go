@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,4 +68,19 @@ func ReadSecret(name string) (Secret, error) {
 		return Secret{}, fmt.Errorf("%s is empty", path)
 	}
 	return Secret{text}, nil
+}
+
+// CheckLevel reports a log level that slog does not have.
+func CheckLevel(r *Report, key, level string) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		r.Addf(key, "%q is not a log level; there are debug, info, warn and error", level)
+	}
+}
+
+// Level is a log level that was checked.
+func Level(level string) slog.Level {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(level))
+	return l
 }

@@ -1,0 +1,339 @@
+// Package rtc is the media path of a call: ICE, DTLS and SRTP through pion/webrtc, with payloads in and out.
+//
+// A [Peer] is one path. Its methods never block: a goroutine of its own does the work in order and tells [Events]. Close
+// ends that goroutine; Closed says when all is gone. Nothing is sent until Send is called, so a path can be made ready
+// while it rings. The device imports it; only here is pion/webrtc known.
+package rtc
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/logging"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+
+	"intercom/wire"
+)
+
+// Codec is one that this program can decode and, if Send, encode.
+type Codec struct {
+	Name     string // as in SDP: opus, PCMU, PCMA
+	Rate     uint32 // RTP clock, Hz
+	Channels uint16 // as in SDP; opus says 2 also for mono (RFC 7587, section 7)
+	Fmtp     string
+	Type     uint8 // RTP payload type
+	Send     bool
+}
+
+// Settings of the engine.
+type Settings struct {
+	Codecs     []Codec  // in order of preference
+	Interfaces []string // names of the network interfaces to use; empty for all but loopback
+}
+
+// Packet is an RTP packet as it came.
+type Packet struct {
+	Codec     string
+	Seq       uint16
+	Timestamp uint32
+	Payload   []byte // valid during the call only
+}
+
+// State is how the path is.
+type State string
+
+// The states. A broken path may come up again; a failed one does not.
+const (
+	Up     State = "up"
+	Broke  State = "broke"
+	Failed State = "failed"
+)
+
+// Events is told what happens, on goroutines of the path; its methods must return at once.
+type Events interface {
+	Local(sdp string) // our description is ready to be sent
+	Candidate(string) // one of our candidates
+	State(State)
+	Packet(Packet)
+}
+
+// Stats is what RTCP says of what we send (RFC 3550, section 6.4.1), as the other side sees it.
+type Stats struct {
+	RoundTrip time.Duration
+	Loss      float64 // of the last interval, 0 to 1
+	Jitter    time.Duration
+}
+
+// Engine makes peers.
+type Engine struct {
+	api    *webrtc.API
+	codecs []Codec
+}
+
+// ICE times: the path is called broken after 3 s of silence and failed 25 s later; a keepalive each second.
+const (
+	brokenAfter = 3 * time.Second
+	failedAfter = 25 * time.Second
+	keepAlive   = time.Second
+)
+
+// New makes an engine. It fails only for codecs that pion refuses.
+func New(s Settings) (*Engine, error) {
+	m := &webrtc.MediaEngine{}
+	for _, c := range s.Codecs {
+		err := m.RegisterCodec(webrtc.RTPCodecParameters{
+			RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: "audio/" + c.Name, ClockRate: c.Rate, Channels: c.Channels, SDPFmtpLine: c.Fmtp},
+			PayloadType:        webrtc.PayloadType(c.Type),
+		}, webrtc.RTPCodecTypeAudio)
+		if err != nil {
+			return nil, fmt.Errorf("codec %s: %w", c.Name, err)
+		}
+	}
+	reports := &interceptor.Registry{}
+	sender, err := report.NewSenderInterceptor(report.SenderInterval(time.Second))
+	if err != nil {
+		return nil, err
+	}
+	receiver, err := report.NewReceiverInterceptor(report.ReceiverInterval(time.Second))
+	if err != nil {
+		return nil, err
+	}
+	reports.Add(sender)
+	reports.Add(receiver)
+
+	e := webrtc.SettingEngine{LoggerFactory: &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}}
+	e.SetICETimeouts(brokenAfter, failedAfter, keepAlive)
+	e.SetIncludeLoopbackCandidate(true)
+	e.SetInterfaceFilter(func(name string) bool {
+		if len(s.Interfaces) > 0 {
+			return slices.Contains(s.Interfaces, name)
+		}
+		i, err := net.InterfaceByName(name)
+		return err != nil || i.Flags&net.FlagLoopback == 0
+	})
+	return &Engine{
+		api:    webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(reports), webrtc.WithSettingEngine(e)),
+		codecs: s.Codecs,
+	}, nil
+}
+
+// Peer is one media path.
+type Peer struct {
+	engine *Engine
+	ev     Events
+	do     chan func(*webrtc.PeerConnection) error
+	quit   chan struct{}
+	gone   chan struct{}
+	once   sync.Once
+	out    track
+	stats  atomic.Pointer[Stats]
+
+	// Of the peer's goroutine alone.
+	early []webrtc.ICECandidateInit // remote candidates that came before the description
+}
+
+// Peer starts a path over the given STUN and TURN servers. With offer, it makes the first description.
+func (e *Engine) Peer(servers []wire.ICEServer, offer bool, ev Events) *Peer {
+	p := &Peer{engine: e, ev: ev, do: make(chan func(*webrtc.PeerConnection) error, 64), quit: make(chan struct{}), gone: make(chan struct{})}
+	p.out.codecs = e.codecs
+	go p.run(servers, offer)
+	return p
+}
+
+// Remote takes the other side's description: an answer for a peer that offers, else an offer, which is answered.
+func (p *Peer) Remote(sdp string) {
+	p.tell(func(pc *webrtc.PeerConnection) error {
+		kind := webrtc.SDPTypeOffer
+		if pc.SignalingState() == webrtc.SignalingStateHaveLocalOffer {
+			kind = webrtc.SDPTypeAnswer
+		}
+		if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: kind, SDP: sdp}); err != nil {
+			return fmt.Errorf("the other side's description: %w", err)
+		}
+		for _, c := range p.early {
+			_ = pc.AddICECandidate(c) // a bad candidate is one path less, no more
+		}
+		p.early = nil
+		if kind == webrtc.SDPTypeAnswer {
+			return nil
+		}
+		answer, err := pc.CreateAnswer(nil)
+		return p.local(pc, answer, err)
+	})
+}
+
+// Candidate takes one of the other side's candidates.
+func (p *Peer) Candidate(c string) {
+	p.tell(func(pc *webrtc.PeerConnection) error {
+		one := webrtc.ICECandidateInit{Candidate: c}
+		if pc.RemoteDescription() == nil {
+			if len(p.early) < 64 {
+				p.early = append(p.early, one)
+			}
+			return nil
+		}
+		_ = pc.AddICECandidate(one)
+		return nil
+	})
+}
+
+// Sends is the codec to encode with; "" until the descriptions are exchanged.
+func (p *Peer) Sends() string { return p.out.name() }
+
+// Send sends one payload that lasts so many ticks of the codec's RTP clock. A packet that cannot go is lost, as on the
+// network. Skip says that time passed without a packet.
+func (p *Peer) Send(payload []byte, ticks uint32) { p.out.send(payload, ticks) }
+
+// Skip lets the RTP clock run without sending, after which the next packet starts a talk spurt (RFC 3551, section 4.1).
+func (p *Peer) Skip(ticks uint32) { p.out.skip(ticks) }
+
+// Stats is the latest report of the other side; the zero value before the first.
+func (p *Peer) Stats() Stats {
+	if s := p.stats.Load(); s != nil {
+		return *s
+	}
+	return Stats{}
+}
+
+// Close ends the path. It does not wait; see [Peer.Closed].
+func (p *Peer) Close() { p.once.Do(func() { close(p.quit) }) }
+
+// Closed is closed when everything of the path is gone.
+func (p *Peer) Closed() <-chan struct{} { return p.gone }
+
+func (p *Peer) tell(f func(*webrtc.PeerConnection) error) {
+	select {
+	case p.do <- f:
+	case <-p.quit:
+	default: // 64 waiting: the other side floods us
+	}
+}
+
+func (p *Peer) run(servers []wire.ICEServer, offer bool) {
+	defer close(p.gone)
+	pc, err := p.open(servers)
+	if err == nil && offer {
+		err = p.offer(pc)
+	}
+	for err == nil {
+		select {
+		case <-p.quit:
+			_ = pc.GracefulClose()
+			return
+		case f := <-p.do:
+			err = f(pc)
+		}
+	}
+	p.ev.State(Failed)
+	<-p.quit
+	if pc != nil {
+		_ = pc.GracefulClose()
+	}
+}
+
+func (p *Peer) offer(pc *webrtc.PeerConnection) error {
+	offer, err := pc.CreateOffer(nil)
+	return p.local(pc, offer, err)
+}
+
+// local sets our description and tells it. The candidates follow one by one (trickle ICE, RFC 8838).
+func (p *Peer) local(pc *webrtc.PeerConnection, d webrtc.SessionDescription, err error) error {
+	if err != nil {
+		return err
+	}
+	p.ev.Local(d.SDP)
+	return pc.SetLocalDescription(d)
+}
+
+func (p *Peer) open(servers []wire.ICEServer) (*webrtc.PeerConnection, error) {
+	var ice []webrtc.ICEServer
+	for _, s := range servers {
+		ice = append(ice, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+	}
+	pc, err := p.engine.api.NewPeerConnection(webrtc.Configuration{ICEServers: ice, BundlePolicy: webrtc.BundlePolicyMaxBundle})
+	if err != nil {
+		return nil, err
+	}
+	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
+		if c != nil {
+			p.ev.Candidate(c.ToJSON().Candidate)
+		}
+	})
+	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
+		switch s {
+		case webrtc.PeerConnectionStateConnected:
+			p.ev.State(Up)
+		case webrtc.PeerConnectionStateDisconnected:
+			p.ev.State(Broke)
+		case webrtc.PeerConnectionStateFailed:
+			p.ev.State(Failed)
+		}
+	})
+	pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { p.receive(t) })
+	sender, err := pc.AddTrack(&p.out)
+	if err != nil {
+		return pc, err
+	}
+	go p.reports(sender)
+	return pc, nil
+}
+
+// receive reads the track until the path is closed.
+func (p *Peer) receive(t *webrtc.TrackRemote) {
+	name := codecName(t.Codec().MimeType)
+	buf := make([]byte, 1500)
+	for {
+		n, _, err := t.Read(buf)
+		if err != nil {
+			return
+		}
+		var h rtp.Packet
+		if h.Unmarshal(buf[:n]) != nil || len(h.Payload) == 0 {
+			continue
+		}
+		p.ev.Packet(Packet{Codec: name, Seq: h.SequenceNumber, Timestamp: h.Timestamp, Payload: h.Payload})
+	}
+}
+
+// reports reads what the other side says of our packets, until the path is closed.
+func (p *Peer) reports(s *webrtc.RTPSender) {
+	for {
+		packets, _, err := s.ReadRTCP()
+		if err != nil {
+			return
+		}
+		for _, packet := range packets {
+			rr, ok := packet.(*rtcp.ReceiverReport)
+			if !ok {
+				continue
+			}
+			for _, r := range rr.Reports {
+				st := Stats{Loss: float64(r.FractionLost) / 256, RoundTrip: p.Stats().RoundTrip}
+				if rate := p.out.rate(); rate > 0 {
+					st.Jitter = time.Duration(r.Jitter) * time.Second / time.Duration(rate)
+				}
+				if r.LastSenderReport != 0 {
+					st.RoundTrip = roundTrip(time.Now(), r.LastSenderReport, r.Delay)
+				}
+				p.stats.Store(&st)
+			}
+		}
+	}
+}
+
+// roundTrip is A - LSR - DLSR in units of 1/65536 s (RFC 3550, section 6.4.1), never below zero.
+func roundTrip(now time.Time, lsr, dlsr uint32) time.Duration {
+	const from1900 = 2208988800
+	a := uint32((now.Unix()+from1900)<<16) | uint32(uint64(now.Nanosecond())<<16/1e9)
+	d := int32(a - lsr - dlsr)
+	return time.Duration(max(d, 0)) * time.Second / 65536
+}

@@ -1,0 +1,144 @@
+package rtc
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	opus = Codec{Name: "opus", Rate: 48000, Channels: 2, Fmtp: "minptime=10;useinbandfec=1", Type: 111, Send: true}
+	pcmu = Codec{Name: "PCMU", Rate: 8000, Type: 0, Send: true}
+)
+
+// end is one side of a call whose signalling goes straight to the other.
+type end struct {
+	mu      sync.Mutex
+	peer    *Peer
+	other   *end
+	states  chan State
+	packets chan Packet
+}
+
+func (e *end) Local(sdp string)   { e.to(func(p *Peer) { p.Remote(sdp) }) }
+func (e *end) Candidate(c string) { e.to(func(p *Peer) { p.Candidate(c) }) }
+func (e *end) State(s State)      { e.states <- s }
+func (e *end) to(f func(p *Peer)) { e.other.mu.Lock(); defer e.other.mu.Unlock(); f(e.other.peer) }
+func (e *end) Packet(p Packet)    { p.Payload = bytes.Clone(p.Payload); e.packets <- p }
+
+func connect(t *testing.T, a, b []Codec) (*end, *end) {
+	t.Helper()
+	x := &end{states: make(chan State, 9), packets: make(chan Packet, 99)}
+	y := &end{states: make(chan State, 9), packets: make(chan Packet, 99)}
+	x.other, y.other = y, x
+	x.mu.Lock()
+	y.mu.Lock()
+	for _, one := range []struct {
+		e      *end
+		codecs []Codec
+		offer  bool
+	}{{x, a, true}, {y, b, false}} {
+		engine, err := New(Settings{Codecs: one.codecs, Interfaces: []string{"lo"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one.e.peer = engine.Peer(nil, one.offer, one.e)
+		t.Cleanup(func() { one.e.peer.Close(); <-one.e.peer.Closed() })
+	}
+	x.mu.Unlock()
+	y.mu.Unlock()
+	return x, y
+}
+
+func wait[T any](t *testing.T, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(10 * time.Second):
+		t.Fatalf("no %s within 10 s", what)
+		panic("unreachable")
+	}
+}
+
+func TestTwoPeersOverLoopback(t *testing.T) {
+	a, b := connect(t, []Codec{opus, pcmu}, []Codec{opus, pcmu})
+	if wait(t, a.states, "state") != Up || wait(t, b.states, "state") != Up {
+		t.Fatal("the path did not come up")
+	}
+	for i := range 5 {
+		a.peer.Send([]byte{1, 2, byte(i)}, 960)
+	}
+	a.peer.Skip(960)
+	first := wait(t, b.packets, "packet")
+	for i := 1; i < 5; i++ {
+		p := wait(t, b.packets, "packet")
+		if p.Codec != "opus" || p.Seq != first.Seq+uint16(i) || p.Timestamp != first.Timestamp+uint32(960*i) || p.Payload[2] != byte(i) {
+			t.Fatalf("packet %d is %+v after %+v", i, p, first)
+		}
+	}
+	a.peer.Send([]byte{9}, 960)
+	if p := wait(t, b.packets, "packet"); p.Timestamp != first.Timestamp+960*6 || p.Seq != first.Seq+5 {
+		t.Fatalf("after a pause: %+v", p)
+	}
+	b.peer.Send([]byte{7}, 960)
+	wait(t, a.packets, "packet the other way")
+}
+
+func TestTheCodecBothHave(t *testing.T) {
+	deaf := opus
+	deaf.Send = false // a build without cgo: it decodes Opus, but cannot encode it
+	a, b := connect(t, []Codec{opus, pcmu}, []Codec{deaf, pcmu})
+	wait(t, a.states, "state")
+	wait(t, b.states, "state")
+	if a.peer.Sends() != "opus" || b.peer.Sends() != "PCMU" {
+		t.Fatalf("a sends %q, b sends %q", a.peer.Sends(), b.peer.Sends())
+	}
+	b.peer.Send([]byte{1}, 160)
+	if p := wait(t, a.packets, "packet"); p.Codec != "PCMU" {
+		t.Fatalf("got %+v", p)
+	}
+}
+
+func TestGarbageFailsOnePathOnly(t *testing.T) {
+	engine, err := New(Settings{Codecs: []Codec{opus}, Interfaces: []string{"lo"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &end{states: make(chan State, 9)}
+	e.other = e
+	p := engine.Peer(nil, false, e)
+	e.peer = p
+	for range 200 {
+		p.Candidate("nonsense")
+	}
+	p.Close()
+	<-p.Closed()
+
+	p = engine.Peer(nil, false, e)
+	p.Remote("v=0 but not really")
+	if wait(t, e.states, "state") != Failed {
+		t.Fatal("garbage was taken")
+	}
+	p.Close()
+	<-p.Closed()
+}
+
+func TestRoundTrip(t *testing.T) {
+	now := time.Unix(1_700_000_000, 500_000_000)
+	ntp := func(t time.Time) uint32 {
+		return uint32((t.Unix()+2208988800)<<16) | uint32(uint64(t.Nanosecond())<<16/1e9)
+	}
+	got := roundTrip(now, ntp(now.Add(-300*time.Millisecond)), 65536/4)
+	if got < 49*time.Millisecond || got > 51*time.Millisecond {
+		t.Fatalf("got %v, want 50 ms", got)
+	}
+	if roundTrip(now, ntp(now), 100) != 0 {
+		t.Fatal("a negative round trip")
+	}
+}

@@ -1,0 +1,92 @@
+package rtc
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"sync"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+// track is what we send. It picks the first codec that both sides have and that we can encode.
+type track struct {
+	codecs []Codec
+
+	mu     sync.Mutex
+	codec  Codec
+	head   rtp.Header
+	writer webrtc.TrackLocalWriter // nil until the descriptions are exchanged
+	spurt  bool                    // a talk spurt is going on
+}
+
+func (t *track) ID() string                { return "voice" }
+func (t *track) RID() string               { return "" }
+func (t *track) StreamID() string          { return "intercom" }
+func (t *track) Kind() webrtc.RTPCodecType { return webrtc.RTPCodecTypeAudio }
+
+// Bind is told what both sides have.
+func (t *track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	for _, ours := range t.codecs {
+		if !ours.Send {
+			continue
+		}
+		for _, both := range ctx.CodecParameters() {
+			if !strings.EqualFold(codecName(both.MimeType), ours.Name) {
+				continue
+			}
+			t.mu.Lock()
+			t.codec, t.writer = ours, ctx.WriteStream()
+			t.head = rtp.Header{Version: 2, PayloadType: uint8(both.PayloadType), SSRC: uint32(ctx.SSRC()),
+				SequenceNumber: uint16(rand.Uint32()), Timestamp: rand.Uint32()} // both random: RFC 3550, section 5.1
+			t.mu.Unlock()
+			return both, nil
+		}
+	}
+	return webrtc.RTPCodecParameters{}, errors.New("the two sides have no codec in common")
+}
+
+func (t *track) Unbind(webrtc.TrackLocalContext) error {
+	t.mu.Lock()
+	t.writer = nil
+	t.mu.Unlock()
+	return nil
+}
+
+func (t *track) name() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.writer == nil {
+		return ""
+	}
+	return t.codec.Name
+}
+
+func (t *track) rate() uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.codec.Rate
+}
+
+func (t *track) send(payload []byte, ticks uint32) {
+	t.mu.Lock()
+	w, h := t.writer, t.head
+	h.Marker = !t.spurt
+	t.spurt = true
+	t.head.SequenceNumber++
+	t.head.Timestamp += ticks
+	t.mu.Unlock()
+	if w != nil {
+		_, _ = w.WriteRTP(&h, payload)
+	}
+}
+
+func (t *track) skip(ticks uint32) {
+	t.mu.Lock()
+	t.head.Timestamp += ticks
+	t.spurt = false
+	t.mu.Unlock()
+}
+
+func codecName(mime string) string { return strings.TrimPrefix(mime, "audio/") }
