@@ -1,0 +1,224 @@
+package audio
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"intercom/audio/codec"
+	"intercom/internal/stage"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// tone is a reader of a sine, and ear finds it again.
+type tone struct{ at int }
+
+func (t *tone) Read(out []int16) {
+	for i := range out {
+		out[i] = int16(12000 * math.Sin(2*math.Pi*1000*float64(t.at)/codec.Rate))
+		t.at++
+	}
+}
+
+type ear struct {
+	mu     sync.Mutex
+	frames int
+	heard  int // frames in which the tone is
+}
+
+func (e *ear) take(frame []int16) {
+	var re, im, all float64
+	for i, v := range frame {
+		a := 2 * math.Pi * 1000 * float64(i) / codec.Rate
+		re += float64(v) * math.Cos(a)
+		im += float64(v) * math.Sin(a)
+		all += float64(v) * float64(v)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.frames++
+	if tone := 2 * (re*re + im*im) / float64(len(frame)); all > 1e6 && tone/all > 0.9 {
+		e.heard++
+	}
+}
+
+func (e *ear) get() (frames, heard int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.frames, e.heard
+}
+
+// lab is a private sound server with the sinks "room" (its monitor is the microphone) and "other", and sound on it.
+type lab struct {
+	*Audio
+	*testing.T
+	server *stage.Sound
+	dir    string
+	ear    ear
+}
+
+func newLab(t *testing.T, source string) *lab {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	l := &lab{T: t, dir: t.TempDir()}
+	l.up(ctx)
+	set := Settings{App: "audio test", Server: "unix:" + filepath.Join(l.dir, "pulse.sock"), Sink: "room", Source: source, Buffer: 20 * time.Millisecond, Block: 10 * time.Millisecond}
+	l.Audio = New(set, slog.New(slog.NewTextHandler(io.Discard, nil)), func() {})
+	done := make(chan struct{})
+	rctx, stop := context.WithCancel(t.Context())
+	go func() { defer close(done); _ = l.Audio.Run(rctx) }()
+	t.Cleanup(func() { stop(); <-done; _ = l.server.Stop(5 * time.Second) })
+	return l
+}
+
+func (l *lab) up(ctx context.Context) {
+	s, err := stage.StartSound(ctx, l.dir, "room", "other")
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.server = s
+}
+
+// until waits for something to be so.
+func (l *lab) until(what string, so func() bool) {
+	l.Helper()
+	for end := time.Now().Add(15 * time.Second); !so(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			l.Fatalf("not within 15 s: %s; status %+v\n%s", what, l.Status(), l.server.Tail())
+		}
+	}
+}
+
+// loop opens the microphone and plays the tone, and waits until it is heard.
+func (l *lab) loop() {
+	l.Helper()
+	l.Voice(&tone{})
+	l.Mic(Open, l.ear.take)
+	l.hears()
+}
+
+func (l *lab) hears() {
+	l.Helper()
+	_, before := l.ear.get()
+	l.until("the tone in the microphone", func() bool { _, now := l.ear.get(); return now > before+10 })
+}
+
+func TestNothingIsRecordedBeforeTheMicrophoneIsOpen(t *testing.T) {
+	l := newLab(t, "room.monitor")
+	l.Mic(Armed, l.ear.take)
+	l.until("a capture stream", func() bool { return l.Status().Source != "" })
+	l.Voice(&tone{})
+	l.until("playback", func() bool { return l.Status().SpkDBFS > -20 })
+	if frames, _ := l.ear.get(); frames > 0 || l.Status().MicOpen {
+		t.Fatalf("an armed microphone gave %d frames", frames)
+	}
+	out, _ := l.server.Pactl("list", "source-outputs")
+	if !strings.Contains(out, "Corked: yes") {
+		t.Errorf("the server sees\n%s", out)
+	}
+	l.loop()
+	if s := l.Status(); !s.MicOpen || s.MicDBFS < -20 || s.Trouble != "" {
+		t.Errorf("%+v", s)
+	}
+	l.Mic(Closed, nil)
+	l.until("no stream", func() bool { out, _ := l.server.Pactl("list", "short", "source-outputs"); return out == "" })
+	if l.Status().MicOpen {
+		t.Error("the status says open")
+	}
+}
+
+func TestASoundServerThatDiesAndComesBack(t *testing.T) {
+	l := newLab(t, "room.monitor")
+	l.loop()
+	_ = l.server.Signal(syscall.SIGKILL)
+	<-l.server.Ended()
+	l.until("trouble", func() bool { return strings.HasPrefix(l.Status().Trouble, "server: ") })
+	if l.Status().MicOpen {
+		t.Error("the microphone counts as open without a server")
+	}
+	l.up(t.Context())
+	l.hears()
+	if s := l.Status(); s.Trouble != "" || !s.MicOpen {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAFrozenSoundServer(t *testing.T) {
+	l := newLab(t, "room.monitor")
+	l.loop()
+	_ = l.server.Signal(syscall.SIGSTOP)
+	l.until("the loss is noticed", func() bool { return l.Status().Trouble != "" })
+	_ = l.server.Signal(syscall.SIGCONT)
+	l.hears()
+}
+
+func TestADeviceThatGoesEndsItsOwnDirectionOnly(t *testing.T) {
+	l := newLab(t, "other.monitor")
+	l.loopOther()
+	out, _ := l.server.Pactl("list", "short", "modules")
+	module := ""
+	for _, line := range strings.Split(out, "\n") {
+		if strings.Contains(line, "sink_name=other") {
+			module = strings.Fields(line)[0]
+		}
+	}
+	if out, err := l.server.Pactl("unload-module", module); err != nil {
+		t.Fatal(out)
+	}
+	l.until("capture is degraded", func() bool { return strings.HasPrefix(l.Status().Trouble, "capture: ") })
+	if s := l.Status(); s.SpkDBFS < -20 || s.Sink != "room" {
+		t.Errorf("the other direction: %+v", s)
+	}
+	if out, err := l.server.Pactl("load-module", "module-null-sink", "sink_name=other", "rate=48000", "channels=1", "norewinds=1"); err != nil {
+		t.Fatal(out)
+	}
+	before, _ := l.ear.get()
+	l.until("frames again", func() bool { now, _ := l.ear.get(); return now > before+10 })
+}
+
+func (l *lab) loopOther() {
+	l.Voice(&tone{})
+	l.Mic(Open, l.ear.take)
+	l.until("frames", func() bool { n, _ := l.ear.get(); return n > 10 })
+}
+
+func TestAServerThatHangsUpDuringTheGreeting(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rude.sock")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	defer ln.Close()
+	for range 20 {
+		if _, err := connect(t.Context(), Settings{Server: path}); err == nil {
+			t.Fatal("a server that hung up was taken")
+		}
+	}
+}
+
+func TestNoServerSaysWhatToDo(t *testing.T) {
+	_, err := connect(t.Context(), Settings{Server: "unix:/nowhere/native"})
+	if err == nil || !strings.Contains(err.Error(), "start PulseAudio") || !strings.Contains(err.Error(), "/nowhere/native") {
+		t.Fatal(err)
+	}
+}

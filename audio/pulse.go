@@ -1,0 +1,196 @@
+package audio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jfreymuth/pulse/proto"
+)
+
+// Times within which a server must do something before it counts as gone.
+const (
+	dialTime    = 2 * time.Second
+	requestTime = 3 * time.Second
+	writeTime   = time.Second
+)
+
+// conn is a connection to a sound server. The library's goroutine reads it and calls handle.
+type conn struct {
+	*proto.Client
+	net  net.Conn
+	name string
+	dead chan struct{} // closed when the connection is
+
+	mu   sync.Mutex
+	play *playback // who gets the events of the playback stream
+	rec  *capture
+}
+
+// connect tries the servers that there may be, and says of each what was wrong if none will have us.
+func connect(ctx context.Context, s Settings) (*conn, error) {
+	var bad []string
+	for _, addr := range candidates(s.Server) {
+		c, err := dial(ctx, addr, s.App)
+		if err == nil {
+			return c, nil
+		}
+		bad = append(bad, fmt.Sprintf("%s: %v", addr, err))
+	}
+	return nil, fmt.Errorf("no sound server can be reached; start PulseAudio or pipewire-pulse, or set audio.server (tried %s)", strings.Join(bad, "; "))
+}
+
+// candidates are the addresses where a server may listen: the one that is set, or the usual ones, also of other users
+// for a daemon that runs as a system service.
+func candidates(set string) []string {
+	if set != "" {
+		return []string{set}
+	}
+	var all []string
+	if env := strings.Fields(os.Getenv("PULSE_SERVER")); len(env) > 0 {
+		all = append(all, env...)
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		all = append(all, "unix:"+filepath.Join(dir, "pulse/native"))
+	}
+	all = append(all, "unix:/run/user/"+strconv.Itoa(os.Getuid())+"/pulse/native")
+	users, _ := filepath.Glob("/run/user/*/pulse/native")
+	for _, u := range users {
+		all = append(all, "unix:"+u)
+	}
+	all = append(all, "unix:/run/pulse/native")
+	seen := map[string]bool{}
+	unique := all[:0]
+	for _, a := range all {
+		if !seen[a] {
+			unique = append(unique, a)
+		}
+		seen[a] = true
+	}
+	return unique
+}
+
+func dial(ctx context.Context, addr, app string) (*conn, error) {
+	network, path := "unix", addr
+	if kind, rest, ok := strings.Cut(addr, ":"); ok && !strings.HasPrefix(addr, "/") {
+		network, path = kind, rest
+	}
+	d := net.Dialer{Timeout: dialTime}
+	nc, err := d.DialContext(ctx, network, path)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return nil, err
+	}
+	c := &conn{Client: &proto.Client{}, net: nc, name: addr, dead: make(chan struct{}), play: newPlayback(), rec: newCapture()}
+	// The callback must be there before anything can fail, or the library's own goroutine panics.
+	c.Callback = c.handle
+	c.SetTimeout(requestTime)
+	c.Open(&pipe{c})
+	if err := c.greet(app); err != nil {
+		nc.Close()
+		<-c.dead
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *conn) greet(app string) error {
+	var auth proto.AuthReply
+	if err := c.Request(&proto.Auth{Version: c.Version(), Cookie: cookie()}, &auth); err != nil {
+		return fmt.Errorf("it does not let us in: %w; run as the same user, or copy that user's cookie to ~/.config/pulse/cookie", err)
+	}
+	c.SetVersion(auth.Version)
+	err := c.Request(&proto.SetClientName{Props: proto.PropList{
+		"application.name":       proto.PropListString(app),
+		"application.process.id": proto.PropListString(strconv.Itoa(os.Getpid())),
+	}}, &proto.SetClientNameReply{})
+	if err != nil {
+		return err
+	}
+	return c.Request(&proto.Subscribe{Mask: proto.SubscriptionMaskSink | proto.SubscriptionMaskSource | proto.SubscriptionMaskServer}, nil)
+}
+
+// cookie is the secret that the server's user shares, or zeros for a server that knows us by our user id.
+func cookie() []byte {
+	home, _ := os.UserHomeDir()
+	for _, path := range []string{os.Getenv("PULSE_COOKIE"), filepath.Join(home, ".config/pulse/cookie"), filepath.Join(home, ".pulse-cookie")} {
+		if b, err := os.ReadFile(path); err == nil && len(b) == 256 {
+			return b
+		}
+	}
+	return make([]byte, 256)
+}
+
+// handle is told what the server says, on the library's goroutine. It must not block.
+func (c *conn) handle(m any) {
+	c.mu.Lock()
+	play, rec := c.play, c.rec
+	c.mu.Unlock()
+	switch m := m.(type) {
+	case *proto.Request:
+		play.asked(m.StreamIndex, int(m.Length))
+	case *proto.DataPacket:
+		rec.heard(m.StreamIndex, m.Data)
+	case *proto.PlaybackStreamKilled:
+		play.end(m.StreamIndex)
+	case *proto.RecordStreamKilled:
+		rec.end(m.StreamIndex)
+	case *proto.PlaybackStreamMoved:
+		play.moved(m.StreamIndex, m.DestName)
+	case *proto.RecordStreamMoved:
+		rec.moved(m.StreamIndex, m.DestName)
+	case *proto.PlaybackStreamSuspended:
+		play.suspended.Store(m.Suspended)
+	case *proto.RecordStreamSuspended:
+		rec.suspended.Store(m.Suspended)
+	}
+}
+
+// alive asks the server for a sign of life, and closes the connection if there is none.
+func (c *conn) alive() bool {
+	err := c.Request(&proto.GetServerInfo{}, &proto.GetServerInfoReply{})
+	if err != nil {
+		c.net.Close()
+	}
+	return err == nil
+}
+
+// pipe stands between the library and the socket: the library does not tell of a write that failed, nor of a read that
+// failed with anything but EOF, and waits for ever on a server that does not read.
+type pipe struct{ c *conn }
+
+func (p *pipe) Read(b []byte) (int, error) {
+	n, err := p.c.net.Read(b)
+	if err != nil {
+		select {
+		case <-p.c.dead:
+		default:
+			close(p.c.dead) // only the library's one goroutine reads
+		}
+		p.c.net.Close()
+		if n == 0 {
+			err = io.EOF
+		}
+	}
+	return n, err
+}
+
+func (p *pipe) Write(b []byte) (int, error) {
+	_ = p.c.net.SetWriteDeadline(time.Now().Add(writeTime))
+	n, err := p.c.net.Write(b)
+	if err != nil {
+		p.c.net.Close()
+	}
+	return n, err
+}
