@@ -41,8 +41,11 @@ const (
 	Open               // recording
 )
 
-// Reader gives sound; it fills out and is called from one goroutine.
+// Reader gives sound without end; it fills out and is called from one goroutine.
 type Reader interface{ Read(out []int16) }
+
+// Player gives a sound that may end; Read reports whether there is more.
+type Player interface{ Read(out []int16) bool }
 
 // Status is what the streams really are.
 type Status struct {
@@ -56,6 +59,7 @@ type Status struct {
 	SpkDBFS  float64       `json:"speaker_dbfs"`
 	Rebuilt  int           `json:"streams_rebuilt"`
 	Trouble  string        `json:"trouble,omitempty"` // what is wrong, for people
+	Deaf     string        `json:"deaf,omitempty"`    // why nothing can be recorded
 }
 
 // Silence is the level of no sound at all.
@@ -65,11 +69,11 @@ const Silence = -96.0 // dBFS
 type Audio struct {
 	set     Settings
 	log     *slog.Logger
-	changed func() // told when Status may read differently; must return at once
+	changed func()
 
 	mu     sync.Mutex
 	status Status
-	tone   Reader
+	tone   Player
 	voice  Reader
 	goal   Goal
 	sink   func(frame []int16)
@@ -79,19 +83,30 @@ type Audio struct {
 	bad      map[string]string
 }
 
-// New makes a station's sound. changed is called, on any goroutine, when the status is another.
-func New(s Settings, log *slog.Logger, changed func()) *Audio {
-	a := &Audio{set: s, log: log, changed: changed, poke: make(chan struct{}, 1), bad: map[string]string{"server": "not connected yet"}}
+// New makes a station's sound.
+func New(s Settings, log *slog.Logger) *Audio {
+	a := &Audio{set: s, log: log, changed: func() {}, poke: make(chan struct{}, 1), bad: map[string]string{"server": "not connected yet"}}
 	a.level(&a.mic, nil)
 	a.level(&a.spk, nil)
 	return a
 }
 
-// Tone plays r until another, or nil, takes its place.
-func (a *Audio) Tone(r Reader) { a.mu.Lock(); a.tone = r; a.mu.Unlock() }
+// OnChange has f called, on any goroutine, when the status is another. It must be set before Run, and return at once.
+func (a *Audio) OnChange(f func()) { a.changed = f }
+
+// Tone plays p until it ends, or another, or nil, takes its place.
+func (a *Audio) Tone(p Player) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tone = p
+}
 
 // Voice plays r beside the tone until another, or nil, takes its place.
-func (a *Audio) Voice(r Reader) { a.mu.Lock(); a.voice = r; a.mu.Unlock() }
+func (a *Audio) Voice(r Reader) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.voice = r
+}
 
 // Mic sets what is wanted of the microphone, and who gets its frames. It does not wait. The frame is valid during the
 // call only, which must not take longer than a frame lasts.
@@ -111,6 +126,9 @@ func (a *Audio) Status() Status {
 	defer a.mu.Unlock()
 	s := a.status
 	s.MicDBFS, s.SpkDBFS = math.Float64frombits(a.mic.Load()), math.Float64frombits(a.spk.Load())
+	if s.Deaf = a.bad["server"]; s.Deaf == "" {
+		s.Deaf = a.bad["capture"]
+	}
 	for _, what := range []string{"server", "playback", "capture"} {
 		if a.bad[what] != "" {
 			s.Trouble = what + ": " + a.bad[what]
@@ -218,7 +236,13 @@ func (a *Audio) mix(out, spare []int16) {
 	}
 	if tone != nil {
 		spare = spare[:len(out)]
-		tone.Read(spare)
+		if !tone.Read(spare) {
+			a.mu.Lock()
+			if a.tone == tone {
+				a.tone = nil
+			}
+			a.mu.Unlock()
+		}
 		for i, v := range spare {
 			out[i] = int16(max(-32768, min(32767, int(out[i])+int(v))))
 		}

@@ -74,7 +74,7 @@ func newLab(t *testing.T, source string) *lab {
 	l := &lab{T: t, dir: t.TempDir()}
 	l.up(ctx)
 	set := Settings{App: "audio test", Server: "unix:" + filepath.Join(l.dir, "pulse.sock"), Sink: "room", Source: source, Buffer: 20 * time.Millisecond, Block: 10 * time.Millisecond}
-	l.Audio = New(set, slog.New(slog.NewTextHandler(io.Discard, nil)), func() {})
+	l.Audio = New(set, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	done := make(chan struct{})
 	rctx, stop := context.WithCancel(t.Context())
 	go func() { defer close(done); _ = l.Audio.Run(rctx) }()

@@ -7,9 +7,11 @@
 package hub
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +26,7 @@ type Hub struct {
 	records  *Records
 	ready    atomic.Bool
 	mux      *http.ServeMux
+	sockets  sync.WaitGroup
 }
 
 // New makes a hub that keeps its records with r, which the caller runs.
@@ -61,4 +64,28 @@ const Spread = 2 * time.Second
 func (h *Hub) Stop() {
 	h.ready.Store(false)
 	h.router.stop()
+}
+
+// Wait waits until all sockets are closed, or for as long as it may.
+func (h *Hub) Wait(most time.Duration) {
+	done := make(chan struct{})
+	go func() { h.sockets.Wait(); close(done) }()
+	t := time.NewTimer(most)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
+}
+
+// Alive proves progress: the router's lock is free, or becomes so before ctx ends.
+func (h *Hub) Alive(ctx context.Context) error {
+	free := make(chan struct{})
+	go func() { h.router.count(); close(free) }()
+	select {
+	case <-free:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

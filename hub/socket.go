@@ -68,6 +68,8 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // Accept has answered
 	}
+	h.sockets.Add(1)
+	defer h.sockets.Done()
 	defer ws.CloseNow()
 	if ws.Subprotocol() != wire.Subprotocol {
 		ws.Close(wire.CloseBadFrame, "the subprotocol must be "+wire.Subprotocol)

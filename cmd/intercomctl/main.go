@@ -1,0 +1,315 @@
+// Command intercomctl speaks with a running intercomd over its control socket.
+//
+//	intercomctl [-socket PATH] [-json] COMMAND
+//
+//	status                             how the station is
+//	call [TO] [-context TEXT] [-wait]  place a call; with -wait, stay until it has ended
+//	answer | decline | hangup          do what the buttons do
+//	press BUTTON [-hold 2s]            press a button of the virtual driver
+//	events                             what happens, a line each, until interrupted
+//
+// Exit status: 0 done, 1 refused by the station, 2 the station does not answer, 64 wrong usage. With call -wait the
+// outcome decides: 0 over, 3 declined, 4 missed, 5 cancelled, 6 failed.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"intercom/device"
+	"intercom/internal/fault"
+	"intercom/internal/outcome"
+)
+
+const (
+	exRefused = 1
+	exAway    = 2
+	exUsage   = 64
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+const usage = `usage: intercomctl [-socket PATH] [-json] COMMAND
+  status                             how the station is
+  call [TO] [-context TEXT] [-wait]  place a call; with -wait, stay until it has ended
+  answer | decline | hangup          do what the buttons do
+  press BUTTON [-hold 2s]            press a button of the virtual driver
+  events                             what happens, a line each, until interrupted
+`
+
+// ctl is one run of the command.
+type ctl struct {
+	http   *http.Client
+	socket string
+	json   bool
+	out    io.Writer
+	err    io.Writer
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	c := &ctl{out: stdout, err: stderr}
+	flags := flag.NewFlagSet("intercomctl", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
+	socket := device.Defaults().Control
+	if env := os.Getenv("INTERCOM_SOCKET"); env != "" {
+		socket = env
+	}
+	flags.StringVar(&c.socket, "socket", socket, "control socket of the station; also $INTERCOM_SOCKET")
+	flags.BoolVar(&c.json, "json", false, "print JSON")
+	to := flags.String("context", "", "why you call, 1 to 64 characters; the station's own when empty")
+	wait := flags.Bool("wait", false, "stay until the call has ended, and exit with its outcome")
+	hold := flags.Duration("hold", 100*time.Millisecond, "how long the button is held")
+	// Flags may stand before and after the command and its arguments, as people type them.
+	var words []string
+	for rest := args; ; {
+		if err := flags.Parse(rest); errors.Is(err, flag.ErrHelp) {
+			return 0
+		} else if err != nil {
+			return exUsage
+		}
+		if rest = flags.Args(); len(rest) == 0 {
+			break
+		}
+		words = append(words, rest[0])
+		rest = rest[1:]
+	}
+	c.http = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", c.socket)
+	}}}
+	command, rest := "", []string(nil)
+	if len(words) > 0 {
+		command, rest = words[0], words[1:]
+	}
+	switch {
+	case command == "status" && len(rest) == 0:
+		return c.status(ctx)
+	case command == "events" && len(rest) == 0:
+		return c.events(ctx, c.show)
+	case command == "call" && len(rest) <= 1:
+		return c.call(ctx, strings.Join(rest, ""), *to, *wait)
+	case slices.Contains([]string{"answer", "decline", "hangup"}, command) && len(rest) == 0:
+		return c.do(ctx, command, nil, nil)
+	case command == "press" && len(rest) == 1:
+		return c.do(ctx, "press", map[string]any{"button": rest[0], "hold_ms": hold.Milliseconds()}, nil)
+	}
+	if command != "" {
+		fmt.Fprintf(stderr, "intercomctl: %q is not understood\n", strings.Join(words, " "))
+	}
+	fmt.Fprint(stderr, usage)
+	return exUsage
+}
+
+// request sends one request; the code is for errors, 0 when there was none.
+func (c *ctl) request(ctx context.Context, method, path string, body any) (*http.Response, int) {
+	var b bytes.Buffer
+	if body == nil {
+		body = struct{}{}
+	}
+	_ = json.NewEncoder(&b).Encode(body)
+	req, err := http.NewRequestWithContext(ctx, method, "http://intercomd/v1/"+path, &b)
+	if err != nil {
+		fmt.Fprintln(c.err, "intercomctl:", err)
+		return nil, exUsage
+	}
+	r, err := c.http.Do(req)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op
+		}
+		fmt.Fprintf(c.err, "intercomctl: the station does not answer: %v; is intercomd running? Name its socket with -socket\n", err)
+		return nil, exAway
+	}
+	if r.StatusCode == http.StatusOK {
+		return r, 0
+	}
+	defer r.Body.Close()
+	var bad struct{ Error *fault.Error }
+	if json.NewDecoder(r.Body).Decode(&bad) != nil || bad.Error == nil {
+		bad.Error = fault.New(fault.Internal)
+	}
+	if c.json {
+		_ = json.NewEncoder(c.out).Encode(map[string]any{"error": bad.Error})
+	} else {
+		fmt.Fprintf(c.err, "intercomctl: %s (%s)\n", bad.Error.Message, bad.Error.Code)
+	}
+	return nil, exRefused
+}
+
+// do posts a command and prints the reply, or gives it to into.
+func (c *ctl) do(ctx context.Context, command string, body, into any) int {
+	r, code := c.request(ctx, http.MethodPost, command, body)
+	if code != 0 {
+		return code
+	}
+	defer r.Body.Close()
+	b, _ := io.ReadAll(r.Body)
+	if into != nil {
+		_ = json.Unmarshal(b, into)
+	}
+	if c.json {
+		_, _ = c.out.Write(b)
+	}
+	return 0
+}
+
+// call places a call. To wait for its end, the events are followed from before it begins.
+func (c *ctl) call(ctx context.Context, to, why string, wait bool) int {
+	var placed struct{ Call string }
+	body := map[string]any{"to": to, "context": why}
+	if !wait {
+		return c.do(ctx, "call", body, &placed)
+	}
+	r, code := c.request(ctx, http.MethodGet, "events", nil)
+	if code != 0 {
+		return code
+	}
+	defer r.Body.Close()
+	if code := c.do(ctx, "call", body, &placed); code != 0 {
+		return code
+	}
+	result := exAway
+	c.read(r.Body, func(e device.Event, line []byte) bool {
+		if e.Call == placed.Call {
+			c.show(e, line)
+		}
+		if e.Event == "ended" && e.Call == placed.Call {
+			result = exitOf(e.Result.Status)
+		}
+		return result == exAway
+	})
+	return result
+}
+
+// exitOf is the exit status for the outcome of a call.
+func exitOf(s outcome.Status) int {
+	return map[outcome.Status]int{outcome.Over: 0, outcome.Declined: 3, outcome.Missed: 4, outcome.Cancelled: 5, outcome.Failed: 6}[s]
+}
+
+// events follows what happens until the station or the user ends it.
+func (c *ctl) events(ctx context.Context, show func(device.Event, []byte) bool) int {
+	r, code := c.request(ctx, http.MethodGet, "events", nil)
+	if code != 0 {
+		return code
+	}
+	defer r.Body.Close()
+	c.read(r.Body, show)
+	if ctx.Err() == nil {
+		fmt.Fprintln(c.err, "intercomctl: the station has ended")
+		return exAway
+	}
+	return 0
+}
+
+func (c *ctl) read(r io.Reader, each func(device.Event, []byte) bool) {
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		var e device.Event
+		if json.Unmarshal(lines.Bytes(), &e) == nil && !each(e, lines.Bytes()) {
+			return
+		}
+	}
+}
+
+// show prints one event: a line for people, or the JSON as it came.
+func (c *ctl) show(e device.Event, line []byte) bool {
+	if c.json {
+		fmt.Fprintf(c.out, "%s\n", line)
+		return true
+	}
+	text := e.Event
+	switch e.Event {
+	case "state":
+		text = string(e.Phase)
+		if e.Peer != "" {
+			text += " " + e.Peer
+		}
+		if e.Online != nil && !*e.Online {
+			text += " (hub away)"
+		}
+	case "ended":
+		text = fmt.Sprintf("call with %s ended: %s", e.Peer, e.Result.Outcome)
+		if e.Result.DurationMS > 0 {
+			text += fmt.Sprintf(" after %v", time.Duration(e.Result.DurationMS)*time.Millisecond)
+		}
+		if e.Error != nil {
+			text += fmt.Sprintf(" (%s: %s)", e.Error.Code, e.Error.Message)
+		}
+	case "light":
+		text = "light " + string(e.Light)
+	case "press":
+		text = "button " + e.Button + " pressed"
+	case "health":
+		text = e.Part + " is well"
+		if e.Trouble != "" {
+			text = e.Part + ": " + e.Trouble
+		}
+	}
+	fmt.Fprintf(c.out, "%s %s\n", e.At.Local().Format("15:04:05.000"), text)
+	return true
+}
+
+func (c *ctl) status(ctx context.Context) int {
+	r, code := c.request(ctx, http.MethodGet, "status", nil)
+	if code != 0 {
+		return code
+	}
+	defer r.Body.Close()
+	b, _ := io.ReadAll(r.Body)
+	if c.json {
+		_, _ = c.out.Write(b)
+		return 0
+	}
+	var s device.Status
+	if err := json.Unmarshal(b, &s); err != nil {
+		fmt.Fprintln(c.err, "intercomctl:", err)
+		return exRefused
+	}
+	fmt.Fprintf(c.out, "%s: %s\n", s.CUID, s.Health)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(c.out, "  %-8s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("state", "%s", s.Sentence())
+	row("light", "%s", s.Light)
+	row("hub", "%s", s.Hub.URL)
+	mic := "closed"
+	if s.Sound.MicOpen {
+		mic = fmt.Sprintf("open, %.0f dBFS", s.Sound.MicDBFS)
+	}
+	row("sound", "loudspeaker %s (%.0f ms), microphone %s", or(s.Sound.Sink, "none"), s.Sound.PlaybackMS, mic)
+	if q := s.Quality; q != nil {
+		row("voice", "%s, %.0f ms from mouth to ear, round trip %.0f ms, loss %.0f %%, %d concealed", q.Codec, q.DelayMS, q.RoundTripMS, 100*q.Loss, q.Concealed)
+	}
+	for part, text := range s.Faults {
+		row("fault", "%s: %s", part, text)
+	}
+	if s.LastCall != nil {
+		row("last", "%s → %s, %s", s.LastCall.From, s.LastCall.To, s.LastCall.Outcome)
+	}
+	return 0
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

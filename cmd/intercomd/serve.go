@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"intercom/audio"
+	"intercom/device"
+	"intercom/gpio"
+	"intercom/internal/config"
+	"intercom/internal/supervise"
+	"intercom/systemd"
+	"intercom/wire/link"
+)
+
+// version is the program's, for the hub's log.
+const version = "intercomd/0.1"
+
+// serve wires the parts together and runs them until ctx ends.
+func serve(ctx context.Context, cfg *device.Config) error {
+	debug.SetGCPercent(50) // a small heap: memory is dearer than the collector's work here
+	log := systemd.Logger(config.Level(cfg.LogLevel))
+	slog.SetDefault(log)
+
+	var panel *gpio.Panel
+	if cfg.GPIO.Driver == "virtual" {
+		panel = gpio.NewPanel()
+	}
+	var d *device.Device
+	sound := audio.New(audio.Settings{App: "intercomd " + cfg.CUID, Server: cfg.Audio.Server, Sink: cfg.Audio.Sink, Source: cfg.Audio.Source,
+		Buffer: cfg.Audio.Buffer.Std(), Block: cfg.Audio.Block.Std()}, log)
+	voice, err := device.NewVoice(cfg, sound, log)
+	if err != nil {
+		return err
+	}
+	lamps, parts := outputs(cfg, panel, func(part, text string) { d.Fault(part, text) })
+	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps}, log)
+	sound.OnChange(func() { d.Fault("audio", voice.Status().Trouble) })
+	tls, err := cfg.Hub.TLS()
+	if err != nil {
+		return err
+	}
+	hub := link.New(link.Config{URL: cfg.Hub.URL, Account: cfg.Hub.Account, APIKey: cfg.Hub.APIKey(), CUID: cfg.CUID, Name: cfg.Name,
+		Instance: instance(cfg.StateDir, log), Agent: version, TLS: tls}, d, d.Calls, log)
+	d.Connect(hub)
+	socket, err := listen(cfg.Control)
+	if err != nil {
+		return err
+	}
+
+	parts = append(parts,
+		supervise.Part{Name: "audio", Run: sound.Run},
+		supervise.Part{Name: "hub", Run: hub.Run, Grace: 7 * time.Second},
+		supervise.Part{Name: "device", Run: d.Run, Vital: true, Grace: 4 * time.Second},
+		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, socket, d.Handler(panel)) }},
+	)
+	parts = append(parts, inputs(cfg, panel, d)...)
+	parts = append(parts,
+		supervise.Part{Name: "status", Run: func(ctx context.Context) error { return report(ctx, d) }},
+		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error {
+			return systemd.Watchdog(ctx, log, func(ctx context.Context) error { return d.Ask(ctx, func() {}) })
+		}},
+	)
+	systemd.Ready()
+	log.Info("started", "cuid", cfg.CUID, "control", cfg.Control)
+	context.AfterFunc(ctx, systemd.Stopping)
+	return supervise.Run(ctx, log, parts...)
+}
+
+// outputs opens the LEDs; each is a part that is made anew when its line fails.
+func outputs(cfg *device.Config, panel *gpio.Panel, fault func(part, text string)) (lamps []device.Lamp, parts []supervise.Part) {
+	for _, l := range cfg.LED {
+		name := "led " + l.Name
+		out := &lazyOutput{open: func() (gpio.Output, error) {
+			if panel != nil {
+				return panel.Output(l.Name), nil
+			}
+			return gpio.OpenOutput(gpio.Wiring{Line: l.Line, ActiveLow: l.ActiveLow})
+		}}
+		lamp := gpio.NewLamp(out)
+		lamps = append(lamps, lamp)
+		parts = append(parts, supervise.Part{Name: name, Run: func(ctx context.Context) error {
+			fault(name, "")
+			err := lamp.Run(ctx)
+			if err != nil {
+				fault(name, err.Error())
+			}
+			return err
+		}})
+	}
+	return lamps, parts
+}
+
+// lazyOutput opens its line when it is first set, and anew after an error.
+type lazyOutput struct {
+	open func() (gpio.Output, error)
+	out  gpio.Output
+}
+
+func (l *lazyOutput) Set(on bool) (err error) {
+	if l.out == nil {
+		if l.out, err = l.open(); err != nil {
+			l.out = nil
+			return err
+		}
+	}
+	if err = l.out.Set(on); err != nil {
+		closeLine(l.out)
+		l.out = nil
+	}
+	return err
+}
+
+func closeLine(line any) {
+	if c, ok := line.(io.Closer); ok {
+		_ = c.Close()
+	}
+}
+
+// inputs watches the buttons; each is a part, so that one line that fails does not silence the others.
+func inputs(cfg *device.Config, panel *gpio.Panel, d *device.Device) (parts []supervise.Part) {
+	for _, b := range cfg.Button {
+		name := "button " + b.Name
+		parts = append(parts, supervise.Part{Name: name, Run: func(ctx context.Context) error {
+			in, err := openButton(b, panel)
+			if err != nil {
+				d.Fault(name, err.Error())
+				return err
+			}
+			defer closeLine(in)
+			d.Fault(name, "")
+			return gpio.Watch(ctx, in, cfg.GPIO.Debounce.Std(), func(p gpio.Press) {
+				if p.Down {
+					d.Pressed(b)
+				}
+			})
+		}})
+	}
+	return parts
+}
+
+func openButton(b device.ButtonConfig, panel *gpio.Panel) (gpio.Input, error) {
+	if panel != nil {
+		return panel.Input(b.Name), nil
+	}
+	pull := b.Pull
+	if pull == "" {
+		pull = "up"
+	}
+	return gpio.OpenInput(gpio.Wiring{Line: b.Line, Pull: pull, ActiveLow: b.ActiveLow})
+}
+
+// instance is the secret by which the hub knows this station again. A state folder that cannot be written costs no
+// more than that: a new one at each start.
+func instance(dir string, log *slog.Logger) string {
+	path := filepath.Join(dir, "instance")
+	if b, err := os.ReadFile(path); err == nil && len(strings.TrimSpace(string(b))) == 32 {
+		return strings.TrimSpace(string(b))
+	}
+	var raw [16]byte
+	_, _ = rand.Read(raw[:]) // never fails since Go 1.24
+	id := hex.EncodeToString(raw[:])
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = writeFile(path, id+"\n")
+	}
+	if err != nil {
+		log.Warn("the station cannot remember who it is; make state_dir writable", "path", path, "err", err)
+	}
+	return id
+}
+
+// writeFile leaves the old file or the new one, never half.
+func writeFile(path, text string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// listen opens the control socket, for the daemon's user and group. A socket that a dead daemon left is taken over.
+func listen(path string) (net.Listener, error) {
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("another intercomd is running: it answers on %s; stop it, or set another control socket", path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, fmt.Errorf("the control socket %s: %w; set control to a folder that the daemon may write", path, err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("the control socket %s: %w; set control to a folder that the daemon may write", path, err)
+	}
+	return l, os.Chmod(path, 0o660)
+}
+
+func control(ctx context.Context, l net.Listener, h http.Handler) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	stop := context.AfterFunc(ctx, func() { s.Close() })
+	defer stop()
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// report keeps systemd's status line true.
+func report(ctx context.Context, d *device.Device) error {
+	said := ""
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		if s, err := d.Status(ctx); err == nil && s.Sentence() != said {
+			said = s.Sentence()
+			systemd.Status(said)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}

@@ -1,0 +1,276 @@
+package device
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"intercom/call"
+	"intercom/gpio"
+	"intercom/internal/fault"
+	"intercom/internal/outcome"
+)
+
+// Event is one line of "intercomctl events".
+type Event struct {
+	At      time.Time       `json:"at"`
+	Event   string          `json:"event"` // state, ended, light, press, health
+	Phase   call.Phase      `json:"phase,omitempty"`
+	Call    string          `json:"call,omitempty"`
+	Peer    string          `json:"peer,omitempty"`
+	Online  *bool           `json:"online,omitempty"`
+	Light   Light           `json:"light,omitempty"`
+	Button  string          `json:"button,omitempty"`
+	Part    string          `json:"part,omitempty"`
+	Trouble string          `json:"trouble,omitempty"`
+	Result  *outcome.Result `json:"result,omitempty"`
+	Error   *fault.Error    `json:"error,omitempty"`
+}
+
+// Status is what "intercomctl status" shows.
+type Status struct {
+	CUID         string            `json:"cuid"`
+	Name         string            `json:"name,omitempty"`
+	Health       string            `json:"health"` // healthy, degraded
+	Faults       map[string]string `json:"faults,omitempty"`
+	Phase        call.Phase        `json:"phase"`
+	Call         string            `json:"call,omitempty"`
+	Peer         string            `json:"peer,omitempty"`
+	Light        Light             `json:"light"`
+	Hub          HubStatus         `json:"hub"`
+	Sound        SoundStatus       `json:"sound"`
+	Quality      *Quality          `json:"quality,omitempty"`
+	Lines        map[string]bool   `json:"lines,omitempty"` // levels, with the virtual driver
+	LastCall     *outcome.Result   `json:"last_call,omitempty"`
+	StartedAt    time.Time         `json:"started_at"`
+	RegisteredMS float64           `json:"registered_ms,omitempty"` // from start to the first sign-in
+}
+
+// HubStatus is how the link to the hub is.
+type HubStatus struct {
+	Online  bool   `json:"online"`
+	URL     string `json:"url"`
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// emit tells the watchers. One that does not read is dropped, and its channel closed.
+func (d *Device) emit(e Event) {
+	e.At = time.Now()
+	for w := range d.watchers {
+		select {
+		case w <- e:
+		default:
+			delete(d.watchers, w)
+			close(w)
+		}
+	}
+}
+
+// Status asks the owner how it is.
+func (d *Device) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := d.Ask(ctx, func() {
+		s = Status{CUID: d.cfg.CUID, Name: d.cfg.Name, Health: "healthy", Phase: d.state.Phase, Call: d.state.ID, Peer: d.state.Peer,
+			Light: d.light, Hub: HubStatus{d.state.Online, d.cfg.Hub.URL, d.hubTrouble}, LastCall: d.last, StartedAt: d.began}
+		if len(d.faults) > 0 {
+			s.Faults = map[string]string{}
+			for k, v := range d.faults {
+				s.Faults[k] = v
+			}
+		}
+		if len(d.faults) > 0 || !d.state.Online {
+			s.Health = "degraded"
+		}
+		if !d.registered.IsZero() {
+			s.RegisteredMS = float64(d.registered.Sub(d.began).Microseconds()) / 1000
+		}
+		if d.path != nil && d.state.Live() {
+			q := d.path.Quality()
+			s.Quality = &q
+		}
+	})
+	s.Sound = d.sound.Status()
+	return s, err
+}
+
+// Sentence is how a station is, for systemd's status line.
+func (s Status) Sentence() string {
+	text := map[call.Phase]string{call.Idle: "Idle", call.Calling: "Calling " + s.Peer, call.Ringback: "Ringing at " + s.Peer,
+		call.Ringing: s.Peer + " is calling", call.Answering: "Answering " + s.Peer, call.Connecting: "Connecting with " + s.Peer,
+		call.Talking: "Talking with " + s.Peer, call.Reconnecting: "Reconnecting with " + s.Peer, call.Ending: "Ending the call"}[s.Phase]
+	if s.Hub.Online {
+		text += "; registered as " + s.CUID
+	} else {
+		text += "; the hub is away: " + s.Hub.Trouble
+	}
+	for _, part := range slices.Sorted(maps.Keys(s.Faults)) {
+		text += "; " + part + ": " + s.Faults[part]
+	}
+	return text
+}
+
+// Handler serves the control socket; panel is nil where the buttons are real.
+//
+//	GET  /v1/status   how it is
+//	GET  /v1/events   what happens, a JSON object a line, until the client leaves
+//	POST /v1/call     {"to": cuid, "context": text}, both optional → {"call": id}
+//	POST /v1/answer   /v1/decline   /v1/hangup
+//	POST /v1/press    {"button": name, "hold_ms": n}
+func (d *Device) Handler(panel *gpio.Panel) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		s, err := d.Status(r.Context())
+		if panel != nil {
+			s.Lines = map[string]bool{}
+			for _, n := range panel.Names() {
+				s.Lines[n] = panel.Lit(n)
+			}
+		}
+		answer(w, s, err)
+	})
+	mux.HandleFunc("GET /v1/events", d.serveEvents)
+	mux.HandleFunc("POST /v1/call", func(w http.ResponseWriter, r *http.Request) {
+		b, err := body[struct{ To, Context string }](w, r)
+		if err != nil {
+			answer(w, nil, err)
+			return
+		}
+		var id string
+		var bad *fault.Error
+		err = d.Ask(r.Context(), func() { id, bad = d.dial(b.To, b.Context) })
+		if bad != nil {
+			err = bad
+		}
+		answer(w, map[string]string{"call": id}, err)
+	})
+	for name, what := range map[string]struct {
+		phases []call.Phase
+		do     func()
+	}{
+		"answer":  {[]call.Phase{call.Ringing}, d.pick},
+		"decline": {[]call.Phase{call.Ringing}, func() { d.handle(call.Refuse{}) }},
+		"hangup":  {nil, func() { d.handle(call.HangUp{}) }},
+	} {
+		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
+			var id string
+			err := d.Ask(r.Context(), func() {
+				if d.state.Phase == call.Idle || what.phases != nil && d.state.Phase != what.phases[0] {
+					return
+				}
+				id = d.state.ID
+				what.do()
+			})
+			if err == nil && id == "" {
+				err = fault.In(fault.NotParty, "", "There is no call to %s; see 'intercomctl status'.", name)
+			}
+			answer(w, map[string]string{"call": id}, err)
+		})
+	}
+	mux.HandleFunc("POST /v1/press", func(w http.ResponseWriter, r *http.Request) { d.servePress(w, r, panel) })
+	return mux
+}
+
+// maxHold is how long a virtual finger may hold a button.
+const maxHold = time.Minute
+
+func (d *Device) servePress(w http.ResponseWriter, r *http.Request, panel *gpio.Panel) {
+	b, err := body[struct {
+		Button string
+		HoldMS int64 `json:"hold_ms"`
+	}](w, r)
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	known := false
+	names := ""
+	for _, one := range d.cfg.Button {
+		known = known || one.Name == b.Button
+		names += " " + one.Name
+	}
+	hold := time.Duration(b.HoldMS) * time.Millisecond
+	switch {
+	case panel == nil:
+		err = fault.In(fault.NotAllowed, "button", "The buttons of this station are real (gpio.driver = chip); press them by hand, or set the driver to virtual.")
+	case !known:
+		err = fault.In(fault.InvalidInit, "button", "There is no button %q; there are:%s.", b.Button, names)
+	case hold <= 0 || hold > maxHold:
+		err = fault.In(fault.InvalidInit, "hold_ms", "A button can be held for 1 ms to 1 minute.")
+	}
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	panel.Set(b.Button, true)
+	defer panel.Set(b.Button, false)
+	t := time.NewTimer(hold)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-r.Context().Done():
+	}
+	answer(w, map[string]string{"button": b.Button}, nil)
+}
+
+func (d *Device) serveEvents(w http.ResponseWriter, r *http.Request) {
+	events := make(chan Event, 256)
+	if err := d.Ask(r.Context(), func() { d.watchers[events] = true }); err != nil {
+		answer(w, nil, err)
+		return
+	}
+	defer d.tell(func() {
+		if d.watchers[events] {
+			delete(d.watchers, events)
+			close(events)
+		}
+	})
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	flush := http.NewResponseController(w)
+	out := json.NewEncoder(w)
+	_ = flush.Flush() // the client may wait for the headers before it acts
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case e, ok := <-events:
+			if !ok || out.Encode(e) != nil || flush.Flush() != nil {
+				return
+			}
+		}
+	}
+}
+
+func body[T any](w http.ResponseWriter, r *http.Request) (T, error) {
+	var b T
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&b); err != nil {
+		return b, fault.In(fault.BadMessage, "", "The request is not understood; see docs/operate.md.")
+	}
+	return b, nil
+}
+
+// answer writes a reply; an error has the status that its code deserves.
+func answer(w http.ResponseWriter, v any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		e := fault.Of(err)
+		status := http.StatusBadRequest
+		switch e.Code {
+		case fault.CallInProgress, fault.NotParty:
+			status = http.StatusConflict
+		case fault.InternetLost, fault.NotConnected:
+			status = http.StatusServiceUnavailable
+		case fault.NotAllowed:
+			status = http.StatusForbidden
+		case fault.Internal:
+			status = http.StatusInternalServerError
+		}
+		w.WriteHeader(status)
+		v = map[string]any{"error": e}
+	}
+	_ = json.NewEncoder(w).Encode(v)
+}

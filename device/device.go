@@ -1,0 +1,377 @@
+// Package device is one intercom station: an owner goroutine that turns buttons, the hub's messages, the media path's
+// news and timers into events of a call, asks call.Next what follows, and does it.
+//
+// A [Device] is a part: Run owns the state, and returns when a call that was going on has its outcome. All other
+// methods may be called from any goroutine; they tell the owner and do not touch the state. The device declares the
+// interfaces it needs ([Wire], [Media], [Sound], [Lamp]); cmd/intercomd wires the real things to them. Glue only: the
+// rules are in call, the protocol in wire; translate.go stands between the two.
+package device
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"time"
+
+	"intercom/call"
+	"intercom/internal/fault"
+	"intercom/internal/outcome"
+	"intercom/wire"
+)
+
+// Wire carries messages to the hub; false means that it cannot just now. It must not block.
+type Wire interface{ Send(wire.Envelope) bool }
+
+// Media makes the voice path of a call.
+type Media interface {
+	// Path makes a path ready; nothing is recorded or sent yet. What happens on it is told to news.
+	Path(servers []wire.ICEServer, offer bool, news News) Path
+}
+
+// Path is the voice of one call. Its methods return at once.
+type Path interface {
+	Remote(sdp string)
+	Candidate(string)
+	OpenVoice() // microphone and loudspeaker, from now on
+	Close()
+	Quality() Quality
+}
+
+// News is told what happens on a path, from any goroutine.
+type News struct {
+	Local     func(sdp string)
+	Candidate func(string)
+	Event     func(func(call string) call.Event)
+}
+
+// Quality is how well a call is heard.
+type Quality struct {
+	Codec       string  `json:"codec"`
+	RoundTripMS float64 `json:"round_trip_ms"`
+	Loss        float64 `json:"loss"` // of what we send, 0 to 1
+	JitterMS    float64 `json:"jitter_ms"`
+	DelayMS     float64 `json:"delay_ms"` // from the other microphone to our ear, estimated
+	Received    int     `json:"received"`
+	Late        int     `json:"late"`
+	Recovered   int     `json:"recovered"`
+	Concealed   int     `json:"concealed"`
+}
+
+// Sound plays tones and tells how the sound devices are.
+type Sound interface {
+	Play(call.Tone)
+	Silence()
+	Status() SoundStatus
+}
+
+// SoundStatus is how the sound devices are; Trouble is empty when all is well.
+type SoundStatus struct {
+	Sink       string  `json:"sink"`
+	Source     string  `json:"source"`
+	PlaybackMS float64 `json:"playback_ms"`
+	CaptureMS  float64 `json:"capture_ms"`
+	MicOpen    bool    `json:"mic_open"`
+	MicDBFS    float64 `json:"mic_dbfs"`
+	SpkDBFS    float64 `json:"speaker_dbfs"`
+	Rebuilt    int     `json:"rebuilt"`
+	Trouble    string  `json:"trouble,omitempty"`
+	MicTrouble string  `json:"mic_trouble,omitempty"` // why nothing can be recorded
+}
+
+// Parts are what a device works with. Wire is set later, by [Device.Connect]: the two need one another.
+type Parts struct {
+	Media Media
+	Sound Sound
+	Lamps []Lamp // one for each LED of the configuration, in its order
+}
+
+// unreachableFor is how long the LED says that nobody could be reached.
+const unreachableFor = 3 * time.Second
+
+// Device is a station.
+type Device struct {
+	cfg   *Config
+	log   *slog.Logger
+	media Media
+	sound Sound
+	wire  Wire
+	leds  []led
+	in    chan func()
+	gone  chan struct{} // closed when Run has ended
+	began time.Time
+
+	// Of the owner alone.
+	state       call.State
+	path        Path
+	servers     []wire.ICEServer
+	timers      map[call.Timer]*time.Timer
+	result      outcome.Result  // of the call that there is, as far as it is known here
+	final       *outcome.Result // what the hub says of it
+	why         string          // the context of the call that begins
+	invite      wire.InviteBody
+	registered  time.Time
+	hubTrouble  string
+	faults      map[string]string
+	missed      bool
+	unreachable *time.Timer
+	light       Light
+	watchers    map[chan Event]bool
+	last        *outcome.Result
+}
+
+// New makes a device that is not signed in. The configuration was checked.
+func New(cfg *Config, p Parts, log *slog.Logger) *Device {
+	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
+		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan Event]bool{},
+		hubTrouble: "not signed in yet"}
+	for i, l := range p.Lamps {
+		d.leds = append(d.leds, led{l, patterns(cfg.LED[i])})
+	}
+	return d
+}
+
+// Connect gives the device its wire. It must be called before Run.
+func (d *Device) Connect(w Wire) { d.wire = w }
+
+// Run owns the station until ctx ends and the call that there is, if any, has its outcome.
+func (d *Device) Run(ctx context.Context) error {
+	defer close(d.gone)
+	d.shine()
+	for ctx.Err() == nil {
+		select {
+		case f := <-d.in:
+			f()
+		case <-ctx.Done():
+		}
+	}
+	d.handle(call.Quit{})
+	for d.state.Phase != call.Idle { // at most call.EndLimit
+		f := <-d.in
+		f()
+	}
+	for w := range d.watchers {
+		close(w)
+	}
+	d.watchers = map[chan Event]bool{}
+	return nil
+}
+
+// tell gives the owner something to do; nothing, once it has ended.
+func (d *Device) tell(f func()) {
+	select {
+	case d.in <- f:
+	case <-d.gone:
+	}
+}
+
+// Ask runs f in the owner and waits for it, or for ctx. It is also the proof that the owner makes progress.
+func (d *Device) Ask(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case d.in <- func() { f(); close(done) }:
+	case <-d.gone:
+		return fault.New(fault.NotConnected)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-d.gone:
+		return fault.New(fault.NotConnected)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// handle is the one place where the state changes.
+func (d *Device) handle(e call.Event) {
+	before := d.state
+	next, acts := call.Next(d.state, e)
+	d.state = next
+	if before.Phase != next.Phase || before.ID != next.ID {
+		d.turned(before)
+	}
+	for _, a := range acts {
+		d.do(a)
+	}
+	d.shine()
+	if before.Phase != next.Phase || before.ID != next.ID || before.Online != next.Online {
+		d.log.Info("state", "phase", string(next.Phase), "call", next.ID, "peer", next.Peer, "online", next.Online)
+		d.emit(Event{Event: "state", Phase: next.Phase, Call: next.ID, Peer: next.Peer, Online: &next.Online})
+	}
+}
+
+// turned notes when the call got where, for a result that the hub cannot give.
+func (d *Device) turned(before call.State) {
+	now, r := time.Now(), &d.result
+	switch s := d.state; {
+	case s.ID != before.ID && s.ID != "":
+		*r = outcome.Result{Call: s.ID, From: s.Peer, To: d.cfg.CUID, Context: d.why, InvitedAt: outcome.At(now)}
+		if s.Caller {
+			r.From, r.To = d.cfg.CUID, s.Peer
+		}
+		d.missed = false
+	case s.Phase == call.Ringback || s.Phase == call.Ringing:
+		r.RingingAt = outcome.At(now)
+	case s.Live() && r.AnsweredAt == nil:
+		r.AnsweredAt = outcome.At(now)
+	}
+}
+
+// report gives a call its one result: the hub's where it said one, else our own.
+func (d *Device) report(a call.Report) {
+	r := d.result
+	if r.Call != a.ID {
+		now := outcome.At(time.Now()) // a call that never began
+		r = outcome.Result{Call: a.ID, From: d.cfg.CUID, To: d.invite.To, Context: d.invite.Context, InvitedAt: now}
+	}
+	if d.final != nil && d.final.Call == a.ID {
+		r = *d.final
+	} else {
+		r.Finish(a.Outcome, d.cfg.CUID, time.Now())
+	}
+	d.final, d.last = nil, &r
+	mine := r.From == d.cfg.CUID
+	d.missed = !mine && (r.Status == outcome.Missed || r.Status == outcome.Cancelled)
+	if mine && r.Status != outcome.Over && r.Status != outcome.Cancelled {
+		d.unreachableNow()
+	}
+	d.log.Info("call ended", "call", r.Call, "peer", d.peerOf(r), "status", string(r.Status), "reason", string(r.Reason), "code", string(a.Code))
+	ev := Event{Event: "ended", Call: r.Call, Peer: d.peerOf(r), Result: &r}
+	if a.Code != "" {
+		ev.Error = fault.New(a.Code)
+	}
+	d.emit(ev)
+}
+
+func (d *Device) peerOf(r outcome.Result) string {
+	if r.From == d.cfg.CUID {
+		return r.To
+	}
+	return r.From
+}
+
+func (d *Device) unreachableNow() {
+	if d.unreachable != nil {
+		d.unreachable.Stop()
+	}
+	var t *time.Timer
+	t = time.AfterFunc(unreachableFor, func() {
+		d.tell(func() {
+			if d.unreachable == t {
+				d.unreachable = nil
+				d.shine()
+			}
+		})
+	})
+	d.unreachable = t
+}
+
+// shine shows on all LEDs what is so.
+func (d *Device) shine() {
+	l := lightOf(d.state, d.unreachable != nil, len(d.faults) > 0, d.missed)
+	if l == d.light {
+		return
+	}
+	d.light = l
+	for _, one := range d.leds {
+		one.lamp.Show(one.patterns[l])
+	}
+	d.emit(Event{Event: "light", Light: l})
+}
+
+// Fault notes that something is wrong with a part ("audio", "button call"), or, with an empty text, that it no longer is.
+func (d *Device) Fault(part, text string) {
+	d.tell(func() {
+		if d.faults[part] == text {
+			return
+		}
+		d.faults[part] = text
+		if text == "" {
+			delete(d.faults, part)
+		}
+		d.emit(Event{Event: "health", Part: part, Trouble: text})
+		d.shine()
+	})
+}
+
+// dial places a call. The error says at once what is wrong with it.
+func (d *Device) dial(to, context string) (string, *fault.Error) {
+	if to == "" {
+		to = d.cfg.Call.To
+	}
+	if context == "" {
+		context = d.cfg.Context
+	}
+	if err := wire.CheckReceiver(to, d.cfg.CUID); err != nil {
+		return "", err
+	}
+	if err := wire.CheckContext(context); err != nil {
+		return "", err
+	}
+	if d.state.Phase != call.Idle {
+		return "", fault.New(fault.CallInProgress)
+	}
+	id := newID()
+	d.invite = wire.InviteBody{To: to, Context: context, InitiatorImage: d.cfg.Image}
+	d.why = context
+	d.handle(call.Dial{ID: id, Peer: to})
+	if d.state.ID != id { // the rules ended it at once: the hub is away
+		return id, fault.New(fault.InternetLost)
+	}
+	return id, nil
+}
+
+// newID is 128 random bits, so that an invite is idempotent by the call's id.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails since Go 1.24
+	return hex.EncodeToString(b[:])
+}
+
+// Pressed is told by a button that it went down.
+func (d *Device) Pressed(b ButtonConfig) {
+	d.tell(func() {
+		d.log.Info("button pressed", "button", b.Name)
+		d.emit(Event{Event: "press", Button: b.Name})
+		d.missed = false
+		act := b.Action
+		if act == ActToggle {
+			act = toggle(d.state)
+		}
+		switch act {
+		case ActCall:
+			if _, err := d.dial(b.To, b.Context); err != nil && err.Code != fault.InternetLost {
+				d.log.Warn("the button cannot call", "button", b.Name, "code", string(err.Code), "err", err.Message)
+			}
+		case ActAnswer:
+			d.pick()
+		case ActHangUp:
+			d.handle(call.HangUp{})
+		}
+		d.shine()
+	})
+}
+
+// pick answers, or, without a microphone, refuses for both sides to know why.
+func (d *Device) pick() {
+	if t := d.sound.Status().MicTrouble; t != "" {
+		d.log.Warn("cannot answer without a microphone", "code", string(fault.MicUnavailable), "err", t)
+		d.handle(call.NoVoice{})
+		return
+	}
+	d.handle(call.Pick{})
+}
+
+// toggle is what one button means in each state: call, answer, hang up.
+func toggle(s call.State) string {
+	switch s.Phase {
+	case call.Idle:
+		return ActCall
+	case call.Ringing:
+		return ActAnswer
+	}
+	return ActHangUp
+}

@@ -1,0 +1,197 @@
+package device
+
+import (
+	"time"
+
+	"intercom/call"
+	"intercom/internal/fault"
+	"intercom/wire"
+	"intercom/wire/link"
+)
+
+// This file stands between the rules of a call and the protocol: actions become messages, messages become events.
+
+// do performs an action of the rules.
+func (d *Device) do(a call.Action) {
+	switch a := a.(type) {
+	case call.SendInvite:
+		d.wire.Send(wire.New(wire.Invite, a.ID, d.invite))
+	case call.SendAnswer:
+		d.wire.Send(wire.Envelope{T: wire.Answer, Call: a.ID})
+	case call.SendDecline:
+		d.wire.Send(wire.New(wire.Decline, a.ID, wire.DeclineBody{Reason: a.Reason}))
+	case call.SendCancel:
+		d.wire.Send(wire.New(wire.Cancel, a.ID, wire.CancelBody{Reason: a.Reason}))
+	case call.SendHangUp:
+		d.wire.Send(wire.New(wire.HangUp, a.ID, wire.HangUpBody{Reason: a.Reason}))
+	case call.Prepare:
+		d.prepare(a)
+	case call.OpenVoice:
+		d.path.OpenVoice()
+	case call.CloseMedia:
+		if d.path != nil {
+			d.path.Close()
+			d.path = nil
+		}
+	case call.Play:
+		d.sound.Play(a.Tone)
+	case call.Silence:
+		d.sound.Silence()
+	case call.SetTimer:
+		d.setTimer(a)
+	case call.StopTimer:
+		for name, t := range d.timers {
+			if a.Timer == "" || a.Timer == name {
+				t.Stop()
+				delete(d.timers, name)
+			}
+		}
+	case call.Report:
+		d.report(a)
+	}
+}
+
+func (d *Device) setTimer(a call.SetTimer) {
+	if t := d.timers[a.Timer]; t != nil {
+		t.Stop()
+	}
+	id := d.state.ID
+	var t *time.Timer
+	t = time.AfterFunc(a.After, func() {
+		d.tell(func() {
+			if d.timers[a.Timer] == t { // not stopped in the meantime
+				delete(d.timers, a.Timer)
+				d.handle(call.Expired{ID: id, Timer: a.Timer})
+			}
+		})
+	})
+	d.timers[a.Timer] = t
+}
+
+// prepare makes the media path. Its news is about this call, also when it comes late.
+func (d *Device) prepare(a call.Prepare) {
+	if d.path != nil {
+		return
+	}
+	id := a.ID
+	send := func(t wire.Type, body any) {
+		d.tell(func() {
+			if d.state.ID == id && d.path != nil {
+				d.wire.Send(wire.New(t, id, body))
+			}
+		})
+	}
+	description := wire.SDP
+	if a.Offer {
+		description = wire.Ringing // the offer tells the caller that we ring
+	}
+	d.path = d.media.Path(d.servers, a.Offer, News{
+		Local:     func(sdp string) { send(description, wire.SDPBody{SDP: sdp}) },
+		Candidate: func(c string) { send(wire.ICE, wire.ICEBody{Candidate: c}) },
+		Event:     func(about func(string) call.Event) { d.tell(func() { d.handle(about(id)) }) },
+	})
+}
+
+// Up, Down and Receive make the device the handler of its link.
+
+// Up says that the station is signed in.
+func (d *Device) Up(w wire.WelcomeBody) {
+	d.tell(func() {
+		if d.registered.IsZero() {
+			d.registered = time.Now()
+		}
+		d.servers, d.hubTrouble = w.ICEServers, ""
+		d.handle(call.LinkUp{})
+	})
+}
+
+// Down says that the station is not signed in, and why.
+func (d *Device) Down(err error) {
+	d.tell(func() {
+		d.hubTrouble = err.Error()
+		d.handle(call.LinkDown{})
+	})
+}
+
+// Calls are those that the hub is asked about at the sign-in. It is called by the link.
+func (d *Device) Calls() []string {
+	calls := make(chan []string, 1)
+	d.tell(func() {
+		if d.state.ID == "" {
+			calls <- nil
+			return
+		}
+		calls <- []string{d.state.ID}
+	})
+	select {
+	case c := <-calls:
+		return c
+	case <-d.gone:
+		return nil
+	}
+}
+
+// Receive takes a message of the hub.
+func (d *Device) Receive(m link.Message) {
+	d.tell(func() {
+		if err := d.receive(m); err != nil {
+			d.log.Warn("a message of the hub is not understood", "type", string(m.T), "err", err)
+		}
+	})
+}
+
+func (d *Device) receive(m link.Message) *fault.Error {
+	ours := m.Call == d.state.ID && d.path != nil
+	switch m.T {
+	case wire.OK:
+		if m.To == wire.Invite {
+			d.handle(call.Acked{ID: m.Call})
+		}
+	case wire.Fail:
+		e, err := wire.Body[fault.Error](m.Envelope)
+		if err != nil {
+			return err
+		}
+		d.log.Warn("the hub refused a request", "type", string(m.To), "call", m.Call, "code", string(e.Code), "err", e.Message)
+		d.handle(call.Rejected{ID: m.Call, Code: e.Code})
+	case wire.Incoming:
+		b, err := wire.Body[wire.IncomingBody](m.Envelope)
+		if err != nil {
+			return err
+		}
+		d.why = b.Context
+		d.handle(call.Incoming{ID: m.Call, Peer: b.From})
+	case wire.Ringing, wire.SDP:
+		b, err := wire.Body[wire.SDPBody](m.Envelope)
+		if err != nil {
+			return err
+		}
+		if m.T == wire.Ringing {
+			d.handle(call.PeerRings{ID: m.Call})
+			ours = m.Call == d.state.ID && d.path != nil
+		}
+		if ours && b.SDP != "" {
+			d.path.Remote(b.SDP)
+		}
+	case wire.ICE:
+		b, err := wire.Body[wire.ICEBody](m.Envelope)
+		if err != nil {
+			return err
+		}
+		if ours {
+			d.path.Candidate(b.Candidate)
+		}
+	case wire.Answered:
+		d.handle(call.Confirmed{ID: m.Call})
+	case wire.Ended:
+		b, err := wire.Body[wire.EndedBody](m.Envelope)
+		if err != nil {
+			return err
+		}
+		if m.Call == d.state.ID {
+			d.final = &b.Result
+		}
+		d.handle(call.Ended{ID: m.Call, Outcome: b.Outcome})
+	}
+	return nil
+}

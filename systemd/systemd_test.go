@@ -1,0 +1,108 @@
+package systemd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/journal"
+)
+
+// manager is the service manager's end of the notification socket, as systemd binds it (sd_notify(3)).
+func manager(t *testing.T) *net.UnixConn {
+	path := filepath.Join(t.TempDir(), "notify")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	t.Setenv("NOTIFY_SOCKET", path)
+	return c
+}
+
+func read(t *testing.T, c *net.UnixConn, within time.Duration) string {
+	b := make([]byte, 1000)
+	_ = c.SetReadDeadline(time.Now().Add(within))
+	n, err := c.Read(b)
+	if err != nil {
+		return ""
+	}
+	return string(b[:n])
+}
+
+func TestWhatTheManagerIsTold(t *testing.T) {
+	c := manager(t)
+	Ready()
+	Status("Idle; registered as front_door")
+	Stopping()
+	for _, want := range []string{"READY=1", "STATUS=Idle; registered as front_door", "STOPPING=1"} {
+		if got := read(t, c, 5*time.Second); got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
+}
+
+func TestTheWatchdogIsFedByProgressOnly(t *testing.T) {
+	c := manager(t)
+	t.Setenv("WATCHDOG_USEC", "30000")
+	t.Setenv("WATCHDOG_PID", "")
+	progress := make(chan error, 1)
+	progress <- nil
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- Watchdog(ctx, slog.New(slog.DiscardHandler), func(ctx context.Context) error {
+			select {
+			case err := <-progress:
+				return err
+			case <-ctx.Done():
+				return errors.New("stuck")
+			}
+		})
+	}()
+	if got := read(t, c, 5*time.Second); got != "WATCHDOG=1" {
+		t.Fatalf("told %q", got)
+	}
+	if got := read(t, c, 100*time.Millisecond); got != "" {
+		t.Fatalf("a stuck daemon fed the watchdog: %q", got)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestJournalFields(t *testing.T) {
+	var message string
+	var fields map[string]string
+	fail := false
+	var fallback bytes.Buffer
+	h := &Journal{Level: slog.LevelInfo, Fallback: &fallback, Send: func(m string, p journal.Priority, f map[string]string) error {
+		if fail {
+			return errors.New("no journal")
+		}
+		message, fields = m, f
+		return nil
+	}}
+	log := slog.New(h).With("cuid", "front_door")
+	log.Debug("not this")
+	log.WithGroup("x").Warn("call ended", "call", "c1", "status", "over", "_odd-key", 3, "empty", "")
+	if message != "call ended" || fields["CUID"] != "front_door" || fields["X_CALL"] != "c1" || fields["X__ODD_KEY"] != "3" {
+		t.Errorf("%q %v", message, fields)
+	}
+	log.Info("call ended", "call", "c1", "peer", "a\nb\x1b[2J", "status", "over")
+	if fields["CALL_ID"] != "c1" || !strings.Contains(message, `peer="a\nb\x1b[2J"`) || !strings.HasSuffix(message, `status="over"`) {
+		t.Errorf("%q %v", message, fields)
+	}
+	fail = true
+	log.Error("worse")
+	if got := fallback.String(); got != "<3>worse\n" {
+		t.Errorf("fallback %q", got)
+	}
+}
