@@ -1,0 +1,299 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"time"
+
+	"intercom/internal/stage"
+)
+
+const rate = 48000
+
+// recorder records a source through the sound server's own tools, and knows when each of its samples left the server:
+// a fragment is stamped when it arrives, and the smallest (arrival - index/rate) is the start of the recording.
+type recorder struct {
+	cmd    *exec.Cmd
+	mu     sync.Mutex
+	x      []float32
+	stamps []stamp
+	done   chan struct{}
+}
+
+type stamp struct {
+	at time.Time
+	n  int // samples so far
+}
+
+// began is what all recordings of this process are measured against.
+var began = time.Now()
+
+func record(s *stage.Sound, source string) (*recorder, error) {
+	r := &recorder{done: make(chan struct{})}
+	r.cmd = exec.Command("parec", "--server", s.Server, "-d", source, "--rate=48000", "--channels=1", "--format=s16le", "--raw", "--latency-msec=5")
+	out, err := r.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go r.read(out)
+	for end := time.Now().Add(5 * time.Second); r.samples() == 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			r.stop()
+			return nil, errors.New("parec records nothing from " + source)
+		}
+	}
+	return r, nil
+}
+
+func (r *recorder) read(out io.Reader) {
+	defer close(r.done)
+	buf, have := make([]byte, 65536), 0
+	for {
+		n, err := out.Read(buf[have:])
+		at := time.Now()
+		have += n
+		r.mu.Lock()
+		for i := 0; i+1 < have; i += 2 {
+			r.x = append(r.x, float32(int16(binary.LittleEndian.Uint16(buf[i:])))/32768)
+		}
+		r.stamps = append(r.stamps, stamp{at, len(r.x)})
+		r.mu.Unlock()
+		have = copy(buf, buf[have/2*2:have])
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (r *recorder) samples() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.x)
+}
+
+func (r *recorder) stop() {
+	_ = r.cmd.Process.Signal(os.Interrupt)
+	<-r.done
+	_ = r.cmd.Wait()
+}
+
+// clock is the recording's start in seconds since began, at each two seconds: a null sink's clock is not exactly the
+// system's.
+func (r *recorder) clock() func(sample int) float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	const window = 2 * rate
+	var edges []float64
+	for _, s := range r.stamps[min(40, len(r.stamps)/4):] {
+		start := s.at.Sub(began).Seconds() - float64(s.n)/rate
+		for len(edges) <= s.n/window {
+			edges = append(edges, math.Inf(1))
+		}
+		edges[s.n/window] = min(edges[s.n/window], start)
+	}
+	for i := range edges {
+		if math.IsInf(edges[i], 1) && i > 0 {
+			edges[i] = edges[i-1]
+		}
+	}
+	for i := len(edges) - 2; i >= 0; i-- {
+		if math.IsInf(edges[i], 1) {
+			edges[i] = edges[i+1]
+		}
+	}
+	return func(sample int) float64 {
+		at := float64(sample)/window - 0.5
+		k := max(0, min(len(edges)-1, int(math.Floor(at))))
+		next := min(k+1, len(edges)-1)
+		f := max(0, min(1, at-float64(k)))
+		return float64(sample)/rate + edges[k]*(1-f) + edges[next]*f
+	}
+}
+
+// player plays samples into a sink.
+type player struct{ cmd *exec.Cmd }
+
+func play(s *stage.Sound, sink string, x []float32) (*player, error) {
+	p := &player{exec.Command("pacat", "--playback", "--server", s.Server, "-d", sink, "--rate=48000", "--channels=1", "--format=s16le", "--raw", "--latency-msec=60")}
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		b := make([]byte, 2*len(x))
+		for i, v := range x {
+			binary.LittleEndian.PutUint16(b[2*i:], uint16(int16(v*32767)))
+		}
+		_, _ = in.Write(b) // ends early when the player is stopped
+		in.Close()
+	}()
+	return p, nil
+}
+
+func (p *player) wait() { _ = p.cmd.Wait() }
+
+func (p *player) stop() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+// chirp is a burst of 80 ms that sweeps from 300 to 3400 Hz: it is found again exactly, also after a speech codec.
+func chirp() []float32 {
+	const n, f0, f1, length = rate * 80 / 1000, 300.0, 3400.0, 0.08
+	x := make([]float32, n)
+	for i := range x {
+		t := float64(i) / rate
+		edge := min(1, float64(i)/(n/8), float64(n-i)/(n/8))
+		x[i] = float32(0.5 * edge * math.Sin(2*math.Pi*(f0*t+(f1-f0)*t*t/(2*length))))
+	}
+	return x
+}
+
+// bursts is a train of chirps at irregular distances, so that they fall anywhere in a frame.
+func bursts(count int, seed uint64) []float32 {
+	r := rand.New(rand.NewPCG(seed, seed))
+	x := make([]float32, rate/2)
+	for range count {
+		x = append(x, chirp()...)
+		x = append(x, make([]float32, int((0.35+0.25*r.Float64())*rate))...)
+	}
+	return append(x, make([]float32, rate/2)...)
+}
+
+// tone is a steady one.
+func tone(hz float64, length time.Duration) []float32 {
+	x := make([]float32, int(length.Seconds()*rate))
+	for i := range x {
+		x[i] = float32(0.4 * math.Sin(2*math.Pi*hz*float64(i)/rate))
+	}
+	return x
+}
+
+// correlate gives the best place of ref in x and how well it fits there, 0 to 1. It looks coarsely at a quarter of the
+// rate, and then closely.
+func correlate(ref, x []float32) (at int, fit float64) {
+	const coarse = 4
+	at, _ = best(thin(ref, coarse), thin(x, coarse), 0, math.MaxInt)
+	return best(ref, x, at*coarse-2*coarse, at*coarse+2*coarse)
+}
+
+func best(ref, x []float32, from, to int) (at int, fit float64) {
+	from, to = max(from, 0), min(to, len(x)-len(ref))
+	var er float64
+	for _, v := range ref {
+		er += float64(v) * float64(v)
+	}
+	for i := from; i <= to; i++ {
+		var dot, ex float32
+		for k, v := range ref {
+			dot += v * x[i+k]
+			ex += x[i+k] * x[i+k]
+		}
+		if c := math.Abs(float64(dot)) / math.Sqrt(max(float64(ex)*er, 1e-12)); float64(ex) > 1e-4*er && c > fit {
+			at, fit = i, c
+		}
+	}
+	return at, fit
+}
+
+func thin(x []float32, by int) []float32 {
+	out := make([]float32, len(x)/by)
+	for i := range out {
+		for k := range by {
+			out[i] += x[i*by+k] / float32(by)
+		}
+	}
+	return out
+}
+
+// delays finds every burst of the recording from in the recording to, and gives the delays in milliseconds, and how
+// many of the bursts were not found.
+func delays(from, to *recorder) (found []float64, missing int) {
+	const longest = rate * 400 / 1000
+	ref := chirp()
+	sent, heard := from.clock(), to.clock()
+	for i := 0; i+2*len(ref) < len(from.x); {
+		if loud(from.x[i:i+rate/200]) < 0.01 {
+			i += rate / 200
+			continue
+		}
+		start := max(0, i-rate/100)
+		k, fit := correlate(ref, from.x[start:min(len(from.x), start+2*len(ref)+rate/50)])
+		if fit < 0.8 {
+			i += rate / 200
+			continue
+		}
+		at := start + k
+		i = at + len(ref) + rate/10
+		t := sent(at)
+		guess := int((t - heard(0)) * rate)
+		lo, hi := max(0, guess-rate/50), min(len(to.x), guess+longest+len(ref))
+		if lo >= hi || hi-lo < len(ref) {
+			continue // at the edge of the recording
+		}
+		if k, fit := correlate(ref, to.x[lo:hi]); fit < 0.5 {
+			missing++
+		} else {
+			found = append(found, (heard(lo+k)-t)*1000)
+		}
+	}
+	return found, missing
+}
+
+func loud(x []float32) float64 {
+	var sum float64
+	for _, v := range x {
+		sum += float64(v) * float64(v)
+	}
+	return math.Sqrt(sum / float64(len(x)))
+}
+
+// onset is when a tone first comes in a recording after a moment, in milliseconds after it; negative if never.
+func onset(r *recorder, hz float64, after time.Time) float64 {
+	const window = rate / 200 // 5 ms
+	clock, t0 := r.clock(), after.Sub(began).Seconds()
+	for i := 0; i+window < len(r.x); i += rate / 1000 {
+		if clock(i) < t0 {
+			continue
+		}
+		var re, im, all float64
+		for k, v := range r.x[i : i+window] {
+			a := 2 * math.Pi * hz * float64(k) / rate
+			re += float64(v) * math.Cos(a)
+			im += float64(v) * math.Sin(a)
+			all += float64(v) * float64(v)
+		}
+		if all/window > 1e-4 && 2*(re*re+im*im)/window/all > 0.5 {
+			return (clock(i) - t0) * 1000
+		}
+	}
+	return -1
+}
+
+// quantile of unsorted values; NaN is no JSON, so 0 for none.
+func quantile(x []float64, q float64) float64 {
+	if len(x) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(x))
+	at := q * float64(len(s)-1)
+	k := int(at)
+	v := s[k]
+	if k+1 < len(s) {
+		v += (s[k+1] - s[k]) * (at - float64(k))
+	}
+	return math.Round(v*10) / 10
+}

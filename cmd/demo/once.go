@@ -1,0 +1,339 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"intercom/internal/stage"
+)
+
+// report is the last line of "make demo ONCE=1".
+type report struct {
+	OK       bool              `json:"ok"`
+	Problem  string            `json:"problem,omitempty"`
+	Outcomes map[string]string `json:"outcomes"`
+	// PressToRinging is the median over the calls that rang: from the button's contact to the ringing station.
+	PressToRinging float64 `json:"press_to_ringing_ms"`
+	AnswerToSound  float64 `json:"answer_to_sound_ms"`
+	MouthToEar     struct {
+		AB delay `json:"ab"` // front_door to reception
+		BA delay `json:"ba"`
+	} `json:"mouth_to_ear_ms"`
+	StartToRegistered float64 `json:"start_to_registered_ms"`
+	IdleRSS           float64 `json:"idle_rss_mb"`
+	IdleCPU           float64 `json:"idle_cpu_percent"`
+	TalkRSS           float64 `json:"talk_rss_mb"`
+	TalkCPU           float64 `json:"talk_cpu_percent"`
+	Load              float64 `json:"load"` // of the machine, one minute's mean
+}
+
+type delay struct {
+	Median float64 `json:"median"`
+	P95    float64 `json:"p95"`
+	Found  int     `json:"found"`
+	Lost   int     `json:"lost"`
+}
+
+// play runs the four calls.
+type four struct {
+	*scene
+	ctx        context.Context
+	r          *report
+	door, desk *stage.Events
+	rang       []float64
+}
+
+const (
+	burstCount = 20
+	toneHz     = 1700 // unlike any tone that a station makes
+)
+
+// fourCalls makes the calls. The report is as full as it could be, also with an error.
+func fourCalls(ctx context.Context, dir, bin string, log io.Writer) (r *report, err error) {
+	r = &report{Outcomes: map[string]string{}}
+	s, err := open(ctx, dir, bin, true)
+	defer func() {
+		if e := s.close(); e != nil && err == nil {
+			err = e
+		}
+		r.OK = err == nil
+	}()
+	if err != nil {
+		return r, err
+	}
+	f := &four{scene: s, ctx: ctx, r: r}
+	if f.door, err = s.door.Follow(ctx); err != nil {
+		return r, err
+	}
+	defer f.door.Close()
+	if f.desk, err = s.reception.Follow(ctx); err != nil {
+		return r, err
+	}
+	defer f.desk.Close()
+	r.StartToRegistered = ms(s.registered)
+	for _, step := range []struct {
+		name string
+		run  func() error
+	}{{"idle", f.idle}, {"a call that is answered", f.over}, {"a call that is declined", f.declined}, {"a call that is missed", f.missed},
+		{"a call to a station that is off", f.offline}, {"the hub's records", f.records}} {
+		fmt.Fprintf(log, "demo: %s\n", step.name)
+		if err := step.run(); err != nil {
+			return r, fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	r.PressToRinging = quantile(f.rang, 0.5)
+	b, _ := os.ReadFile("/proc/loadavg")
+	if words := strings.Fields(string(b)); len(words) > 0 {
+		r.Load, _ = strconv.ParseFloat(words[0], 64)
+	}
+	return r, nil
+}
+
+// idle measures a station that does nothing.
+func (f *four) idle() error {
+	err := f.scene.door.Wait(f.ctx, "its sound was open", func() bool {
+		s, err := f.scene.door.Status(f.ctx)
+		return err == nil && s.Sound.Sink != ""
+	})
+	if err != nil {
+		return err
+	}
+	f.r.IdleRSS, f.r.IdleCPU, err = usage(f.scene.door.PID(), 4*time.Second)
+	return err
+}
+
+// ring presses the door's button until reception rings.
+func (f *four) ring() error {
+	at := time.Now()
+	if err := f.scene.door.Press(f.ctx, "call"); err != nil {
+		return err
+	}
+	e, err := f.desk.Phase(f.ctx, "ringing")
+	if err != nil {
+		return err
+	}
+	f.rang = append(f.rang, float64(e.At.Sub(at).Microseconds())/1000)
+	_, err = f.door.Phase(f.ctx, "ringback")
+	return err
+}
+
+// ended takes the end of a call from both stations, which must agree.
+func (f *four) ended(name, want string) error {
+	a, err := f.door.Ended(f.ctx)
+	if err != nil {
+		return err
+	}
+	b, err := f.desk.Ended(f.ctx)
+	if err != nil {
+		return err
+	}
+	if *a.Result != *b.Result {
+		return fmt.Errorf("the stations disagree: %+v and %+v", *a.Result, *b.Result)
+	}
+	return f.outcome(name, want, a)
+}
+
+func (f *four) outcome(name, want string, e stage.Event) error {
+	got := e.Result.Status + "/" + e.Result.Reason
+	f.r.Outcomes[name] = got
+	if got != want {
+		return fmt.Errorf("ended as %s, not as %s", got, want)
+	}
+	return nil
+}
+
+// over is the call with the measurements.
+func (f *four) over() error {
+	var recs []*recorder
+	defer func() {
+		for _, r := range recs {
+			r.stop()
+		}
+	}()
+	for _, source := range []string{"door_mic", "door_spk", "reception_mic", "reception_spk"} {
+		r, err := record(f.sound, source+".monitor")
+		if err != nil {
+			return err
+		}
+		recs = append(recs, r)
+	}
+	steady, err := play(f.sound, "reception_mic", tone(toneHz, 30*time.Second))
+	if err != nil {
+		return err
+	}
+	defer steady.stop()
+	if err := f.ring(); err != nil {
+		return err
+	}
+	// Reception's microphone has a tone in it all the time; the door must not hear it before the answer.
+	time.Sleep(1200 * time.Millisecond)
+	if s, err := f.scene.reception.Status(f.ctx); err != nil || s.Sound.MicOpen {
+		return fmt.Errorf("the microphone is open before the answer (%v)", err)
+	}
+	answered := time.Now()
+	if err := f.scene.reception.Press(f.ctx, "answer"); err != nil {
+		return err
+	}
+	for _, e := range []*stage.Events{f.desk, f.door} {
+		if _, err := e.Phase(f.ctx, "talking"); err != nil {
+			return err
+		}
+	}
+	time.Sleep(time.Second)
+	steady.stop()
+	if early := onset(recs[1], toneHz, began); early >= 0 && early < float64(answered.Sub(began).Milliseconds()) {
+		return fmt.Errorf("the door heard reception %.0f ms before the answer", float64(answered.Sub(began).Milliseconds())-early)
+	}
+	if f.r.AnswerToSound = onset(recs[1], toneHz, answered); f.r.AnswerToSound < 0 {
+		return fmt.Errorf("no sound came after the answer")
+	}
+	f.r.AnswerToSound = quantile([]float64{f.r.AnswerToSound}, 0)
+	return f.talk(recs)
+}
+
+// talk plays bursts into both microphones at once, finds them at the other loudspeaker, and hangs up.
+func (f *four) talk(recs []*recorder) error {
+	time.Sleep(300 * time.Millisecond)
+	one, err := play(f.sound, "door_mic", bursts(burstCount, 1))
+	if err != nil {
+		return err
+	}
+	two, err := play(f.sound, "reception_mic", bursts(burstCount, 2))
+	if err != nil {
+		return err
+	}
+	if f.r.TalkRSS, f.r.TalkCPU, err = usage(f.scene.door.PID(), 5*time.Second); err != nil {
+		return err
+	}
+	one.wait()
+	two.wait()
+	if err := f.scene.reception.Press(f.ctx, "hangup"); err != nil {
+		return err
+	}
+	if err := f.ended("over", "over/hangup"); err != nil {
+		return err
+	}
+	for _, r := range recs {
+		r.stop()
+	}
+	f.r.MouthToEar.AB = measure(recs[0], recs[3])
+	f.r.MouthToEar.BA = measure(recs[2], recs[1])
+	for name, d := range map[string]delay{"front_door to reception": f.r.MouthToEar.AB, "reception to front_door": f.r.MouthToEar.BA} {
+		if d.Found < burstCount-2 {
+			return fmt.Errorf("from %s only %d of %d bursts were heard", name, d.Found, burstCount)
+		}
+	}
+	return nil
+}
+
+func measure(from, to *recorder) delay {
+	found, missing := delays(from, to)
+	return delay{quantile(found, 0.5), quantile(found, 0.95), len(found), missing}
+}
+
+func (f *four) declined() error {
+	if err := f.ring(); err != nil {
+		return err
+	}
+	if err := f.scene.reception.Press(f.ctx, "hangup"); err != nil {
+		return err
+	}
+	return f.ended("declined", "declined/declined")
+}
+
+func (f *four) missed() error {
+	if err := f.ring(); err != nil {
+		return err
+	}
+	return f.ended("missed", "missed/no_answer")
+}
+
+func (f *four) offline() error {
+	if err := f.scene.reception.Stop(5 * time.Second); err != nil {
+		return err
+	}
+	if code := f.scene.reception.ExitCode(); code != 0 {
+		return fmt.Errorf("reception ended with status %d:\n%s", code, f.scene.reception.Tail())
+	}
+	if err := f.scene.door.Press(f.ctx, "toggle"); err != nil {
+		return err
+	}
+	e, err := f.door.Ended(f.ctx)
+	if err != nil {
+		return err
+	}
+	return f.outcome("offline", "missed/offline", e)
+}
+
+// records compares what the hub wrote down with what the stations said.
+func (f *four) records() error {
+	want := []string{f.r.Outcomes["over"], f.r.Outcomes["declined"], f.r.Outcomes["missed"], f.r.Outcomes["offline"]}
+	var got []string
+	for len(got) < len(want) {
+		b, err := os.ReadFile(f.hub.Records)
+		if err != nil {
+			return err
+		}
+		got = nil
+		for _, line := range bytes.Split(bytes.TrimSpace(b), []byte("\n")) {
+			var one struct{ Status, Reason string }
+			if json.Unmarshal(line, &one) == nil {
+				got = append(got, one.Status+"/"+one.Reason)
+			}
+		}
+		if f.ctx.Err() != nil {
+			return fmt.Errorf("the hub wrote down %v, not %v", got, want)
+		}
+	}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		return fmt.Errorf("the hub wrote down %v, not %v", got, want)
+	}
+	return nil
+}
+
+// usage measures a process for a time: resident memory in MB (10^6), and processor time in percent of one core.
+func usage(pid int, d time.Duration) (rss, cpu float64, err error) {
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux that Go runs on
+	before, err := ticks(pid)
+	if err != nil {
+		return 0, 0, err
+	}
+	at := time.Now()
+	time.Sleep(d)
+	after, err := ticks(pid)
+	if err != nil {
+		return 0, 0, err
+	}
+	cpu = 100 * float64(time.Duration(after-before)*tick) / float64(time.Since(at))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(b))[1])
+	return quantile([]float64{float64(pages*os.Getpagesize()) / 1e6}, 0), quantile([]float64{cpu}, 0), err
+}
+
+// ticks is the processor time that a process has used (proc(5), fields 14 and 15 of stat).
+func ticks(pid int) (int, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	fields := strings.Fields(rest)
+	user, err := strconv.Atoi(fields[11])
+	if err != nil {
+		return 0, err
+	}
+	system, err := strconv.Atoi(fields[12])
+	return user + system, err
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

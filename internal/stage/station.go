@@ -1,0 +1,279 @@
+package stage
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Hub is a running intercom-hub.
+type Hub struct {
+	*Process
+	Addr    string // host:port
+	Records string // file of the call records
+	Key     string // API key of the account "demo"
+
+	dir, bin string
+}
+
+// StartHub starts a hub on a free loopback port, with one account, demo, and its key. bin is the folder of the programs.
+func StartHub(ctx context.Context, dir, bin string, ring time.Duration) (*Hub, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	h := &Hub{Addr: l.Addr().String(), Records: filepath.Join(dir, "calls.jsonl"), dir: dir, bin: bin}
+	l.Close()
+	conf := fmt.Sprintf("listen = %q\naccounts = %q\nrecords = %q\nring_time = %q\n", h.Addr, filepath.Join(dir, "accounts.toml"), h.Records, ring)
+	if err := os.WriteFile(h.config(), []byte(conf), 0o600); err != nil {
+		return nil, err
+	}
+	key, err := exec.CommandContext(ctx, filepath.Join(bin, "intercom-hub"), "key", "new", "-config", h.config(), "-account", "demo").Output()
+	if err != nil {
+		return nil, fmt.Errorf("making a key: %w", err)
+	}
+	h.Key = strings.TrimSpace(string(key))
+	return h, h.Up(ctx)
+}
+
+func (h *Hub) config() string { return filepath.Join(h.dir, "hub.toml") }
+
+// Up starts the hub's process, at first or again, and waits until it is ready.
+func (h *Hub) Up(ctx context.Context) (err error) {
+	if h.Process, err = Start(h.dir, "hub", nil, filepath.Join(h.bin, "intercom-hub"), "-config", h.config()); err != nil {
+		return err
+	}
+	return h.Wait(ctx, "it was ready", func() bool {
+		r, err := http.Get("http://" + h.Addr + "/readyz")
+		if err != nil {
+			return false
+		}
+		r.Body.Close()
+		return r.StatusCode == http.StatusOK
+	})
+}
+
+// Station is a running intercomd with the virtual buttons call, answer, hangup and toggle, and the LED status.
+type Station struct {
+	*Process
+	CUID   string
+	Socket string
+
+	dir, bin string
+	env      []string
+	http     *http.Client
+}
+
+// Settings of a station that tests and the demo choose.
+type Settings struct {
+	CUID, Name, Context, To string
+	Server, Sink, Source    string // sound; empty for what intercomd finds by itself
+	Extra                   string // more lines of the configuration, in its last table
+}
+
+// NewStation writes a station's configuration. Up starts it.
+func NewStation(dir, bin string, h *Hub, s Settings) (*Station, error) {
+	t := &Station{CUID: s.CUID, Socket: filepath.Join(dir, s.CUID+".sock"), dir: dir, bin: bin}
+	t.http = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", t.Socket)
+	}}}
+	key := filepath.Join(dir, s.CUID+".key")
+	if err := os.WriteFile(key, []byte(h.Key+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "cuid = %q\nname = %q\ncontext = %q\nstate_dir = %q\ncontrol = %q\n\n", s.CUID, s.Name, s.Context, filepath.Join(dir, s.CUID), t.Socket)
+	fmt.Fprintf(&b, "[hub]\nurl = \"ws://%s/v1/ws\"\naccount = \"demo\"\napikey_file = %q\n\n[call]\nto = %q\n\n", h.Addr, key, s.To)
+	fmt.Fprintf(&b, "[audio]\nserver = %q\nsink = %q\nsource = %q\n\n[media]\ninterfaces = [\"lo\"]\n\n[gpio]\ndriver = \"virtual\"\n\n", s.Server, s.Sink, s.Source)
+	for _, name := range []string{"call", "answer", "hangup", "toggle"} {
+		fmt.Fprintf(&b, "[[button]]\nname = %q\naction = %q\n\n", name, name)
+	}
+	fmt.Fprintf(&b, "[[led]]\nname = \"status\"\n%s\n", s.Extra)
+	return t, os.WriteFile(t.config(), b.Bytes(), 0o600)
+}
+
+func (t *Station) config() string { return filepath.Join(t.dir, t.CUID+".toml") }
+
+// Up starts the station's process, at first or again, and waits until it answers on its control socket.
+func (t *Station) Up(ctx context.Context) (err error) {
+	if t.Process, err = Start(t.dir, t.CUID, nil, filepath.Join(t.bin, "intercomd"), "-config", t.config()); err != nil {
+		return err
+	}
+	return t.Wait(ctx, "it answered", func() bool { _, err := t.Status(ctx); return err == nil })
+}
+
+// Status is the station's status as it says it.
+type Status struct {
+	Health string
+	Faults map[string]string
+	Phase  string
+	Peer   string
+	Light  string
+	Hub    struct{ Online bool }
+	Sound  struct {
+		Sink    string
+		MicOpen bool    `json:"mic_open"`
+		MicDBFS float64 `json:"mic_dbfs"`
+		SpkDBFS float64 `json:"speaker_dbfs"`
+	}
+	Quality *struct {
+		Codec       string
+		RoundTripMS float64 `json:"round_trip_ms"`
+		DelayMS     float64 `json:"delay_ms"`
+		Loss        float64
+		Concealed   int
+	}
+	Lines        map[string]bool
+	RegisteredMS float64 `json:"registered_ms"`
+}
+
+// Status asks the station how it is.
+func (t *Station) Status(ctx context.Context) (Status, error) {
+	var s Status
+	return s, t.do(ctx, http.MethodGet, "status", nil, &s)
+}
+
+// Press holds a button for 60 ms; it returns when the button is down and up again.
+func (t *Station) Press(ctx context.Context, button string) error {
+	return t.do(ctx, http.MethodPost, "press", map[string]any{"button": button, "hold_ms": 60}, nil)
+}
+
+// Do posts one of call, answer, decline and hangup.
+func (t *Station) Do(ctx context.Context, what string, body any) error {
+	return t.do(ctx, http.MethodPost, what, body, nil)
+}
+
+func (t *Station) do(ctx context.Context, method, path string, body, into any) error {
+	var b bytes.Buffer
+	if body == nil {
+		body = struct{}{}
+	}
+	if err := json.NewEncoder(&b).Encode(body); err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://intercomd/v1/"+path, &b)
+	if err != nil {
+		return err
+	}
+	r, err := t.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	if r.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s: %s", t.CUID, path, bytes.TrimSpace(text))
+	}
+	if into == nil {
+		return nil
+	}
+	return json.Unmarshal(text, into)
+}
+
+// Event is what a station says that happened.
+type Event struct {
+	At     time.Time
+	Event  string
+	Phase  string
+	Call   string
+	Peer   string
+	Light  string
+	Online *bool
+	Result *struct{ Call, Status, Reason, By string }
+}
+
+// Events follows a station.
+type Events struct {
+	mu   sync.Mutex
+	all  []Event
+	news chan struct{}
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// Follow collects what the station says from now on, until Close.
+func (t *Station) Follow(ctx context.Context) (*Events, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://intercomd/v1/events", nil)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	r, err := t.http.Do(req)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	e := &Events{news: make(chan struct{}, 1), stop: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(e.done)
+		defer r.Body.Close()
+		for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+			var one Event
+			if json.Unmarshal(lines.Bytes(), &one) == nil {
+				e.mu.Lock()
+				e.all = append(e.all, one)
+				e.mu.Unlock()
+				select {
+				case e.news <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}()
+	return e, nil
+}
+
+// Close ends the following.
+func (e *Events) Close() {
+	e.stop()
+	<-e.done
+}
+
+// Next waits for the first event that fits and takes it and all before it away.
+func (e *Events) Next(ctx context.Context, what string, fits func(Event) bool) (Event, error) {
+	for {
+		e.mu.Lock()
+		for i, one := range e.all {
+			if fits(one) {
+				e.all = e.all[i+1:]
+				e.mu.Unlock()
+				return one, nil
+			}
+		}
+		seen := fmt.Sprintf("%+v", e.all)
+		e.mu.Unlock()
+		select {
+		case <-e.news:
+		case <-e.done:
+			return Event{}, errors.New("the station ended before " + what)
+		case <-ctx.Done():
+			return Event{}, fmt.Errorf("%s did not happen in time; seen: %s", what, seen)
+		}
+	}
+}
+
+// Phase waits for a phase.
+func (e *Events) Phase(ctx context.Context, phase string) (Event, error) {
+	return e.Next(ctx, "the phase "+phase, func(one Event) bool { return one.Event == "state" && one.Phase == phase })
+}
+
+// Ended waits for the end of a call and gives its outcome.
+func (e *Events) Ended(ctx context.Context) (Event, error) {
+	return e.Next(ctx, "the end of a call", func(one Event) bool { return one.Event == "ended" })
+}
