@@ -78,6 +78,7 @@ type Audio struct {
 	goal   Goal
 	sink   func(frame []int16)
 	poke   chan struct{} // the goal is another
+	stir   chan struct{} // what is to be heard is another
 
 	mic, spk atomic.Uint64 // levels, as bits of a float64
 	bad      map[string]string
@@ -85,7 +86,7 @@ type Audio struct {
 
 // New makes a station's sound.
 func New(s Settings, log *slog.Logger) *Audio {
-	a := &Audio{set: s, log: log, changed: func() {}, poke: make(chan struct{}, 1), bad: map[string]string{"server": "not connected yet"}}
+	a := &Audio{set: s, log: log, changed: func() {}, poke: make(chan struct{}, 1), stir: make(chan struct{}, 1), bad: map[string]string{"server": "not connected yet"}}
 	a.level(&a.mic, nil)
 	a.level(&a.spk, nil)
 	return a
@@ -97,15 +98,17 @@ func (a *Audio) OnChange(f func()) { a.changed = f }
 // Tone plays p until it ends, or another, or nil, takes its place.
 func (a *Audio) Tone(p Player) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.tone = p
+	a.mu.Unlock()
+	poke(a.stir)
 }
 
 // Voice plays r beside the tone until another, or nil, takes its place.
 func (a *Audio) Voice(r Reader) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.voice = r
+	a.mu.Unlock()
+	poke(a.stir)
 }
 
 // Mic sets what is wanted of the microphone, and who gets its frames. It does not wait. The frame is valid during the
@@ -114,10 +117,22 @@ func (a *Audio) Mic(g Goal, sink func(frame []int16)) {
 	a.mu.Lock()
 	a.goal, a.sink = g, sink
 	a.mu.Unlock()
+	poke(a.poke)
+	poke(a.stir)
+}
+
+func poke(c chan struct{}) {
 	select {
-	case a.poke <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
+}
+
+// calm reports that nothing is to be heard or recorded, nor about to be.
+func (a *Audio) calm() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.tone == nil && a.voice == nil && a.goal == Closed
 }
 
 // Status is how the sound is.

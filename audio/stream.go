@@ -94,10 +94,7 @@ func (p *playback) asked(index uint32, n int) {
 	}
 	p.activity.Store(time.Now().UnixNano())
 	p.needed.Add(int64(n))
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	poke(p.wake)
 }
 
 // playback makes the loudspeaker's stream and feeds it until it breaks. It never stops by itself: silence is written too.
@@ -111,7 +108,8 @@ func (a *Audio) playback(ctx context.Context, c *conn) error {
 		SampleSpec: spec(), ChannelMap: proto.ChannelMap{proto.ChannelMono},
 		SinkIndex: proto.Undefined, SinkName: a.set.Sink,
 		BufferMaxLength: proto.Undefined, BufferTargetLength: uint32(bytesIn(a.set.Buffer)), BufferPrebufferLength: 0, BufferMinimumRequest: proto.Undefined,
-		ChannelVolumes: proto.ChannelVolumes{uint32(proto.VolumeNorm)}, // A stream on a device that was named is ended with it, not moved to where nobody listens; it is made anew when the
+		ChannelVolumes: proto.ChannelVolumes{uint32(proto.VolumeNorm)},
+		// A stream on a device that was named is ended with it, not moved to where nobody listens; it is made anew when the
 		// device is back.
 		NoMove: a.set.Sink != "", AdjustLatency: true, Properties: properties("intercom loudspeaker"),
 	}, &r)
@@ -123,15 +121,27 @@ func (a *Audio) playback(ctx context.Context, c *conn) error {
 	p.device.CompareAndSwap(nil, &r.SinkName)
 	a.trouble("playback", nil)
 	p.asked(r.StreamIndex, int(r.Missing))
-	most := int(r.BufferTargetLength)
-	if most <= 0 {
-		most = bytesIn(a.set.Buffer)
-	}
-	out, spare, raw := make([]int16, most), make([]int16, most), make([]byte, 0, 2*most)
+	return a.feed(ctx, c, p, feeder{c: c, index: r.StreamIndex, buffer: int(r.BufferTargetLength)})
+}
+
+// feed serves an existing playback stream. nil means that the connection is gone.
+func (a *Audio) feed(ctx context.Context, c *conn, p *playback, f feeder) error {
 	look := time.NewTicker(noRequest / 2)
 	defer look.Stop()
 	said := ""
 	for {
+		if name := *p.device.Load(); name != said {
+			said = name
+			a.update(func(s *Status) { s.Sink = name })
+		}
+		if calm := a.calm(); calm != f.calm {
+			if err := f.rest(calm, a.set.Buffer); err != nil {
+				return fmt.Errorf("the loudspeaker's buffer cannot be changed: %w", err)
+			}
+			if !calm {
+				a.update(func(s *Status) { s.Playback = lasting(f.buffer) })
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -139,6 +149,7 @@ func (a *Audio) playback(ctx context.Context, c *conn) error {
 			return nil
 		case <-p.killed:
 			return errKilled
+		case <-a.stir:
 		case <-look.C:
 			if p.suspended.Load() || p.idle() < noRequest {
 				continue
@@ -148,30 +159,66 @@ func (a *Audio) playback(ctx context.Context, c *conn) error {
 			}
 			return nil
 		case <-p.wake:
-		}
-		if name := *p.device.Load(); name != said {
-			said = name
-			a.update(func(s *Status) { s.Sink, s.Playback = name, lasting(int(r.BufferTargetLength)) })
-		}
-		// A server that was frozen asks for all that it missed. What is more than a buffer is silence, and not speech
-		// that would be thrown away.
-		n := int(p.needed.Swap(0)) / 2 * 2
-		for ; n > most; n -= most {
-			raw = append(raw[:0], make([]byte, most)...)
-			if c.Send(r.StreamIndex, raw) != nil {
+			if f.write(int(p.needed.Swap(0)), a.mix) != nil {
 				return nil
 			}
 		}
-		samples := out[:n/2]
-		a.mix(samples, spare)
-		raw = raw[:0]
-		for _, v := range samples {
-			raw = append(raw, byte(v), byte(v>>8))
-		}
-		if c.Send(r.StreamIndex, raw) != nil {
-			return nil
+	}
+}
+
+// calmBuffer is the playback buffer while nothing is heard: with it an idle station wakes up twenty times a second and
+// not two hundred, and a tone still comes within a tenth of one.
+const calmBuffer = 100 * time.Millisecond
+
+// feeder writes samples into a playback stream.
+type feeder struct {
+	c          *conn
+	index      uint32
+	buffer     int // bytes
+	calm       bool
+	out, spare []int16
+	raw        []byte
+}
+
+// rest makes the stream's buffer long while nothing is heard, and short again.
+func (f *feeder) rest(calm bool, short time.Duration) error {
+	length := short
+	if calm {
+		length = max(short, calmBuffer)
+	}
+	var r proto.SetPlaybackStreamBufferAttrReply
+	err := f.c.Request(&proto.SetPlaybackStreamBufferAttr{
+		StreamIndex: f.index, BufferMaxLength: proto.Undefined, BufferTargetLength: uint32(bytesIn(length)),
+		BufferPrebufferLength: 0, BufferMinimumRequest: proto.Undefined, AdjustLatency: true,
+	}, &r)
+	if err == nil {
+		f.calm, f.buffer = calm, int(r.BufferTargetLength)
+	}
+	return err
+}
+
+// write sends n bytes of what mix gives. A server that was frozen asks for all that it missed: what is more than a
+// buffer is silence then, and not speech that would be thrown away.
+func (f *feeder) write(n int, mix func(out, spare []int16)) error {
+	if n = n / 2 * 2; n == 0 {
+		return nil
+	}
+	most := max(f.buffer, bytesIn(calmBuffer))
+	if len(f.out) < most/2 {
+		f.out, f.spare, f.raw = make([]int16, most/2), make([]int16, most/2), make([]byte, most)
+	}
+	for ; n > most; n -= most {
+		clear(f.raw[:most])
+		if err := f.c.Send(f.index, f.raw[:most]); err != nil {
+			return err
 		}
 	}
+	samples := f.out[:n/2]
+	mix(samples, f.spare)
+	for i, v := range samples {
+		f.raw[2*i], f.raw[2*i+1] = byte(v), byte(v>>8)
+	}
+	return f.c.Send(f.index, f.raw[:n])
 }
 
 // capture is the microphone's stream.
