@@ -116,7 +116,7 @@ func dial(s State, e Dial) (State, []Action) {
 		return s, []Action{Play{OfflineTone}, Report{e.ID, outcome.Of(outcome.Failed, outcome.NetworkLost), fault.InternetLost}}
 	}
 	s = State{Phase: Calling, ID: e.ID, Peer: e.Peer, Caller: true, Online: true}
-	return s, []Action{SendInvite{e.ID, e.Peer}, SetTimer{AckTimer, AckTime}, SetTimer{LimitTimer, CallerLimit}}
+	return s, []Action{SendInvite(e), SetTimer{AckTimer, AckTime}, SetTimer{LimitTimer, CallerLimit}}
 }
 
 func incoming(s State, e Incoming) (State, []Action) {

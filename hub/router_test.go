@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,29 +31,34 @@ const (
 // station is a double of a connection: it writes down what it is told.
 type station struct {
 	name  string
-	tape  *[]string
-	ended map[string][]outcome.Outcome
+	world *world
+	ended map[string][]outcome.Outcome // under the world's notes
 }
 
 func (s *station) send(e wire.Envelope) {
 	line := fmt.Sprintf("%s<%s", s.name, e.T)
+	s.world.notes.Lock()
+	defer s.world.notes.Unlock()
 	if e.T == wire.Ended {
 		b, _ := wire.Body[wire.EndedBody](e)
 		line += " " + b.Outcome.String()
 		s.ended[e.Call] = append(s.ended[e.Call], b.Outcome)
 	}
 	if e.T != wire.Welcome {
-		*s.tape = append(*s.tape, line)
+		s.world.tape = append(s.world.tape, line)
 	}
 }
 
 func (s *station) close(code int, _ string) {
-	*s.tape = append(*s.tape, fmt.Sprintf("%s closed %d", s.name, code))
+	s.world.notes.Lock()
+	defer s.world.notes.Unlock()
+	s.world.tape = append(s.world.tape, fmt.Sprintf("%s closed %d", s.name, code))
 }
 
 // world is a router with stations and the records that it wrote.
 type world struct {
 	*router
+	notes   sync.Mutex // timers write too
 	tape    []string
 	records []outcome.Result
 	at      map[string]*station
@@ -60,7 +66,11 @@ type world struct {
 
 func newWorld(names ...string) *world {
 	w := &world{at: map[string]*station{}}
-	w.router = newRouter(30*time.Second, func(r outcome.Result) { w.records = append(w.records, r) }, quiet)
+	w.router = newRouter(30*time.Second, func(r outcome.Result) {
+		w.notes.Lock()
+		defer w.notes.Unlock()
+		w.records = append(w.records, r)
+	}, quiet)
 	for _, n := range names {
 		w.sign(n, "one")
 	}
@@ -68,7 +78,7 @@ func newWorld(names ...string) *world {
 }
 
 func (w *world) sign(name, instance string, calls ...string) *station {
-	s := &station{name: name, tape: &w.tape, ended: map[string][]outcome.Outcome{}}
+	s := &station{name: name, world: w, ended: map[string][]outcome.Outcome{}}
 	old, _ := w.owner(dev(name))
 	if w.join(dev(name), strings.ToUpper(name), instance, old, s, wire.Envelope{T: wire.Welcome}, calls) {
 		w.at[name] = s
@@ -89,6 +99,8 @@ func (w *world) invite(from, to, id string) *fault.Error {
 func (w *world) expect(t *testing.T, lines ...string) {
 	t.Helper()
 	synctest.Wait()
+	w.notes.Lock()
+	defer w.notes.Unlock()
 	if !slices.Equal(w.tape, lines) {
 		t.Errorf("tape\n  %s\nwant\n  %s", strings.Join(w.tape, "\n  "), strings.Join(lines, "\n  "))
 	}
@@ -97,6 +109,9 @@ func (w *world) expect(t *testing.T, lines ...string) {
 
 func (w *world) recorded(t *testing.T, o ...outcome.Outcome) {
 	t.Helper()
+	synctest.Wait()
+	w.notes.Lock()
+	defer w.notes.Unlock()
 	var got []outcome.Outcome
 	for _, r := range w.records {
 		got = append(got, r.Outcome)
@@ -107,10 +122,8 @@ func (w *world) recorded(t *testing.T, o ...outcome.Outcome) {
 }
 
 var (
-	over           = outcome.Of(outcome.Over, outcome.HangUp)
-	lost           = outcome.Of(outcome.Over, outcome.Lost)
-	declinedByHand = outcome.Of(outcome.Declined, outcome.ByHand)
-	missed         = outcome.Of(outcome.Missed, outcome.NoAnswer)
+	over = outcome.Of(outcome.Over, outcome.HangUp)
+	lost = outcome.Of(outcome.Over, outcome.Lost)
 )
 
 func test(t *testing.T, name string, f func(t *testing.T, w *world)) {
@@ -230,7 +243,7 @@ func TestCalls(t *testing.T) {
 		w.leave(dev("alpha"), w.at["alpha"], false)
 		time.Sleep(4*time.Second - 1)
 		w.expect(t)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.expect(t, "bravo<call.ended failed/network_lost")
 	})
 	test(t, "a party that dies in a call ends it after eight", func(t *testing.T, w *world) {
@@ -334,6 +347,7 @@ func TestAnyInterleavingEndsInOneOutcome(t *testing.T) {
 				}
 			}
 			synctest.Wait()
+			w.notes.Lock()
 			want := map[string]outcome.Outcome{}
 			for _, r := range w.records {
 				if _, twice := want[r.Call]; twice {
@@ -350,12 +364,18 @@ func TestAnyInterleavingEndsInOneOutcome(t *testing.T) {
 					}
 				}
 			}
+			w.notes.Unlock()
+			w.mu.Lock()
 			for _, m := range w.members {
 				if m.call != nil {
 					rt.Fatalf("%s is still busy", m.cuid)
 				}
 			}
+			w.mu.Unlock()
 			time.Sleep(2 * time.Minute)
+			synctest.Wait()
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			if len(w.calls) > 0 {
 				rt.Fatalf("%d calls are never forgotten", len(w.calls))
 			}

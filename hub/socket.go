@@ -58,8 +58,8 @@ func (s *socket) alive(within time.Duration) bool {
 
 const (
 	askOwner  = 2 * time.Second // how long the owner of a cuid has to prove that it is there
-	bucket    = 200             // messages at once
-	perSecond = 50              // messages a second
+	bucket    = 48              // messages at once; fewer than a peer's queue holds, so that nobody can flood another out
+	perSecond = 25              // messages a second
 	writeTime = 10 * time.Second
 )
 
@@ -104,7 +104,7 @@ func (h *Hub) session(ctx context.Context, s *socket) (me who, forGood bool, err
 	e, err := s.read(hctx, wire.MaxBeforeSignIn)
 	cancel()
 	if err != nil {
-		if hctx.Err() != nil && ctx.Err() == nil {
+		if errors.Is(hctx.Err(), context.DeadlineExceeded) {
 			err = errSignInTime
 		}
 		s.fail(e, err)

@@ -14,12 +14,18 @@ import (
 
 // live shows both stations on the terminal until the user has enough.
 func live(ctx context.Context, dir, bin string) error {
-	own := !haveSound(ctx)
+	own := !haveSound(ctx, dir)
 	fmt.Println("Starting the hub and two stations …")
-	s, err := open(ctx, dir, bin, own)
+	s, err := open(ctx, dir, bin, own, 30*time.Second)
 	defer s.close()
 	if err != nil {
 		return err
+	}
+	if own {
+		ctx, quiet := context.WithCancel(ctx)
+		defer quiet()
+		go murmur(ctx, s.sound, "door_mic", 1)
+		go murmur(ctx, s.sound, "reception_mic", 2)
 	}
 	old, err := term.MakeRaw(int(os.Stdin.Fd()))
 	if err != nil {
@@ -116,13 +122,26 @@ func draw(ctx context.Context, s *scene, own bool, last string) {
 	line("  \x1b[7m 3 \x1b[0m front_door hangs up   \x1b[7m 4 \x1b[0m reception hangs up or declines   \x1b[7m q \x1b[0m quit")
 	line("")
 	if own {
-		line("  No sound server was found, so a private one with silent devices is used.")
+		line("  No sound server was found, so a private one with silent devices is used; chirps stand for voices.")
 	} else {
 		line("  Your own microphone and loudspeaker are used, by both stations: wear headphones.")
 	}
 	line("  %s", last)
 	b.WriteString("\x1b[J")
 	fmt.Print(b.String())
+}
+
+// murmur gives a silent microphone something to hear, so that the levels move.
+func murmur(ctx context.Context, s *stage.Sound, sink string, seed uint64) {
+	for ctx.Err() == nil {
+		p, err := play(s, sink, bursts(60, seed))
+		if err != nil {
+			return
+		}
+		stop := context.AfterFunc(ctx, p.stop)
+		p.wait()
+		stop()
+	}
 }
 
 // meter draws a level from -60 to 0 dBFS.

@@ -82,11 +82,8 @@ type scene struct {
 	registered      time.Duration // from the start of the door's process until it was registered
 }
 
-// ringTime is short, so that nobody waits long for a missed call.
-const ringTime = 4 * time.Second
-
 // open starts everything; what was started is in the scene also after an error. With own, the sound server is private.
-func open(ctx context.Context, dir, bin string, own bool) (s *scene, err error) {
+func open(ctx context.Context, dir, bin string, own bool, ring time.Duration) (s *scene, err error) {
 	s = &scene{}
 	bin, err = filepath.Abs(bin)
 	if err != nil {
@@ -96,10 +93,6 @@ func open(ctx context.Context, dir, bin string, own bool) (s *scene, err error) 
 		if s.sound, err = stage.StartSound(ctx, dir, "door_mic", "door_spk", "reception_mic", "reception_spk"); err != nil {
 			return s, err
 		}
-	}
-	ring := 30 * time.Second
-	if own {
-		ring = ringTime
 	}
 	if s.hub, err = stage.StartHub(ctx, dir, bin, ring); err != nil {
 		return s, err
@@ -144,11 +137,15 @@ func (s *scene) close() error {
 }
 
 // haveSound reports whether the user has a sound server.
-func haveSound(ctx context.Context) bool {
+func haveSound(ctx context.Context, dir string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	// Without this, pactl would start a server of its own.
+	// Asked alone, pactl would start a server where none is.
+	conf := filepath.Join(dir, "client.conf")
+	if os.WriteFile(conf, []byte("autospawn = no\n"), 0o600) != nil {
+		return false
+	}
 	cmd := exec.CommandContext(ctx, "pactl", "info")
-	cmd.Env = append(os.Environ(), "PULSE_CLIENTCONFIG=/dev/null")
+	cmd.Env = append(os.Environ(), "PULSE_CLIENTCONFIG="+conf)
 	return cmd.Run() == nil
 }

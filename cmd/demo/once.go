@@ -52,13 +52,14 @@ type four struct {
 
 const (
 	burstCount = 20
-	toneHz     = 1700 // unlike any tone that a station makes
+	ringTime   = 4 * time.Second // short, so that nobody waits long for a missed call
+	toneHz     = 1700            // unlike any tone that a station makes
 )
 
 // fourCalls makes the calls. The report is as full as it could be, also with an error.
 func fourCalls(ctx context.Context, dir, bin string, log io.Writer) (r *report, err error) {
 	r = &report{Outcomes: map[string]string{}}
-	s, err := open(ctx, dir, bin, true)
+	s, err := open(ctx, dir, bin, true, ringTime)
 	defer func() {
 		if e := s.close(); e != nil && err == nil {
 			err = e

@@ -191,6 +191,11 @@ func positions(b []byte) map[string][2]int {
 		path, start := keyOf(&p, e)
 		switch e.Kind {
 		case unstable.Table:
+			for array, n := range count { // a table inside the latest of a list of tables
+				if rest, ok := strings.CutPrefix(path, array+"."); ok {
+					path = fmt.Sprintf("%s[%d].%s", array, n-1, rest)
+				}
+			}
 			prefix = path + "."
 			at[path] = start
 		case unstable.ArrayTable:

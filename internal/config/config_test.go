@@ -49,6 +49,8 @@ line = "GPIO17"
 led = { red = 1 }
 
 [[button]]
+[button.led]
+blue = 2
 `
 	err := Parse("f.toml", []byte(doc), &sample{})
 	want := `f.toml:1:1: nam: is not a setting; did you mean "name"?
@@ -57,7 +59,8 @@ f.toml:3:1: tries: must be a whole number, not text
 f.toml:5:2: hub.url: is missing
 f.toml:6:1: hub.plain: must be true or false, not text
 f.toml:10:9: button[0].led.red: must be text in quotes, not a number
-f.toml:12:3: button[1].line: is missing`
+f.toml:12:3: button[1].line: is missing
+f.toml:14:1: button[1].led.blue: must be text in quotes, not a number`
 	if err == nil || err.Error() != want {
 		t.Fatalf("got\n%v\nwant\n%v", err, want)
 	}

@@ -72,7 +72,6 @@ type Station struct {
 	Socket string
 
 	dir, bin string
-	env      []string
 	http     *http.Client
 }
 

@@ -1,0 +1,56 @@
+# make demo          a hub and two stations on this machine, live on the terminal
+# make demo ONCE=1   four calls, measured, with one line of JSON at the end
+# make test          everything that is checked, as CI does
+# make build         the programs, into bin/
+# make deps          what the above need and Debian has (they call it themselves)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+# hraban/opus without the file reader, which would need libopusfile.
+export GOFLAGS := $(GOFLAGS) -tags=nolibopusfile
+
+.PHONY: build demo test deps deps-test check unit pure arm64 generate clean
+
+build: deps
+	go build -trimpath -o bin/ ./cmd/...
+
+demo: build
+	@bin/demo $(if $(ONCE),-once)
+
+test: deps deps-test check unit pure arm64
+	@echo "all checks passed"
+
+# gofmt, vet, staticcheck
+check:
+	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "gofmt would change: $$bad"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+
+# Unit, property and fuzz seeds, and end to end on a real PulseAudio, all with the race detector. -count=1: the house's
+# rules read files that the test cache does not see.
+unit:
+	go test -race -count=1 -timeout 20m ./...
+
+# The build without cgo: G.711 sent, Opus decoded.
+pure:
+	CGO_ENABLED=0 go build -trimpath -o out/pure/ ./cmd/...
+	CGO_ENABLED=0 go test -count=1 ./audio/codec ./audio/jitter ./call/... ./device
+
+# The programs for 64-bit boards, with libopus.
+arm64: deps-test
+	scripts/cross arm64 out/arm64
+
+deps:
+	@scripts/deps pulseaudio pulseaudio-utils libopus-dev pkg-config gcc libc6-dev ca-certificates
+
+deps-test:
+	@scripts/deps $(if $(filter arm64,$(shell go env GOHOSTARCH)),,gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+
+# The documents and golden files that are made from the code.
+generate:
+	go test ./device ./hub ./wire ./call -update
+
+clean:
+	rm -rf bin out

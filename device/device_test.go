@@ -1,0 +1,277 @@
+package device_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"intercom/call"
+	"intercom/device"
+	"intercom/device/devicetest"
+	"intercom/internal/fault"
+	"intercom/internal/outcome"
+	"intercom/wire"
+	"intercom/wire/link"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bench is a device on doubles, in simulated time.
+type bench struct {
+	*testing.T
+	*device.Device
+	tape  *devicetest.Tape
+	wire  *devicetest.Wire
+	media *devicetest.Media
+	sound *devicetest.Sound
+	lamp  *devicetest.Lamp
+	stop  context.CancelFunc
+	done  chan error
+}
+
+func try(t *testing.T, f func(b *bench)) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := device.Defaults()
+		cfg.CUID, cfg.Call.To = "front_door", "reception"
+		cfg.LED = []device.LEDConfig{{Name: "status"}}
+		tape := devicetest.NewTape()
+		b := &bench{T: t, tape: tape, wire: &devicetest.Wire{Tape: tape}, media: &devicetest.Media{Tape: tape}, sound: &devicetest.Sound{Tape: tape}, lamp: &devicetest.Lamp{Tape: tape}, done: make(chan error, 1)}
+		b.Device = device.New(cfg, device.Parts{Media: b.media, Sound: b.sound, Lamps: []device.Lamp{b.lamp}}, slog.New(slog.DiscardHandler))
+		b.Connect(b.wire)
+		ctx, cancel := context.WithCancel(t.Context())
+		b.stop = cancel
+		go func() { b.done <- b.Device.Run(ctx) }()
+		f(b)
+		cancel()
+		<-b.done
+		synctest.Wait()
+	})
+}
+
+func (b *bench) online() { b.Up(wire.WelcomeBody{}); synctest.Wait() }
+func (b *bench) press(act string) {
+	b.Pressed(device.ButtonConfig{Name: act, Action: act})
+	synctest.Wait()
+}
+
+// hub says something about the call that was sent last, or the call "c".
+func (b *bench) hub(t wire.Type, body any) {
+	id := "c"
+	if b.wire.Last.Call != "" {
+		id = b.wire.Last.Call
+	}
+	b.Receive(link.Message{Envelope: wire.New(t, id, body)})
+	synctest.Wait()
+}
+
+func (b *bench) ended(s outcome.Status, r outcome.Reason) {
+	res := outcome.Result{Call: b.wire.Last.Call, From: "front_door", To: "reception"}
+	if res.Call == "" {
+		res.Call, res.From, res.To = "c", "reception", "front_door"
+	}
+	res.Finish(outcome.Of(s, r), "hub", time.Now())
+	b.hub(wire.Ended, wire.EndedBody{Result: res})
+}
+
+func (b *bench) expect(lines ...string) {
+	b.Helper()
+	synctest.Wait()
+	if got := b.tape.Take(); !slices.Equal(got, lines) {
+		b.Errorf("tape\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(lines, "\n  "))
+	}
+}
+
+func (b *bench) shows(want device.Light) {
+	b.Helper()
+	s, err := b.Status(b.Context())
+	if err != nil || s.Light != want {
+		b.Errorf("the light is %q (%v), want %q", s.Light, err, want)
+	}
+}
+
+func TestACallFromTheDoor(t *testing.T) {
+	try(t, func(b *bench) {
+		b.shows(device.LightOffline)
+		b.online()
+		b.shows(device.LightIdle)
+		b.press(device.ActToggle)
+		b.shows(device.LightCalling)
+		b.expect("0s sends call.invite")
+		b.hub(wire.Ringing, wire.SDPBody{SDP: "offer"})
+		b.expect("0s media waits for an offer", "0s plays ringback", "0s media gets offer")
+		b.media.News.Local("answer")
+		b.media.News.Candidate("here")
+		b.expect("0s sends call.sdp", "0s sends call.ice")
+		b.media.News.Event(func(id string) call.Event { return call.MediaUp{ID: id} })
+		time.Sleep(2 * time.Second)
+		b.hub(wire.Answered, nil)
+		b.shows(device.LightTalking)
+		b.expect("2s voice opens")
+		b.press(device.ActToggle)
+		b.expect("2s media closes", "2s sends call.hangup")
+		b.ended(outcome.Over, outcome.HangUp)
+		b.shows(device.LightIdle)
+		b.expect()
+	})
+}
+
+func TestACallToTheDoor(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"})
+		b.shows(device.LightRinging)
+		b.expect("0s plays ring", "0s media offers")
+		b.media.News.Local("offer")
+		b.expect("0s sends call.ringing")
+		b.press(device.ActToggle)
+		b.expect("0s sends call.answer")
+		b.hub(wire.Answered, nil)
+		b.expect("0s voice opens")
+		b.ended(outcome.Over, outcome.HangUp)
+		b.expect("0s media closes")
+	})
+}
+
+func TestAMissedCallStaysVisibleUntilAPress(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"})
+		b.ended(outcome.Missed, outcome.NoAnswer)
+		b.shows(device.LightMissed)
+		time.Sleep(24 * time.Hour)
+		b.shows(device.LightMissed)
+		b.press(device.ActHangUp)
+		b.shows(device.LightIdle)
+	})
+}
+
+func TestAPressWithoutTheHubGetsLightAndToneAtOnce(t *testing.T) {
+	try(t, func(b *bench) {
+		b.press(device.ActToggle)
+		b.shows(device.LightUnreachable)
+		b.expect("0s plays offline")
+		time.Sleep(3*time.Second + 1)
+		b.shows(device.LightOffline)
+		s, _ := b.Status(b.Context())
+		if s.LastCall == nil || s.LastCall.Outcome != outcome.Of(outcome.Failed, outcome.NetworkLost) || s.LastCall.To != "reception" {
+			t.Errorf("the last call is %+v", s.LastCall)
+		}
+	})
+}
+
+func TestTheHubGoesWhileItRings(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.press(device.ActCall)
+		b.hub(wire.Ringing, wire.SDPBody{SDP: "offer"})
+		b.tape.Take()
+		b.wire.Cut = true
+		b.Down(fault.New(fault.InternetLost))
+		time.Sleep(call.LostLimit)
+		b.expect("4s media closes", "4s plays offline")
+		b.shows(device.LightUnreachable)
+	})
+}
+
+func TestWithoutAMicrophoneACallIsDeclinedWithItsReason(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.sound.MicTrouble = "capture: gone"
+		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"})
+		b.tape.Take()
+		b.press(device.ActAnswer)
+		b.expect("0s media closes", "0s sends call.decline")
+		var d wire.DeclineBody
+		_ = json.Unmarshal(b.wire.Last.B, &d)
+		if d.Reason != outcome.MicUnavailable {
+			t.Errorf("declined for %q", d.Reason)
+		}
+	})
+}
+
+func TestStoppingInACallSaysSoAndWaitsForTheOutcome(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"})
+		b.press(device.ActAnswer)
+		b.hub(wire.Answered, nil)
+		b.tape.Take()
+		b.stop()
+		b.expect("0s media closes", "0s sends call.hangup")
+		b.ended(outcome.Over, outcome.Shutdown)
+		if err := <-b.done; err != nil {
+			t.Error(err)
+		}
+		b.done <- nil
+	})
+}
+
+func TestFaultsAreShownAndGo(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.Fault("audio", "no sound server")
+		b.shows(device.LightFault)
+		s, _ := b.Status(b.Context())
+		if s.Health != "degraded" || !strings.Contains(s.Sentence(), "audio: no sound server") {
+			t.Errorf("%+v", s)
+		}
+		b.Fault("audio", "")
+		b.shows(device.LightIdle)
+	})
+}
+
+func TestGarbageFromTheHubIsSurvived(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		for _, k := range []wire.Type{wire.Incoming, wire.Ringing, wire.SDP, wire.ICE, wire.Ended, wire.Fail, wire.Answered, wire.OK, "nonsense"} {
+			b.Receive(link.Message{Envelope: wire.Envelope{T: k, Call: "c", B: []byte(`{"from":5,"sdp":[],"candidate":{},"status":7}`)}})
+		}
+		b.shows(device.LightIdle)
+	})
+}
+
+func TestControl(t *testing.T) {
+	try(t, func(b *bench) {
+		h := b.Handler(nil)
+		post := func(path, body string) (int, string) {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader(body)))
+			return w.Code, w.Body.String()
+		}
+		for _, c := range []struct {
+			path, body string
+			status     int
+			has        string
+		}{
+			{"/v1/call", `{"to":"front_door"}`, 400, `"field":"to"`},
+			{"/v1/call", `{"to":"reception","context":"` + strings.Repeat("x", 65) + `"}`, 400, `"field":"context"`},
+			{"/v1/call", `{"nonsense":1}`, 400, "ERR_BAD_MESSAGE"},
+			{"/v1/call", `{}`, 503, "ERR_INTERNET_LOST"},
+			{"/v1/answer", `{}`, 409, "There is no call to answer"},
+			{"/v1/press", `{"button":"call","hold_ms":5}`, 403, "gpio.driver"},
+		} {
+			if status, body := post(c.path, c.body); status != c.status || !strings.Contains(body, c.has) {
+				t.Errorf("%s %s: %d %s", c.path, c.body, status, body)
+			}
+		}
+		b.online()
+		if status, body := post("/v1/call", `{}`); status != 200 || !strings.Contains(body, `"call":"`) {
+			t.Errorf("%d %s", status, body)
+		}
+		if status, body := post("/v1/call", `{}`); status != 409 || !strings.Contains(body, "ERR_OUTGOING_CALL_IN_PROGRESS") {
+			t.Errorf("%d %s", status, body)
+		}
+		if status, _ := post("/v1/hangup", `{}`); status != 200 {
+			t.Errorf("%d", status)
+		}
+	})
+}

@@ -1,0 +1,110 @@
+// Package devicetest has doubles of what a device works with: a hub that never answers by itself, a media path and a
+// sound that only write down what they are told. They are fakes, for tests of the owner loop in simulated time; the
+// real things are tried by the end-to-end tests.
+package devicetest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"intercom/call"
+	"intercom/device"
+	"intercom/gpio"
+	"intercom/wire"
+)
+
+// Tape is what happened, a line each, with the time since the tape began: "3s ring stops".
+type Tape struct {
+	mu    sync.Mutex
+	began time.Time
+	lines []string
+}
+
+// NewTape begins a tape.
+func NewTape() *Tape { return &Tape{began: time.Now()} }
+
+// Addf writes a line.
+func (t *Tape) Addf(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lines = append(t.lines, time.Since(t.began).Round(time.Millisecond).String()+" "+fmt.Sprintf(format, args...))
+}
+
+// Take gives the lines so far and begins anew.
+func (t *Tape) Take() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	lines := slices.Clone(t.lines)
+	t.lines = nil
+	return lines
+}
+
+// Wire is a hub's line: it writes down what is sent. While Cut, nothing can be.
+type Wire struct {
+	*Tape
+	Cut  bool
+	Last wire.Envelope // what was sent last
+}
+
+// Send implements device.Wire.
+func (w *Wire) Send(e wire.Envelope) bool {
+	if w.Cut {
+		return false
+	}
+	w.Addf("sends %s", e.T)
+	w.Last = e
+	return true
+}
+
+// Media makes paths that write down what they are told. News is that of the last path.
+type Media struct {
+	*Tape
+	News device.News
+}
+
+// Path implements device.Media.
+func (m *Media) Path(_ []wire.ICEServer, offer bool, news device.News) device.Path {
+	m.News = news
+	if offer {
+		m.Addf("media offers")
+	} else {
+		m.Addf("media waits for an offer")
+	}
+	return path{m.Tape}
+}
+
+type path struct{ *Tape }
+
+func (p path) Remote(sdp string)       { p.Addf("media gets %s", sdp) }
+func (p path) Candidate(c string)      { p.Addf("media gets %s", c) }
+func (p path) OpenVoice()              { p.Addf("voice opens") }
+func (p path) Close()                  { p.Addf("media closes") }
+func (p path) Quality() device.Quality { return device.Quality{} }
+
+// Sound writes tones down. MicTrouble is what it says of the microphone.
+type Sound struct {
+	*Tape
+	MicTrouble string
+}
+
+// Play implements device.Sound.
+func (s *Sound) Play(t call.Tone) { s.Addf("plays %s", t) }
+
+// Silence implements device.Sound; a silence is not written down.
+func (s *Sound) Silence() {}
+
+// Status implements device.Sound.
+func (s *Sound) Status() device.SoundStatus {
+	return device.SoundStatus{MicTrouble: s.MicTrouble, Trouble: s.MicTrouble}
+}
+
+// Lamp writes down the patterns it shows, by the length of their first step.
+type Lamp struct {
+	*Tape
+	Now gpio.Pattern
+}
+
+// Show implements device.Lamp.
+func (l *Lamp) Show(p gpio.Pattern) { l.Now = p }

@@ -1,0 +1,113 @@
+package device
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"intercom/gpio"
+	"intercom/internal/config"
+	"intercom/internal/config/configtest"
+)
+
+var update = flag.Bool("update", false, "write the generated sections of the documents")
+
+func TestTheDocumentsSayWhatTheCodeDoes(t *testing.T) {
+	configtest.Section(t, "../docs/config.md", "intercomd", config.Doc(Defaults()), *update)
+	rows := "| state | the LED | pattern |\n|---|---|---|\n"
+	meaning := map[Light]string{LightIdle: "ready", LightCalling: "a call is placed", LightRinging: "this station is called", LightTalking: "answered: speak",
+		LightUnreachable: "nobody took the call; for three seconds", LightOffline: "the hub is away", LightFault: "a part is broken, see `intercomctl status`", LightMissed: "a call was missed; until the next press"}
+	if len(meaning) != len(lightTable()) || len(lightNames()) != len(meaning) {
+		t.Fatal("a light is not documented")
+	}
+	for _, name := range lightNames() {
+		p, err := gpio.ParsePattern(lightTable()[Light(name)])
+		if err != nil || len(p) == 0 && name != string(LightIdle) {
+			t.Errorf("%s: %v", name, err)
+		}
+		rows += fmt.Sprintf("| `%s` | %s | `%s` |\n", name, meaning[Light(name)], lightTable()[Light(name)])
+	}
+	configtest.Section(t, "../docs/hardware.md", "lights", rows, *update)
+}
+
+func parse(text string) error {
+	c := Defaults()
+	return config.Parse("f.toml", []byte(text), c)
+}
+
+func TestABadConfigurationNamesEveryProblem(t *testing.T) {
+	err := parse(`cuid = "91_8899555"
+name = "ab"
+context = ""
+image = "ftp://x"
+colour = "red"
+
+[hub]
+url = "ws://hub.example.org"
+apikey_file = "/nowhere/key"
+
+[audio]
+buffer = "1s"
+
+[gpio]
+driver = "magic"
+debounce = 20
+
+[[button]]
+name = "a"
+line = "GPIO17"
+action = "explode"
+pull = "sideways"
+
+[[button]]
+name = "a"
+line = "GPIO17"
+action = "call"
+to = "door-1"
+
+[[led]]
+name = "b"
+line = ":"
+[led.patterns]
+idle = "sparkle"
+happy = "on"
+`)
+	for _, want := range []string{
+		"f.toml:1:1: cuid: ERR_INVALID_INITPARAMETERS", "f.toml:2:1: name: ERR_INVALID_INITPARAMETERS", "f.toml:3:1: context: ERR_INVALID_CALL_PARAMETERS",
+		"f.toml:4:1: image: ", "f.toml:5:1: colour: is not a setting", "f.toml:8:1: hub.url: ", "not encrypted", "f.toml:9:1: hub.apikey_file: ", "hub.account: ERR_MISSING_INITPARAMETERS",
+		"f.toml:12:1: audio.buffer: is 1s; it must be 5ms to 200ms", "f.toml:15:1: gpio.driver: ", "f.toml:16:1: gpio.debounce: must be text in quotes",
+		"f.toml:21:1: button[0].action: \"explode\"", "f.toml:22:1: button[0].pull: ", "f.toml:25:1: button[1].name: \"a\" is there twice", "f.toml:26:1: button[1].line: GPIO17 is used by a already",
+		"f.toml:28:1: button[1].to: ERR_INVALID_CALL_PARAMETERS", "f.toml:32:1: led[0].line: ", "f.toml:34:1: led[0].patterns.idle: ", "f.toml:35:1: led[0].patterns.happy: is not a state",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("nothing says %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(err)
+	}
+}
+
+func TestTheSampleConfigurationIsValid(t *testing.T) {
+	b, err := os.ReadFile("../docs/intercomd.sample.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte("ik_x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := parse(strings.Replace(string(b), "/etc/intercomd/apikey", key, 1)); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add("cuid = 'front_door'\n[[button]]\nname='a'")
+	f.Add("[led]\npatterns = 3")
+	f.Add("[[led]]\npatterns = {idle = 'on 1ms'}")
+	f.Fuzz(func(t *testing.T, text string) { _ = parse(text) })
+}
