@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"intercom/cmd/internal/script"
+	"intercom/device"
+	"intercom/device/devicetest"
+	"intercom/gpio"
+	"intercom/internal/outcome"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"intercomctl": main})
+}
+
+func TestAsAUserTypesIt(t *testing.T) { script.Run(t, nil) }
+
+// station is a device without a hub, on a real control socket.
+func station(t *testing.T) string {
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	cfg := device.Defaults()
+	cfg.CUID, cfg.Call.To = "front_door", "reception"
+	cfg.Button = []device.ButtonConfig{{Name: "bell", Action: device.ActCall}}
+	tape := devicetest.NewTape()
+	d := device.New(cfg, device.Parts{Media: &devicetest.Media{Tape: tape}, Sound: &devicetest.Sound{Tape: tape}}, slog.New(slog.DiscardHandler))
+	d.Connect(&devicetest.Wire{Tape: tape, Cut: true})
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	panel := gpio.NewPanel()
+	s := &http.Server{Handler: d.Handler(panel)}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 3)
+	go func() { done <- s.Serve(l) }()
+	go func() { done <- d.Run(ctx) }()
+	go func() {
+		done <- gpio.Watch(ctx, panel.Input("bell"), time.Millisecond, func(p gpio.Press) { d.Pressed(cfg.Button[0]) })
+	}()
+	t.Cleanup(func() {
+		cancel()
+		s.Close()
+		for range 3 {
+			<-done
+		}
+	})
+	return path
+}
+
+func ctlRun(t *testing.T, socket string, args ...string) (code int, out, errs string) {
+	var o, e bytes.Buffer
+	code = run(t.Context(), append([]string{"-socket", socket}, args...), &o, &e)
+	return code, o.String(), e.String()
+}
+
+func TestAStationWithoutAHub(t *testing.T) {
+	socket := station(t)
+	for _, c := range []struct {
+		args   string
+		code   int
+		out    string
+		stderr string
+	}{
+		{"status", 0, "front_door: degraded", ""},
+		{"status -json", 0, `"phase":"idle"`, ""},
+		{"answer", exRefused, "", "There is no call to answer"},
+		{"hangup -json", exRefused, `"ERR_NOT_PARTY"`, ""},
+		{"press bell", 0, "", ""},
+		{"press nothing", exRefused, "", `There is no button "nothing"; there are: bell`},
+		{"press bell -hold 2h", exRefused, "", "1 ms to 1 minute"},
+		{"call front_door", exRefused, "", "A device cannot call itself"},
+		{"call", exRefused, "", "ERR_INTERNET_LOST"},
+		{"-json call door-1", exRefused, `"field":"to"`, ""},
+	} {
+		code, out, errs := ctlRun(t, socket, strings.Fields(c.args)...)
+		if code != c.code || !strings.Contains(out, c.out) || !strings.Contains(errs, c.stderr) || c.stderr == "" && errs != "" {
+			t.Errorf("%s: exit status %d\n%s\n%s", c.args, code, out, errs)
+		}
+	}
+}
+
+func TestEventsAreJSONLines(t *testing.T) {
+	socket := station(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	seen := map[string]bool{}
+	pressed := make(chan struct{})
+	c := &ctl{out: &bytes.Buffer{}, err: &bytes.Buffer{}, http: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}}
+	defer c.http.CloseIdleConnections()
+	r, code := c.request(ctx, http.MethodGet, "events", nil)
+	if code != 0 {
+		t.Fatal(c.err)
+	}
+	defer r.Body.Close()
+	go func() { defer close(pressed); ctlRun(t, socket, "press", "bell") }()
+	c.read(r.Body, func(e device.Event, line []byte) bool {
+		if !json.Valid(line) || e.At.IsZero() {
+			t.Errorf("%s", line)
+		}
+		seen[e.Event] = true
+		return !seen["press"] || !seen["ended"] || !seen["light"]
+	})
+	if !seen["press"] || !seen["ended"] || !seen["light"] {
+		t.Errorf("seen %v", seen)
+	}
+	<-pressed
+}
+
+func TestTheExitStatusOfACallIsItsOutcome(t *testing.T) {
+	seen := map[int]bool{}
+	for _, s := range []outcome.Status{outcome.Over, outcome.Declined, outcome.Missed, outcome.Cancelled, outcome.Failed} {
+		code := exitOf(s)
+		if seen[code] || (code == 0) != (s == outcome.Over) || code == exRefused || code == exAway {
+			t.Errorf("%s: %d", s, code)
+		}
+		seen[code] = true
+	}
+}
