@@ -37,6 +37,7 @@ const (
 	BreakLimit  = 20 * time.Second // for a broken media path to come back
 	LostLimit   = 4 * time.Second  // for the hub to come back while it rings
 	EndLimit    = 2 * time.Second  // for the hub to confirm an end
+	CloseLimit  = 3 * time.Second  // for the hub to say why the other side closed the media path
 )
 
 // State is what is so. The zero value is not valid; start with [Start].
@@ -87,6 +88,7 @@ type (
 	Ended     struct {
 		ID      string
 		Outcome outcome.Outcome
+		Code    fault.Code // where the hub has one
 	}
 )
 
@@ -95,6 +97,7 @@ type (
 	MediaUp     struct{ ID string }
 	MediaBroke  struct{ ID string }
 	MediaFailed struct{ ID string }
+	MediaClosed struct{ ID string } // the other side closed it, in order
 )
 
 // Expired is a timer's end.
@@ -120,6 +123,7 @@ func (Ended) event()       {}
 func (MediaUp) event()     {}
 func (MediaBroke) event()  {}
 func (MediaFailed) event() {}
+func (MediaClosed) event() {}
 func (Expired) event()     {}
 
 // Timer names a limit.
@@ -131,6 +135,7 @@ const (
 	LimitTimer Timer = "limit"
 	MediaTimer Timer = "media"
 	LostTimer  Timer = "lost"
+	CloseTimer Timer = "close"
 	EndTimer   Timer = "end"
 )
 

@@ -47,49 +47,51 @@ func TestEdges(t *testing.T) {
 		phase  Phase
 		must   []Action
 	}{
-		"a press while online places a call":                         {nil, Dial{"c", "reception"}, Calling, []Action{SendInvite{"c", "reception"}}},
-		"a press while offline is answered at once":                  {[]Event{LinkDown{}}, Dial{"c", "r"}, Idle, []Action{Play{OfflineTone}, Report{"c", outcome.Of(outcome.Failed, outcome.NetworkLost), fault.InternetLost}}},
-		"a second call of ours is refused and disturbs nothing":      {rung, Dial{"d", "x"}, Ringback, []Action{Report{"d", internal, fault.CallInProgress}}},
-		"ringback starts when it really rings":                       {dialled, PeerRings{"c"}, Ringback, []Action{Prepare{"c", false}, Play{RingbackTone}}},
-		"an invite rings and prepares the media":                     {nil, Incoming{"c", "front_door"}, Ringing, []Action{Play{RingTone}, Prepare{"c", true}}},
-		"an invite said twice rings once":                            {called, Incoming{"c", "front_door"}, Ringing, nil},
-		"a third caller gets busy and is not heard":                  {talking, Incoming{"d", "x_door"}, Talking, []Action{SendDecline{"d", outcome.Busy}}},
-		"whoever calls the one who calls it takes that call":         {rung, Incoming{"d", "reception"}, Ringing, []Action{SendCancel{"c", outcome.ByCaller}, Play{RingTone}, Prepare{"d", true}}},
-		"an answer asks the hub and stops the ringing":               {called, Pick{}, Answering, []Action{Silence{}, SendAnswer{"c"}}},
-		"the voice opens when the hub says answered":                 {append(slices.Clone(called), MediaUp{"c"}, Pick{}), Confirmed{"c"}, Talking, []Action{OpenVoice{}}},
-		"without a media path it is connecting, not talking":         {append(slices.Clone(called), Pick{}), Confirmed{"c"}, Connecting, []Action{SetTimer{MediaTimer, MediaLimit}, OpenVoice{}}},
-		"a refused microphone declines the call":                     {called, NoVoice{}, Ending, []Action{SendDecline{"c", outcome.MicUnavailable}}},
-		"a decline ends it here at once":                             {called, Refuse{}, Ending, []Action{Silence{}, CloseMedia{}, SendDecline{"c", outcome.ByHand}}},
-		"hanging up while it rings there cancels":                    {rung, HangUp{}, Ending, []Action{Silence{}, SendCancel{"c", outcome.ByCaller}}},
-		"hanging up in a call":                                       {talking, HangUp{}, Ending, []Action{CloseMedia{}, SendHangUp{"c", outcome.HangUp}}},
-		"stopping the daemon in a call":                              {answered, Quit{}, Ending, []Action{SendHangUp{"c", outcome.Shutdown}}},
-		"the hub's word is the outcome, not ours":                    {append(slices.Clone(talking), HangUp{}), Ended{"c", noAnswer}, Idle, []Action{Report{"c", noAnswer, ""}}},
-		"without the hub's word ours stands":                         {append(slices.Clone(talking), HangUp{}), Expired{"c", EndTimer}, Idle, []Action{Report{"c", over, ""}}},
-		"a hub that forgot the call leaves us our own word":          {append(slices.Clone(talking), HangUp{}), Rejected{"c", fault.NotParty}, Idle, []Action{Report{"c", over, ""}}},
-		"the caller hears that it was declined":                      {rung, Ended{"c", declined}, Idle, []Action{Silence{}, CloseMedia{}, Play{DeclinedTone}, Report{"c", declined, ""}}},
-		"the caller hears that nobody is there":                      {dialled, Ended{"c", offline}, Idle, []Action{Play{OfflineTone}}},
-		"the caller hears that nobody came":                          {rung, Ended{"c", noAnswer}, Idle, []Action{Play{MissedTone}}},
-		"the callee's own limit, should the hub never end it":        {called, Expired{"c", LimitTimer}, Idle, []Action{Report{"c", noAnswer, ""}}},
-		"the caller gives up after its limit":                        {rung, Expired{"c", LimitTimer}, Ending, []Action{SendCancel{"c", outcome.RingTimeout}}},
-		"no acknowledgement means that the hub is lost":              {[]Event{Dial{"c", "r"}}, Expired{"c", AckTimer}, Idle, []Action{Report{"c", outcome.Of(outcome.Failed, outcome.NetworkLost), fault.InternetLost}}},
-		"a bad invite ends with the hub's code":                      {[]Event{Dial{"c", "r"}}, Rejected{"c", fault.InvalidCall}, Idle, []Action{Report{"c", internal, fault.InvalidCall}}},
-		"losing the hub does not end a call":                         {talking, LinkDown{}, Talking, nil},
-		"losing the hub while it rings gives it four seconds":        {rung, LinkDown{}, Ringback, []Action{SetTimer{LostTimer, LostLimit}}},
-		"an unacknowledged invite is said again":                     {[]Event{Dial{"c", "r"}, LinkDown{}}, LinkUp{}, Calling, []Action{SendInvite{"c", "r"}}},
-		"an unconfirmed end is said again":                           {append(slices.Clone(talking), LinkDown{}, HangUp{}), LinkUp{}, Ending, []Action{SendHangUp{"c", outcome.HangUp}}},
-		"a broken media path may come back":                          {talking, MediaBroke{"c"}, Reconnecting, []Action{SetTimer{MediaTimer, BreakLimit}}},
-		"and does":                                                   {append(slices.Clone(talking), MediaBroke{"c"}), MediaUp{"c"}, Talking, []Action{StopTimer{MediaTimer}}},
-		"or does not":                                                {append(slices.Clone(talking), MediaBroke{"c"}), Expired{"c", MediaTimer}, Ending, []Action{SendHangUp{"c", outcome.Lost}}},
-		"a call that never had media has failed":                     {append(slices.Clone(rung), Confirmed{"c"}), Expired{"c", MediaTimer}, Ending, []Action{SendHangUp{"c", outcome.MediaFailed}}},
-		"news about another call is ignored":                         {talking, Ended{"d", declined}, Talking, nil},
-		"a late answer to a cancelled call changes nothing":          {append(slices.Clone(rung), HangUp{}), Confirmed{"c"}, Ending, nil},
-		"a restarted hub that does not know the call leaves us be":   {talking, Rejected{"c", fault.NotParty}, Talking, nil},
-		"pressing answer twice asks once":                            {append(slices.Clone(called), Pick{}), Pick{}, Answering, nil},
-		"pressing hang up when idle is nothing":                      {nil, HangUp{}, Idle, nil},
-		"the microphone opens for nobody before the answer":          {called, MediaUp{"c"}, Ringing, nil},
-		"an answer that the hub never confirms has failed":           {append(slices.Clone(called), Pick{}), Expired{"c", AckTimer}, Idle, []Action{CloseMedia{}}},
-		"the media that comes after the answer starts the talk":      {append(slices.Clone(rung), Confirmed{"c"}), MediaUp{"c"}, Talking, []Action{StopTimer{MediaTimer}}},
-		"a media path that fails while it rings is not yet an error": {called, MediaFailed{"c"}, Ringing, nil},
+		"a press while online places a call":                            {nil, Dial{"c", "reception"}, Calling, []Action{SendInvite{"c", "reception"}}},
+		"a press while offline is answered at once":                     {[]Event{LinkDown{}}, Dial{"c", "r"}, Idle, []Action{Play{OfflineTone}, Report{"c", outcome.Of(outcome.Failed, outcome.NetworkLost), fault.InternetLost}}},
+		"a second call of ours is refused and disturbs nothing":         {rung, Dial{"d", "x"}, Ringback, []Action{Report{"d", internal, fault.CallInProgress}}},
+		"ringback starts when it really rings":                          {dialled, PeerRings{"c"}, Ringback, []Action{Prepare{"c", false}, Play{RingbackTone}}},
+		"an invite rings and prepares the media":                        {nil, Incoming{"c", "front_door"}, Ringing, []Action{Play{RingTone}, Prepare{"c", true}}},
+		"an invite said twice rings once":                               {called, Incoming{"c", "front_door"}, Ringing, nil},
+		"a third caller gets busy and is not heard":                     {talking, Incoming{"d", "x_door"}, Talking, []Action{SendDecline{"d", outcome.Busy}}},
+		"whoever calls the one who calls it takes that call":            {rung, Incoming{"d", "reception"}, Ringing, []Action{SendCancel{"c", outcome.ByCaller}, Play{RingTone}, Prepare{"d", true}}},
+		"an answer asks the hub and stops the ringing":                  {called, Pick{}, Answering, []Action{Silence{}, SendAnswer{"c"}}},
+		"the voice opens when the hub says answered":                    {append(slices.Clone(called), MediaUp{"c"}, Pick{}), Confirmed{"c"}, Talking, []Action{OpenVoice{}}},
+		"without a media path it is connecting, not talking":            {append(slices.Clone(called), Pick{}), Confirmed{"c"}, Connecting, []Action{SetTimer{MediaTimer, MediaLimit}, OpenVoice{}}},
+		"a refused microphone declines the call":                        {called, NoVoice{}, Ending, []Action{SendDecline{"c", outcome.MicUnavailable}}},
+		"a decline ends it here at once":                                {called, Refuse{}, Ending, []Action{Silence{}, CloseMedia{}, SendDecline{"c", outcome.ByHand}}},
+		"hanging up while it rings there cancels":                       {rung, HangUp{}, Ending, []Action{Silence{}, SendCancel{"c", outcome.ByCaller}}},
+		"hanging up in a call":                                          {talking, HangUp{}, Ending, []Action{CloseMedia{}, SendHangUp{"c", outcome.HangUp}}},
+		"stopping the daemon in a call":                                 {answered, Quit{}, Ending, []Action{SendHangUp{"c", outcome.Shutdown}}},
+		"the hub's word is the outcome, not ours":                       {append(slices.Clone(talking), HangUp{}), Ended{"c", noAnswer, ""}, Idle, []Action{Report{"c", noAnswer, ""}}},
+		"without the hub's word ours stands":                            {append(slices.Clone(talking), HangUp{}), Expired{"c", EndTimer}, Idle, []Action{Report{"c", over, ""}}},
+		"a hub that forgot the call leaves us our own word":             {append(slices.Clone(talking), HangUp{}), Rejected{"c", fault.NotParty}, Idle, []Action{Report{"c", over, ""}}},
+		"the caller hears that it was declined":                         {rung, Ended{"c", declined, ""}, Idle, []Action{Silence{}, CloseMedia{}, Play{DeclinedTone}, Report{"c", declined, ""}}},
+		"the caller hears that nobody is there":                         {dialled, Ended{"c", offline, fault.ReceiverOffline}, Idle, []Action{Play{OfflineTone}, Report{"c", offline, fault.ReceiverOffline}}},
+		"the caller hears that nobody came":                             {rung, Ended{"c", noAnswer, ""}, Idle, []Action{Play{MissedTone}}},
+		"the callee's own limit, should the hub never end it":           {called, Expired{"c", LimitTimer}, Idle, []Action{Report{"c", noAnswer, ""}}},
+		"the caller gives up after its limit":                           {rung, Expired{"c", LimitTimer}, Ending, []Action{SendCancel{"c", outcome.RingTimeout}}},
+		"no acknowledgement means that the hub is lost":                 {[]Event{Dial{"c", "r"}}, Expired{"c", AckTimer}, Idle, []Action{Report{"c", outcome.Of(outcome.Failed, outcome.NetworkLost), fault.InternetLost}}},
+		"a bad invite ends with the hub's code":                         {[]Event{Dial{"c", "r"}}, Rejected{"c", fault.InvalidCall}, Idle, []Action{Report{"c", internal, fault.InvalidCall}}},
+		"losing the hub does not end a call":                            {talking, LinkDown{}, Talking, nil},
+		"losing the hub while it rings gives it four seconds":           {rung, LinkDown{}, Ringback, []Action{SetTimer{LostTimer, LostLimit}}},
+		"an unacknowledged invite is said again":                        {[]Event{Dial{"c", "r"}, LinkDown{}}, LinkUp{}, Calling, []Action{SendInvite{"c", "r"}}},
+		"an unconfirmed end is said again":                              {append(slices.Clone(talking), LinkDown{}, HangUp{}), LinkUp{}, Ending, []Action{SendHangUp{"c", outcome.HangUp}}},
+		"a broken media path may come back":                             {talking, MediaBroke{"c"}, Reconnecting, []Action{SetTimer{MediaTimer, BreakLimit}}},
+		"and does":                                                      {append(slices.Clone(talking), MediaBroke{"c"}), MediaUp{"c"}, Talking, []Action{StopTimer{MediaTimer}}},
+		"or does not":                                                   {append(slices.Clone(talking), MediaBroke{"c"}), Expired{"c", MediaTimer}, Ending, []Action{SendHangUp{"c", outcome.Lost}}},
+		"a call that never had media has failed":                        {append(slices.Clone(rung), Confirmed{"c"}), Expired{"c", MediaTimer}, Ending, []Action{SendHangUp{"c", outcome.MediaFailed}}},
+		"a path closed by the other side is first the hub's to explain": {talking, MediaClosed{"c"}, Reconnecting, []Action{SetTimer{CloseTimer, CloseLimit}}},
+		"and without the hub it was a hang-up":                          {append(slices.Clone(talking), MediaClosed{"c"}), Expired{"c", CloseTimer}, Ending, []Action{CloseMedia{}, SendHangUp{"c", outcome.HangUp}}},
+		"news about another call is ignored":                            {talking, Ended{"d", declined, ""}, Talking, nil},
+		"a late answer to a cancelled call changes nothing":             {append(slices.Clone(rung), HangUp{}), Confirmed{"c"}, Ending, nil},
+		"a restarted hub that does not know the call leaves us be":      {talking, Rejected{"c", fault.NotParty}, Talking, nil},
+		"pressing answer twice asks once":                               {append(slices.Clone(called), Pick{}), Pick{}, Answering, nil},
+		"pressing hang up when idle is nothing":                         {nil, HangUp{}, Idle, nil},
+		"the microphone opens for nobody before the answer":             {called, MediaUp{"c"}, Ringing, nil},
+		"an answer that the hub never confirms has failed":              {append(slices.Clone(called), Pick{}), Expired{"c", AckTimer}, Idle, []Action{CloseMedia{}}},
+		"the media that comes after the answer starts the talk":         {append(slices.Clone(rung), Confirmed{"c"}), MediaUp{"c"}, Talking, []Action{StopTimer{MediaTimer}}},
+		"a media path that fails while it rings is not yet an error":    {called, MediaFailed{"c"}, Ringing, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, acts := run(append(slices.Clone(c.before), c.event)...)
@@ -116,13 +118,13 @@ func everything() []Event {
 	all := []Event{Dial{"c", "peer1"}, Dial{"d", "peer2"}, Incoming{"c", "peer1"}, Incoming{"d", "peer1"}, Incoming{"d", "peer2"},
 		Pick{}, Refuse{}, HangUp{}, Quit{}, NoVoice{}, LinkUp{}, LinkDown{}}
 	for _, id := range []string{"c", "d"} {
-		all = append(all, Acked{id}, Rejected{id, fault.NotParty}, Rejected{id, fault.InvalidCall}, PeerRings{id}, Confirmed{id}, MediaUp{id}, MediaBroke{id}, MediaFailed{id})
+		all = append(all, Acked{id}, Rejected{id, fault.NotParty}, Rejected{id, fault.InvalidCall}, PeerRings{id}, Confirmed{id}, MediaUp{id}, MediaBroke{id}, MediaFailed{id}, MediaClosed{id})
 		for _, s := range []outcome.Status{outcome.Over, outcome.Declined, outcome.Missed, outcome.Cancelled, outcome.Failed} {
 			for _, r := range outcome.Reasons(s) {
-				all = append(all, Ended{id, outcome.Of(s, r)})
+				all = append(all, Ended{id, outcome.Of(s, r), ""})
 			}
 		}
-		for _, t := range []Timer{AckTimer, LimitTimer, MediaTimer, LostTimer, EndTimer} {
+		for _, t := range []Timer{AckTimer, LimitTimer, MediaTimer, LostTimer, CloseTimer, EndTimer} {
 			all = append(all, Expired{id, t})
 		}
 	}
@@ -203,7 +205,7 @@ func FuzzAnyStringOfEvents(f *testing.F) {
 			}
 		}
 		if s.Phase != Idle {
-			s, acts := Next(s, Ended{s.ID, over})
+			s, acts := Next(s, Ended{s.ID, over, ""})
 			w.do(t, acts)
 			if s.Phase != Idle {
 				t.Fatal("the hub's end did not end it")

@@ -60,6 +60,8 @@ func about(e Event) string {
 		return e.ID
 	case MediaFailed:
 		return e.ID
+	case MediaClosed:
+		return e.ID
 	case Expired:
 		return e.ID
 	}
@@ -82,7 +84,7 @@ func ours(s State, e Event) (State, []Action) {
 	case Confirmed:
 		return confirmed(s)
 	case Ended:
-		return end(s, e.Outcome, "")
+		return end(s, e.Outcome, e.Code)
 	case Rejected:
 		return rejected(s, e.Code)
 	case MediaUp:
@@ -90,6 +92,14 @@ func ours(s State, e Event) (State, []Action) {
 		if s.Phase == Connecting || s.Phase == Reconnecting {
 			s.Phase = Talking
 			return s, []Action{StopTimer{MediaTimer}}
+		}
+		return s, nil
+	case MediaClosed:
+		// The other side has hung up. The hub says so too, unless it was restarted and has forgotten the call.
+		s.Media = false
+		if s.Live() {
+			s.Phase = Reconnecting
+			return s, []Action{SetTimer{CloseTimer, CloseLimit}}
 		}
 		return s, nil
 	case MediaBroke:
@@ -204,6 +214,8 @@ func expired(s State, t Timer) (State, []Action) {
 		return end(s, outcome.Of(outcome.Missed, outcome.NoAnswer), "")
 	case t == MediaTimer:
 		return mediaFailed(s)
+	case t == CloseTimer && s.Live():
+		return leave(s, outcome.Of(outcome.Over, outcome.HangUp))
 	}
 	return s, nil
 }

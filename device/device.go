@@ -198,7 +198,11 @@ func (d *Device) handle(e call.Event) {
 	}
 	d.shine()
 	if before.Phase != next.Phase || before.ID != next.ID || before.Online != next.Online {
-		d.log.Info("state", "phase", string(next.Phase), "call", next.ID, "peer", next.Peer, "online", next.Online)
+		about := []any{"phase", string(next.Phase), "online", next.Online}
+		if next.ID != "" {
+			about = append(about, "call", next.ID, "peer", next.Peer)
+		}
+		d.log.Info("state", about...)
 		d.emit(Event{Event: "state", Phase: next.Phase, Call: next.ID, Peer: next.Peer, Online: &next.Online})
 	}
 }

@@ -191,7 +191,11 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		if m.Call == d.state.ID {
 			d.final = &b.Result
 		}
-		d.handle(call.Ended{ID: m.Call, Outcome: b.Outcome})
+		e := call.Ended{ID: m.Call, Outcome: b.Outcome}
+		if b.Error != nil {
+			e.Code = b.Error.Code
+		}
+		d.handle(e)
 	}
 	return nil
 }

@@ -152,6 +152,8 @@ func (e ears) State(s rtc.State) {
 			return call.MediaUp{ID: id}
 		case rtc.Broke:
 			return call.MediaBroke{ID: id}
+		case rtc.Closed:
+			return call.MediaClosed{ID: id}
 		}
 		return call.MediaFailed{ID: id}
 	})

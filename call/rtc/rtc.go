@@ -51,11 +51,12 @@ type Packet struct {
 // State is how the path is.
 type State string
 
-// The states. A broken path may come up again; a failed one does not.
+// The states. A broken path may come up again; a failed one does not, nor one that the other side closed.
 const (
 	Up     State = "up"
 	Broke  State = "broke"
 	Failed State = "failed"
+	Closed State = "closed"
 )
 
 // Events is told what happens, on goroutines of the path; its methods must return at once.
@@ -276,6 +277,12 @@ func (p *Peer) open(servers []wire.ICEServer) (*webrtc.PeerConnection, error) {
 			p.ev.State(Broke)
 		case webrtc.PeerConnectionStateFailed:
 			p.ev.State(Failed)
+		case webrtc.PeerConnectionStateClosed:
+			select {
+			case <-p.quit: // by ourselves
+			default:
+				p.ev.State(Closed)
+			}
 		}
 	})
 	pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { p.receive(t) })

@@ -90,6 +90,21 @@ func TestTwoPeersOverLoopback(t *testing.T) {
 	wait(t, a.packets, "packet the other way")
 }
 
+func TestTheOtherSideClosesThePath(t *testing.T) {
+	a, b := connect(t, []Codec{opus}, []Codec{opus})
+	wait(t, a.states, "state")
+	wait(t, b.states, "state")
+	b.peer.Close()
+	if s := wait(t, a.states, "state"); s != Closed {
+		t.Fatalf("the path is %s", s)
+	}
+	select {
+	case s := <-b.states:
+		t.Fatalf("who closed it was told %s", s)
+	default:
+	}
+}
+
 func TestTheCodecBothHave(t *testing.T) {
 	deaf := opus
 	deaf.Send = false // a build without cgo: it decodes Opus, but cannot encode it

@@ -64,8 +64,9 @@ func serve(ctx context.Context, cfg *device.Config) error {
 	parts = append(parts,
 		supervise.Part{Name: "audio", Run: sound.Run},
 		supervise.Part{Name: "hub", Run: hub.Run, Grace: 7 * time.Second},
-		supervise.Part{Name: "device", Run: d.Run, Vital: true, Grace: 4 * time.Second},
 		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, socket, d.Handler(panel)) }},
+		// After those that tell others how its last call ended, so that it is stopped before them.
+		supervise.Part{Name: "device", Run: d.Run, Vital: true, Grace: 4 * time.Second},
 	)
 	parts = append(parts, inputs(cfg, panel, d)...)
 	parts = append(parts,
@@ -217,12 +218,21 @@ func listen(path string) (net.Listener, error) {
 }
 
 func control(ctx context.Context, l net.Listener, h http.Handler) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
-	stop := context.AfterFunc(ctx, func() { s.Close() })
-	defer stop()
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	select {
+	case err := <-ended:
 		return err
+	case <-ctx.Done():
 	}
+	// The device has ended, and with it what was followed; those who follow still get the last of it.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if s.Shutdown(last) != nil {
+		s.Close()
+	}
+	<-ended
 	return nil
 }
 

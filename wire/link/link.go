@@ -298,7 +298,7 @@ func receive(ctx context.Context, ws *websocket.Conn) (wire.Envelope, error) {
 		if ctx.Err() != nil {
 			return wire.Envelope{}, ctx.Err()
 		}
-		return wire.Envelope{}, fmt.Errorf("the connection to the hub broke: %w", err)
+		return wire.Envelope{}, fmt.Errorf("the connection to the hub broke: %w", root(err))
 	}
 	if kind != websocket.MessageText {
 		return wire.Envelope{}, fault.New(fault.BadMessage)
@@ -308,6 +308,14 @@ func receive(ctx context.Context, ws *websocket.Conn) (wire.Envelope, error) {
 		return e, ferr
 	}
 	return e, nil
+}
+
+// root drops what the library wraps around the cause.
+func root(err error) error {
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next
+	}
+	return err
 }
 
 // inner finds the network's own error below the layers of the libraries: it names the address and the cause.

@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"intercom/internal/stage"
+)
+
+// The end-to-end tests run the real programs on a real PulseAudio, built with the race detector where the tests are.
+var (
+	programs   string
+	buildFlags []string
+)
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "intercom-programs-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	programs = dir
+	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", dir+"/", "../intercomd", "../intercom-hub", "../intercomctl")...)
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// The demo itself: four calls, with what is heard measured. Its figures are not judged here: machines are shared.
+func TestFourCalls(t *testing.T) {
+	var out bytes.Buffer
+	if code := runOnce(t.Context(), t.TempDir(), programs, &out, io.Discard); code != 0 {
+		t.Fatalf("exit status %d: %s", code, out.String())
+	}
+	var r report
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil || !r.OK || strings.Count(out.String(), "\n") != 1 {
+		t.Fatalf("%v: %s", err, out.String())
+	}
+	if r.PressToRinging <= 0 || r.AnswerToSound <= 0 || r.MouthToEar.AB.Median <= 0 || r.MouthToEar.BA.Found == 0 {
+		t.Errorf("a figure is missing: %s", out.String())
+	}
+	t.Log(out.String())
+}
+
+// play is a scene for a test, with what the stations say.
+type stagePlay struct {
+	*testing.T
+	*scene
+	door, desk *stage.Events
+	ctx        context.Context
+	dir        string
+}
+
+func begin(t *testing.T, ring time.Duration) *stagePlay {
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	t.Cleanup(cancel)
+	p := &stagePlay{T: t, ctx: ctx, dir: t.TempDir()}
+	var err error
+	p.scene, err = open(ctx, p.dir, programs, true, ring)
+	t.Cleanup(func() {
+		if err := p.scene.close(); err != nil {
+			t.Error(err)
+		}
+		for _, s := range []*stage.Process{p.scene.door.Process, p.scene.reception.Process, p.scene.hub.Process} {
+			if code := s.ExitCode(); code > 0 || strings.Contains(s.Tail(), "DATA RACE") { // -1 is one that the test killed
+				t.Errorf("%s ended with status %d:\n%s", s.Name, code, s.Tail())
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.door, p.desk = p.follow(p.scene.door), p.follow(p.scene.reception)
+	return p
+}
+
+func (p *stagePlay) follow(s *stage.Station) *stage.Events {
+	e, err := s.Follow(p.ctx)
+	if err != nil {
+		p.Fatal(err)
+	}
+	p.Cleanup(e.Close)
+	return e
+}
+
+// must fails the test on an error.
+func (p *stagePlay) must(err error) {
+	p.Helper()
+	if err != nil {
+		p.Fatalf("%v\nfront_door:\n%s\nreception:\n%s\nhub:\n%s", err, p.scene.door.Tail(), p.scene.reception.Tail(), p.hub.Tail())
+	}
+}
+
+func (p *stagePlay) phase(e *stage.Events, phase string) {
+	p.Helper()
+	_, err := e.Phase(p.ctx, phase)
+	p.must(err)
+}
+
+func (p *stagePlay) ended(e *stage.Events, want string) {
+	p.Helper()
+	one, err := e.Ended(p.ctx)
+	p.must(err)
+	if got := one.Result.Status + "/" + one.Result.Reason; got != want {
+		p.Errorf("a call ended as %s, want %s", got, want)
+	}
+}
+
+// until waits for a station's status.
+func (p *stagePlay) until(t *stage.Station, what string, so func(stage.Status) bool) {
+	p.Helper()
+	p.must(t.Wait(p.ctx, what, func() bool { s, err := t.Status(p.ctx); return err == nil && so(s) }))
+}
+
+// talk makes a call from the door that reception answers.
+func (p *stagePlay) talk() {
+	p.Helper()
+	p.must(p.scene.door.Press(p.ctx, "toggle"))
+	p.phase(p.desk, "ringing")
+	p.must(p.scene.reception.Press(p.ctx, "toggle"))
+	p.phase(p.desk, "talking")
+	p.phase(p.door, "talking")
+}
+
+func TestAStationStoppedInACall(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	p.talk()
+	p.must(p.scene.reception.Process.Stop(5 * time.Second))
+	p.ended(p.door, "over/shutdown")
+	p.ended(p.desk, "over/shutdown")
+}
+
+func TestAStationKilledInACall(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	p.talk()
+	p.must(p.scene.reception.Signal(syscall.SIGKILL))
+	p.ended(p.door, "over/lost")
+}
+
+func TestTheHubStoppedInACall(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	p.talk()
+	p.must(p.hub.Process.Stop(8 * time.Second))
+	p.ended(p.door, "over/shutdown")
+	p.ended(p.desk, "over/shutdown")
+}
+
+// The hub is killed and comes back: the call goes on all the time, and the stations sign in again by themselves.
+func TestTheHubKilledInACall(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	p.talk()
+	p.must(p.hub.Signal(syscall.SIGKILL))
+	<-p.hub.Ended()
+	p.until(p.scene.door, "it noticed that the hub is away", func(s stage.Status) bool { return !s.Hub.Online })
+	p.must(p.hub.Up(p.ctx))
+	for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
+		p.until(s, "it was registered again", func(s stage.Status) bool { return s.Hub.Online })
+		p.until(s, "it still talked", func(s stage.Status) bool { return s.Phase == "talking" && s.Sound.MicOpen })
+	}
+	p.must(p.scene.door.Press(p.ctx, "hangup"))
+	p.ended(p.door, "over/hangup")
+	p.ended(p.desk, "over/hangup") // the hub has forgotten the call; the other side saw the path closed
+}
+
+func TestAPressWhileTheHubIsAway(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	p.must(p.hub.Signal(syscall.SIGKILL))
+	<-p.hub.Ended()
+	p.until(p.scene.door, "its light said offline", func(s stage.Status) bool { return s.Light == "offline" })
+	r, err := record(p.sound, "door_spk.monitor")
+	p.must(err)
+	p.must(p.scene.door.Press(p.ctx, "toggle"))
+	p.ended(p.door, "failed/network_lost")
+	p.until(p.scene.door, "its light said so", func(s stage.Status) bool { return s.Light == "unreachable" })
+	p.until(p.scene.door, "its light was back", func(s stage.Status) bool { return s.Light == "offline" })
+	r.stop()
+	if !hears(r, 950) || !hears(r, 1400) || !hears(r, 1800) {
+		t.Error("the tone for nobody reachable was not heard")
+	}
+	p.must(p.hub.Up(p.ctx))
+	p.until(p.scene.door, "it was registered again", func(s stage.Status) bool { return s.Hub.Online && s.Light == "idle" })
+}
+
+// hears reports whether a tone is in a recording.
+func hears(r *recorder, hz float64) bool {
+	const window = rate / 20
+	for i := 0; i+window < len(r.x); i += window / 2 {
+		var re, im, all float64
+		for k, v := range r.x[i : i+window] {
+			a := 2 * math.Pi * hz * float64(k) / rate
+			re += float64(v) * math.Cos(a)
+			im += float64(v) * math.Sin(a)
+			all += float64(v) * float64(v)
+		}
+		if all/window > 1e-3 && 2*(re*re+im*im)/window/all > 0.8 {
+			return true
+		}
+	}
+	return false
+}
+
+func TestTheSoundServerDiesInACallAndComesBack(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	p.talk()
+	p.must(p.sound.Signal(syscall.SIGKILL))
+	<-p.sound.Ended()
+	for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
+		p.until(s, "it said that its sound is gone", func(s stage.Status) bool { return s.Faults["audio"] != "" && !s.Sound.MicOpen })
+	}
+	again, err := stage.StartSound(p.ctx, p.dir, "door_mic", "door_spk", "reception_mic", "reception_spk")
+	p.must(err)
+	p.sound = again
+	for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
+		p.until(s, "its sound was back", func(s stage.Status) bool { return len(s.Faults) == 0 && s.Sound.MicOpen && s.Phase == "talking" })
+	}
+	steady, err := play(p.sound, "reception_mic", tone(toneHz, 20*time.Second))
+	p.must(err)
+	defer steady.stop()
+	p.until(p.scene.door, "it heard the other side again", func(s stage.Status) bool { return s.Sound.SpkDBFS > -40 })
+	p.must(p.scene.door.Press(p.ctx, "hangup"))
+	p.ended(p.desk, "over/hangup")
+}
+
+func TestWithoutASoundServerCallsAreMadeAndRefusedWithTheirReason(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	p.must(p.sound.Process.Stop(5 * time.Second))
+	for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
+		p.until(s, "it said that its sound is gone", func(s stage.Status) bool { return s.Faults["audio"] != "" && s.Light == "fault" })
+	}
+	p.must(p.scene.door.Press(p.ctx, "toggle"))
+	p.phase(p.desk, "ringing")
+	p.must(p.scene.reception.Press(p.ctx, "answer"))
+	p.ended(p.desk, "declined/mic_unavailable")
+	p.ended(p.door, "declined/mic_unavailable")
+}
+
+func TestBothCallEachOtherAtOnce(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	go p.scene.door.Press(p.ctx, "call")
+	p.must(p.scene.reception.Press(p.ctx, "call"))
+	// One of the two rings at the other; whoever is called answers with the same button.
+	p.must(p.scene.door.Wait(p.ctx, "one of them was called", func() bool {
+		for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
+			if st, err := s.Status(p.ctx); err == nil && st.Phase == "ringing" {
+				return s.Press(p.ctx, "answer") == nil
+			}
+		}
+		return false
+	}))
+	p.phase(p.door, "talking")
+	p.phase(p.desk, "talking")
+	p.must(p.scene.door.Press(p.ctx, "hangup"))
+	_, err := p.desk.Next(p.ctx, "the end of the call", func(e stage.Event) bool { return e.Event == "ended" && e.Result.Status == "over" })
+	p.must(err)
+}
+
+func TestTheCommandLine(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	ctl := func(args ...string) (string, int) {
+		cmd := exec.CommandContext(p.ctx, programs+"/intercomctl", append([]string{"-socket", p.scene.door.Socket}, args...)...)
+		out, _ := cmd.CombinedOutput()
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	go func() {
+		if _, err := p.desk.Phase(p.ctx, "ringing"); err == nil {
+			_ = p.scene.reception.Do(p.ctx, "decline", nil)
+		}
+	}()
+	out, code := ctl("call", "-context", "Delivery", "-wait")
+	if code != 3 || !strings.Contains(out, "declined/declined") {
+		t.Errorf("call -wait: exit status %d\n%s", code, out)
+	}
+	if out, code := ctl("call", "nobody_home", "-wait"); code != 4 || !strings.Contains(out, "missed/offline (404: The receiver is offline") {
+		t.Errorf("call nobody_home: exit status %d\n%s", code, out)
+	}
+	b, err := os.ReadFile(p.hub.Records)
+	p.must(err)
+	if !strings.Contains(string(b), `"context":"Delivery"`) {
+		t.Errorf("the context is not in the record:\n%s", b)
+	}
+}
