@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"intercom/audio/tone"
+	"intercom/device/control"
 	"intercom/gpio"
 	"intercom/internal/config"
 	"intercom/wire"
@@ -106,7 +107,7 @@ func Defaults() *Config {
 	c := &Config{
 		Context:  "Someone is at the door",
 		StateDir: "/var/lib/intercomd",
-		Control:  "/run/intercomd/control.sock",
+		Control:  control.Socket,
 		LogLevel: "info",
 	}
 	c.Audio.Buffer = config.Duration(20 * time.Millisecond)
@@ -266,7 +267,7 @@ func (c *Config) checkLines(r *config.Report) {
 		at := fmt.Sprintf("led[%d]", i)
 		line(at, l.Name, l.Line)
 		for state, p := range l.Patterns {
-			if _, ok := lightTable()[Light(state)]; !ok {
+			if _, ok := lightTable()[control.Light(state)]; !ok {
 				r.Addf(at+".patterns."+state, "is not a state; there are %s", strings.Join(lightNames(), ", "))
 			} else if _, err := gpio.ParsePattern(p); err != nil {
 				r.Addf(at+".patterns."+state, "%v", err)

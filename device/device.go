@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"intercom/call"
+	"intercom/device/control"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -35,7 +36,7 @@ type Path interface {
 	Candidate(string)
 	OpenVoice() // microphone and loudspeaker, from now on
 	Close()
-	Quality() Quality
+	Quality() control.Quality
 }
 
 // News is told what happens on a path, from any goroutine.
@@ -45,38 +46,11 @@ type News struct {
 	Event     func(func(call string) call.Event)
 }
 
-// Quality is how well a call is heard.
-type Quality struct {
-	Codec       string  `json:"codec"`
-	RoundTripMS float64 `json:"round_trip_ms"`
-	Loss        float64 `json:"loss"` // of what we send, 0 to 1
-	JitterMS    float64 `json:"jitter_ms"`
-	DelayMS     float64 `json:"delay_ms"` // from the other microphone to our ear, estimated
-	Received    int     `json:"received"`
-	Late        int     `json:"late"`
-	Recovered   int     `json:"recovered"`
-	Concealed   int     `json:"concealed"`
-}
-
 // Sound plays tones and tells how the sound devices are.
 type Sound interface {
 	Play(call.Tone)
 	Silence()
-	Status() SoundStatus
-}
-
-// SoundStatus is how the sound devices are; Trouble is empty when all is well.
-type SoundStatus struct {
-	Sink       string  `json:"sink"`
-	Source     string  `json:"source"`
-	PlaybackMS float64 `json:"playback_ms"`
-	CaptureMS  float64 `json:"capture_ms"`
-	MicOpen    bool    `json:"mic_open"`
-	MicDBFS    float64 `json:"mic_dbfs"`
-	SpkDBFS    float64 `json:"speaker_dbfs"`
-	Rebuilt    int     `json:"rebuilt"`
-	Trouble    string  `json:"trouble,omitempty"`
-	MicTrouble string  `json:"mic_trouble,omitempty"` // why nothing can be recorded
+	Status() control.SoundStatus
 }
 
 // Parts are what a device works with. Wire is set later, by [Device.Connect]: the two need one another.
@@ -106,24 +80,25 @@ type Device struct {
 	path        Path
 	servers     []wire.ICEServer
 	timers      map[call.Timer]*time.Timer
-	result      outcome.Result  // of the call that there is, as far as it is known here
-	final       *outcome.Result // what the hub says of it
-	why         string          // the context of the call that begins
+	result      outcome.Result    // of the call that there is, as far as it is known here
+	final       *outcome.Result   // what the hub says of it
+	why         string            // the context of the call that begins
+	caller      wire.IncomingBody // of the call that came in
 	invite      wire.InviteBody
 	registered  time.Time
 	hubTrouble  string
 	faults      map[string]string
 	missed      bool
 	unreachable *time.Timer
-	light       Light
-	watchers    map[chan Event]bool
+	light       control.Light
+	watchers    map[chan control.Event]bool
 	last        *outcome.Result
 }
 
 // New makes a device that is not signed in. The configuration was checked.
 func New(cfg *Config, p Parts, log *slog.Logger) *Device {
 	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
-		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan Event]bool{},
+		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan control.Event]bool{},
 		hubTrouble: "not signed in yet"}
 	for i, l := range p.Lamps {
 		d.leds = append(d.leds, led{l, patterns(cfg.LED[i])})
@@ -153,7 +128,7 @@ func (d *Device) Run(ctx context.Context) error {
 	for w := range d.watchers {
 		close(w)
 	}
-	d.watchers = map[chan Event]bool{}
+	d.watchers = map[chan control.Event]bool{}
 	return nil
 }
 
@@ -203,7 +178,8 @@ func (d *Device) handle(e call.Event) {
 			about = append(about, "call", next.ID, "peer", next.Peer)
 		}
 		d.log.Info("state", about...)
-		d.emit(Event{Event: "state", Phase: next.Phase, Call: next.ID, Peer: next.Peer, Online: &next.Online})
+		d.emit(control.Event{Event: "state", Phase: next.Phase, Call: next.ID, Peer: next.Peer, Online: &next.Online,
+			Name: d.who().Name, Context: d.who().Context, Image: d.who().InitiatorImage})
 	}
 }
 
@@ -222,6 +198,14 @@ func (d *Device) turned(before call.State) {
 	case s.Live() && r.AnsweredAt == nil:
 		r.AnsweredAt = outcome.At(now)
 	}
+}
+
+// who is the caller of the call that there is; empty for a call of our own.
+func (d *Device) who() wire.IncomingBody {
+	if d.state.Phase == call.Idle || d.state.Caller {
+		return wire.IncomingBody{}
+	}
+	return d.caller
 }
 
 // report gives a call its one result: the hub's where it said one, else our own.
@@ -243,7 +227,7 @@ func (d *Device) report(a call.Report) {
 		d.unreachableNow()
 	}
 	d.log.Info("call ended", "call", r.Call, "peer", d.peerOf(r), "status", string(r.Status), "reason", string(r.Reason), "code", string(a.Code))
-	ev := Event{Event: "ended", Call: r.Call, Peer: d.peerOf(r), Result: &r}
+	ev := control.Event{Event: "ended", Call: r.Call, Peer: d.peerOf(r), Result: &r}
 	if a.Code != "" {
 		ev.Error = fault.New(a.Code)
 	}
@@ -283,7 +267,7 @@ func (d *Device) shine() {
 	for _, one := range d.leds {
 		one.lamp.Show(one.patterns[l])
 	}
-	d.emit(Event{Event: "light", Light: l})
+	d.emit(control.Event{Event: "light", Light: l})
 }
 
 // Fault notes that something is wrong with a part ("audio", "button call"), or, with an empty text, that it no longer is.
@@ -296,7 +280,7 @@ func (d *Device) Fault(part, text string) {
 		if text == "" {
 			delete(d.faults, part)
 		}
-		d.emit(Event{Event: "health", Part: part, Trouble: text})
+		d.emit(control.Event{Event: "health", Part: part, Trouble: text})
 		d.shine()
 	})
 }
@@ -339,7 +323,7 @@ func newID() string {
 func (d *Device) Pressed(b ButtonConfig) {
 	d.tell(func() {
 		d.log.Info("button pressed", "button", b.Name)
-		d.emit(Event{Event: "press", Button: b.Name})
+		d.emit(control.Event{Event: "press", Button: b.Name})
 		d.missed = false
 		act := b.Action
 		if act == ActToggle {

@@ -16,6 +16,7 @@ import (
 
 	"intercom/call"
 	"intercom/device"
+	"intercom/device/control"
 	"intercom/device/devicetest"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
@@ -90,7 +91,7 @@ func (b *bench) expect(lines ...string) {
 	}
 }
 
-func (b *bench) shows(want device.Light) {
+func (b *bench) shows(want control.Light) {
 	b.Helper()
 	s, err := b.Status(b.Context())
 	if err != nil || s.Light != want {
@@ -100,11 +101,11 @@ func (b *bench) shows(want device.Light) {
 
 func TestACallFromTheDoor(t *testing.T) {
 	try(t, func(b *bench) {
-		b.shows(device.LightOffline)
+		b.shows(control.LightOffline)
 		b.online()
-		b.shows(device.LightIdle)
+		b.shows(control.LightIdle)
 		b.press(device.ActToggle)
-		b.shows(device.LightCalling)
+		b.shows(control.LightCalling)
 		b.expect("0s sends call.invite")
 		b.hub(wire.Ringing, wire.SDPBody{SDP: "offer"})
 		b.expect("0s media waits for an offer", "0s plays ringback", "0s media gets offer")
@@ -114,12 +115,12 @@ func TestACallFromTheDoor(t *testing.T) {
 		b.media.News.Event(func(id string) call.Event { return call.MediaUp{ID: id} })
 		time.Sleep(2 * time.Second)
 		b.hub(wire.Answered, nil)
-		b.shows(device.LightTalking)
+		b.shows(control.LightTalking)
 		b.expect("2s voice opens")
 		b.press(device.ActToggle)
 		b.expect("2s media closes", "2s sends call.hangup")
 		b.ended(outcome.Over, outcome.HangUp)
-		b.shows(device.LightIdle)
+		b.shows(control.LightIdle)
 		b.expect()
 	})
 }
@@ -127,9 +128,14 @@ func TestACallFromTheDoor(t *testing.T) {
 func TestACallToTheDoor(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
-		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"})
-		b.shows(device.LightRinging)
-		b.expect("0s plays ring", "0s media offers")
+		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Name: "Reception", Context: "Hello", InitiatorImage: "https://example.org/a.png"})
+		b.shows(control.LightRinging)
+		b.Receive(link.Message{Envelope: wire.New(wire.Incoming, "d", wire.IncomingBody{From: "third", Name: "Third", Context: "Me too"})})
+		if s, _ := b.Status(b.Context()); s.Peer != "reception" || s.PeerName != "Reception" || s.Context != "Hello" || s.Image == "" {
+			t.Errorf("%+v", s)
+		}
+		b.expect("0s plays ring", "0s media offers", "0s sends call.decline")
+		b.wire.Last.Call = "c"
 		b.media.News.Local("offer")
 		b.expect("0s sends call.ringing")
 		b.press(device.ActToggle)
@@ -146,21 +152,21 @@ func TestAMissedCallStaysVisibleUntilAPress(t *testing.T) {
 		b.online()
 		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"})
 		b.ended(outcome.Missed, outcome.NoAnswer)
-		b.shows(device.LightMissed)
+		b.shows(control.LightMissed)
 		time.Sleep(24 * time.Hour)
-		b.shows(device.LightMissed)
+		b.shows(control.LightMissed)
 		b.press(device.ActHangUp)
-		b.shows(device.LightIdle)
+		b.shows(control.LightIdle)
 	})
 }
 
 func TestAPressWithoutTheHubGetsLightAndToneAtOnce(t *testing.T) {
 	try(t, func(b *bench) {
 		b.press(device.ActToggle)
-		b.shows(device.LightUnreachable)
+		b.shows(control.LightUnreachable)
 		b.expect("0s plays offline")
 		time.Sleep(3*time.Second + 1)
-		b.shows(device.LightOffline)
+		b.shows(control.LightOffline)
 		s, _ := b.Status(b.Context())
 		if s.LastCall == nil || s.LastCall.Outcome != outcome.Of(outcome.Failed, outcome.NetworkLost) || s.LastCall.To != "reception" {
 			t.Errorf("the last call is %+v", s.LastCall)
@@ -178,7 +184,7 @@ func TestTheHubGoesWhileItRings(t *testing.T) {
 		b.Down(fault.New(fault.InternetLost))
 		time.Sleep(call.LostLimit)
 		b.expect("4s media closes", "4s plays offline")
-		b.shows(device.LightUnreachable)
+		b.shows(control.LightUnreachable)
 	})
 }
 
@@ -219,13 +225,13 @@ func TestFaultsAreShownAndGo(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
 		b.Fault("audio", "no sound server")
-		b.shows(device.LightFault)
+		b.shows(control.LightFault)
 		s, _ := b.Status(b.Context())
 		if s.Health != "degraded" || !strings.Contains(s.Sentence(), "audio: no sound server") {
 			t.Errorf("%+v", s)
 		}
 		b.Fault("audio", "")
-		b.shows(device.LightIdle)
+		b.shows(control.LightIdle)
 	})
 }
 
@@ -235,7 +241,7 @@ func TestGarbageFromTheHubIsSurvived(t *testing.T) {
 		for _, k := range []wire.Type{wire.Incoming, wire.Ringing, wire.SDP, wire.ICE, wire.Ended, wire.Fail, wire.Answered, wire.OK, "nonsense"} {
 			b.Receive(link.Message{Envelope: wire.Envelope{T: k, Call: "c", B: []byte(`{"from":5,"sdp":[],"candidate":{},"status":7}`)}})
 		}
-		b.shows(device.LightIdle)
+		b.shows(control.LightIdle)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"intercom/device/control"
 	"intercom/gpio"
 	"intercom/internal/config"
 	"intercom/internal/config/configtest"
@@ -18,17 +19,17 @@ var update = flag.Bool("update", false, "write the generated sections of the doc
 func TestTheDocumentsSayWhatTheCodeDoes(t *testing.T) {
 	configtest.Section(t, "../docs/config.md", "intercomd", config.Doc(Defaults()), *update)
 	rows := "| state | the LED | pattern |\n|---|---|---|\n"
-	meaning := map[Light]string{LightIdle: "ready", LightCalling: "a call is placed", LightRinging: "this station is called", LightTalking: "answered: speak",
-		LightUnreachable: "nobody took the call; for three seconds", LightOffline: "the hub is away", LightFault: "a part is broken, see `intercomctl status`", LightMissed: "a call was missed; until the next press"}
+	meaning := map[control.Light]string{control.LightIdle: "ready", control.LightCalling: "a call is placed", control.LightRinging: "this station is called", control.LightTalking: "answered: speak",
+		control.LightUnreachable: "nobody took the call; for three seconds", control.LightOffline: "the hub is away", control.LightFault: "a part is broken, see `intercomctl status`", control.LightMissed: "a call was missed; until the next press"}
 	if len(meaning) != len(lightTable()) || len(lightNames()) != len(meaning) {
 		t.Fatal("a light is not documented")
 	}
 	for _, name := range lightNames() {
-		p, err := gpio.ParsePattern(lightTable()[Light(name)])
-		if err != nil || len(p) == 0 && name != string(LightIdle) {
+		p, err := gpio.ParsePattern(lightTable()[control.Light(name)])
+		if err != nil || len(p) == 0 && name != string(control.LightIdle) {
 			t.Errorf("%s: %v", name, err)
 		}
-		rows += fmt.Sprintf("| `%s` | %s | `%s` |\n", name, meaning[Light(name)], lightTable()[Light(name)])
+		rows += fmt.Sprintf("| `%s` | %s | `%s` |\n", name, meaning[control.Light(name)], lightTable()[control.Light(name)])
 	}
 	configtest.Section(t, "../docs/hardware.md", "lights", rows, *update)
 }

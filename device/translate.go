@@ -160,6 +160,9 @@ func (d *Device) receive(m link.Message) *fault.Error {
 			return err
 		}
 		d.why = b.Context
+		if d.state.Phase == call.Idle || d.state.Caller { // else it is a third, who gets busy
+			d.caller = b
+		}
 		d.handle(call.Incoming{ID: m.Call, Peer: b.From})
 	case wire.Ringing, wire.SDP:
 		b, err := wire.Body[wire.SDPBody](m.Envelope)

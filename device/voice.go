@@ -12,6 +12,7 @@ import (
 	"intercom/audio/tone"
 	"intercom/call"
 	"intercom/call/rtc"
+	"intercom/device/control"
 	"intercom/wire"
 )
 
@@ -56,9 +57,9 @@ func (v *Voice) Play(t call.Tone) { v.audio.Tone(tone.NewPlayer(v.tones[t])) }
 func (v *Voice) Silence() { v.audio.Tone(nil) }
 
 // Status is how the sound devices are.
-func (v *Voice) Status() SoundStatus {
+func (v *Voice) Status() control.SoundStatus {
 	s := v.audio.Status()
-	return SoundStatus{Sink: s.Sink, Source: s.Source, PlaybackMS: ms(s.Playback), CaptureMS: ms(s.Capture), MicOpen: s.MicOpen,
+	return control.SoundStatus{Sink: s.Sink, Source: s.Source, PlaybackMS: ms(s.Playback), CaptureMS: ms(s.Capture), MicOpen: s.MicOpen,
 		MicDBFS: s.MicDBFS, SpkDBFS: s.SpkDBFS, Rebuilt: s.Rebuilt, Trouble: s.Trouble, MicTrouble: s.Deaf}
 }
 
@@ -160,9 +161,9 @@ func (e ears) State(s rtc.State) {
 }
 
 // Quality is how well the call is heard.
-func (p *path) Quality() Quality {
+func (p *path) Quality() control.Quality {
 	j, r, s := p.jitter.Stats(), p.peer.Stats(), p.v.audio.Status()
-	q := Quality{RoundTripMS: ms(r.RoundTrip), Loss: r.Loss, JitterMS: ms(r.Jitter), Received: j.Received, Late: j.Late, Recovered: j.Recovered, Concealed: j.Concealed}
+	q := control.Quality{RoundTripMS: ms(r.RoundTrip), Loss: r.Loss, JitterMS: ms(r.Jitter), Received: j.Received, Late: j.Late, Recovered: j.Recovered, Concealed: j.Concealed}
 	if c := p.codec.Load(); c != nil {
 		q.Codec = *c
 	}

@@ -30,7 +30,7 @@ import (
 	"syscall"
 	"time"
 
-	"intercom/device"
+	"intercom/device/control"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 )
@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("intercomctl", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
-	socket := device.Defaults().Control
+	socket := control.Socket
 	if env := os.Getenv("INTERCOM_SOCKET"); env != "" {
 		socket = env
 	}
@@ -188,7 +188,7 @@ func (c *ctl) call(ctx context.Context, to, why string, wait bool) int {
 		return code
 	}
 	result := exAway
-	c.read(r.Body, func(e device.Event, line []byte) bool {
+	c.read(r.Body, func(e control.Event, line []byte) bool {
 		if e.Call == placed.Call {
 			c.show(e, line)
 		}
@@ -206,7 +206,7 @@ func exitOf(s outcome.Status) int {
 }
 
 // events follows what happens until the station or the user ends it.
-func (c *ctl) events(ctx context.Context, show func(device.Event, []byte) bool) int {
+func (c *ctl) events(ctx context.Context, show func(control.Event, []byte) bool) int {
 	r, code := c.request(ctx, http.MethodGet, "events", nil)
 	if code != 0 {
 		return code
@@ -220,9 +220,9 @@ func (c *ctl) events(ctx context.Context, show func(device.Event, []byte) bool) 
 	return 0
 }
 
-func (c *ctl) read(r io.Reader, each func(device.Event, []byte) bool) {
+func (c *ctl) read(r io.Reader, each func(control.Event, []byte) bool) {
 	for lines := bufio.NewScanner(r); lines.Scan(); {
-		var e device.Event
+		var e control.Event
 		if json.Unmarshal(lines.Bytes(), &e) == nil && !each(e, lines.Bytes()) {
 			return
 		}
@@ -230,7 +230,7 @@ func (c *ctl) read(r io.Reader, each func(device.Event, []byte) bool) {
 }
 
 // show prints one event: a line for people, or the JSON as it came.
-func (c *ctl) show(e device.Event, line []byte) bool {
+func (c *ctl) show(e control.Event, line []byte) bool {
 	if c.json {
 		fmt.Fprintf(c.out, "%s\n", line)
 		return true
@@ -278,7 +278,7 @@ func (c *ctl) status(ctx context.Context) int {
 		_, _ = c.out.Write(b)
 		return 0
 	}
-	var s device.Status
+	var s control.Status
 	if err := json.Unmarshal(b, &s); err != nil {
 		fmt.Fprintln(c.err, "intercomctl:", err)
 		return exRefused

@@ -17,6 +17,7 @@ import (
 
 	"intercom/cmd/internal/script"
 	"intercom/device"
+	"intercom/device/control"
 	"intercom/device/devicetest"
 	"intercom/gpio"
 	"intercom/internal/outcome"
@@ -109,7 +110,7 @@ func TestEventsAreJSONLines(t *testing.T) {
 	}
 	defer r.Body.Close()
 	go func() { defer close(pressed); ctlRun(t, socket, "press", "bell") }()
-	c.read(r.Body, func(e device.Event, line []byte) bool {
+	c.read(r.Body, func(e control.Event, line []byte) bool {
 		if !json.Valid(line) || e.At.IsZero() {
 			t.Errorf("%s", line)
 		}

@@ -75,7 +75,6 @@ func serve(ctx context.Context, cfg *device.Config) error {
 			return systemd.Watchdog(ctx, log, func(ctx context.Context) error { return d.Ask(ctx, func() {}) })
 		}},
 	)
-	systemd.Ready()
 	log.Info("started", "cuid", cfg.CUID, "control", cfg.Control)
 	context.AfterFunc(ctx, systemd.Stopping)
 	return supervise.Run(ctx, log, parts...)
@@ -236,8 +235,13 @@ func control(ctx context.Context, l net.Listener, h http.Handler) error {
 	return nil
 }
 
-// report keeps systemd's status line true.
+// report says READY when the station answers, whether or not hub and sound are there, and keeps systemd's status line
+// true.
 func report(ctx context.Context, d *device.Device) error {
+	if err := d.Ask(ctx, func() {}); err != nil {
+		return err
+	}
+	systemd.Ready()
 	said := ""
 	t := time.NewTicker(time.Second)
 	defer t.Stop()

@@ -11,6 +11,7 @@ import (
 
 	"intercom/call"
 	"intercom/device"
+	"intercom/device/control"
 	"intercom/gpio"
 	"intercom/wire"
 )
@@ -77,11 +78,11 @@ func (m *Media) Path(_ []wire.ICEServer, offer bool, news device.News) device.Pa
 
 type path struct{ *Tape }
 
-func (p path) Remote(sdp string)       { p.Addf("media gets %s", sdp) }
-func (p path) Candidate(c string)      { p.Addf("media gets %s", c) }
-func (p path) OpenVoice()              { p.Addf("voice opens") }
-func (p path) Close()                  { p.Addf("media closes") }
-func (p path) Quality() device.Quality { return device.Quality{} }
+func (p path) Remote(sdp string)        { p.Addf("media gets %s", sdp) }
+func (p path) Candidate(c string)       { p.Addf("media gets %s", c) }
+func (p path) OpenVoice()               { p.Addf("voice opens") }
+func (p path) Close()                   { p.Addf("media closes") }
+func (p path) Quality() control.Quality { return control.Quality{} }
 
 // Sound writes tones down. MicTrouble is what it says of the microphone.
 type Sound struct {
@@ -96,8 +97,8 @@ func (s *Sound) Play(t call.Tone) { s.Addf("plays %s", t) }
 func (s *Sound) Silence() {}
 
 // Status implements device.Sound.
-func (s *Sound) Status() device.SoundStatus {
-	return device.SoundStatus{MicTrouble: s.MicTrouble, Trouble: s.MicTrouble}
+func (s *Sound) Status() control.SoundStatus {
+	return control.SoundStatus{MicTrouble: s.MicTrouble, Trouble: s.MicTrouble}
 }
 
 // Lamp writes down the patterns it shows, by the length of their first step.

@@ -37,6 +37,8 @@ type Config struct {
 	Instance string // the secret by which the hub knows the same device again
 	Agent    string
 	TLS      *tls.Config // nil for the system's roots
+
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil for the network's
 }
 
 // Message is what came from the hub; for a reply, To is the type of the request.
@@ -177,7 +179,7 @@ func (l *Link) signIn(ctx context.Context) (*session, wire.WelcomeBody, error) {
 	ctx, cancel := context.WithTimeout(ctx, wire.SignInTime)
 	defer cancel()
 	none := wire.WelcomeBody{}
-	transport := &http.Transport{TLSClientConfig: l.cfg.TLS, DisableKeepAlives: true}
+	transport := &http.Transport{TLSClientConfig: l.cfg.TLS, DialContext: l.cfg.Dial, DisableKeepAlives: true}
 	ws, _, err := websocket.Dial(ctx, l.cfg.URL, &websocket.DialOptions{
 		Subprotocols: []string{wire.Subprotocol},
 		HTTPClient:   &http.Client{Transport: transport},

@@ -3,61 +3,17 @@ package device
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"net/http"
-	"slices"
 	"time"
 
 	"intercom/call"
+	"intercom/device/control"
 	"intercom/gpio"
 	"intercom/internal/fault"
-	"intercom/internal/outcome"
 )
 
-// Event is one line of "intercomctl events".
-type Event struct {
-	At      time.Time       `json:"at"`
-	Event   string          `json:"event"` // state, ended, light, press, health
-	Phase   call.Phase      `json:"phase,omitempty"`
-	Call    string          `json:"call,omitempty"`
-	Peer    string          `json:"peer,omitempty"`
-	Online  *bool           `json:"online,omitempty"`
-	Light   Light           `json:"light,omitempty"`
-	Button  string          `json:"button,omitempty"`
-	Part    string          `json:"part,omitempty"`
-	Trouble string          `json:"trouble,omitempty"`
-	Result  *outcome.Result `json:"result,omitempty"`
-	Error   *fault.Error    `json:"error,omitempty"`
-}
-
-// Status is what "intercomctl status" shows.
-type Status struct {
-	CUID         string            `json:"cuid"`
-	Name         string            `json:"name,omitempty"`
-	Health       string            `json:"health"` // healthy, degraded
-	Faults       map[string]string `json:"faults,omitempty"`
-	Phase        call.Phase        `json:"phase"`
-	Call         string            `json:"call,omitempty"`
-	Peer         string            `json:"peer,omitempty"`
-	Light        Light             `json:"light"`
-	Hub          HubStatus         `json:"hub"`
-	Sound        SoundStatus       `json:"sound"`
-	Quality      *Quality          `json:"quality,omitempty"`
-	Lines        map[string]bool   `json:"lines,omitempty"` // levels, with the virtual driver
-	LastCall     *outcome.Result   `json:"last_call,omitempty"`
-	StartedAt    time.Time         `json:"started_at"`
-	RegisteredMS float64           `json:"registered_ms,omitempty"` // from start to the first sign-in
-}
-
-// HubStatus is how the link to the hub is.
-type HubStatus struct {
-	Online  bool   `json:"online"`
-	URL     string `json:"url"`
-	Trouble string `json:"trouble,omitempty"`
-}
-
 // emit tells the watchers. One that does not read is dropped, and its channel closed.
-func (d *Device) emit(e Event) {
+func (d *Device) emit(e control.Event) {
 	e.At = time.Now()
 	for w := range d.watchers {
 		select {
@@ -70,11 +26,15 @@ func (d *Device) emit(e Event) {
 }
 
 // Status asks the owner how it is.
-func (d *Device) Status(ctx context.Context) (Status, error) {
-	var s Status
+func (d *Device) Status(ctx context.Context) (control.Status, error) {
+	var s control.Status
 	err := d.Ask(ctx, func() {
-		s = Status{CUID: d.cfg.CUID, Name: d.cfg.Name, Health: "healthy", Phase: d.state.Phase, Call: d.state.ID, Peer: d.state.Peer,
-			Light: d.light, Hub: HubStatus{d.state.Online, d.cfg.Hub.URL, d.hubTrouble}, LastCall: d.last, StartedAt: d.began}
+		s = control.Status{CUID: d.cfg.CUID, Name: d.cfg.Name, Health: "healthy", Phase: d.state.Phase, Call: d.state.ID, Peer: d.state.Peer,
+			PeerName: d.who().Name, Image: d.who().InitiatorImage,
+			Light: d.light, Hub: control.HubStatus{Online: d.state.Online, URL: d.cfg.Hub.URL, Trouble: d.hubTrouble}, LastCall: d.last, StartedAt: d.began}
+		if d.state.Phase != call.Idle {
+			s.Context = d.result.Context
+		}
 		if len(d.faults) > 0 {
 			s.Faults = map[string]string{}
 			for k, v := range d.faults {
@@ -94,22 +54,6 @@ func (d *Device) Status(ctx context.Context) (Status, error) {
 	})
 	s.Sound = d.sound.Status()
 	return s, err
-}
-
-// Sentence is how a station is, for systemd's status line.
-func (s Status) Sentence() string {
-	text := map[call.Phase]string{call.Idle: "Idle", call.Calling: "Calling " + s.Peer, call.Ringback: "Ringing at " + s.Peer,
-		call.Ringing: s.Peer + " is calling", call.Answering: "Answering " + s.Peer, call.Connecting: "Connecting with " + s.Peer,
-		call.Talking: "Talking with " + s.Peer, call.Reconnecting: "Reconnecting with " + s.Peer, call.Ending: "Ending the call"}[s.Phase]
-	if s.Hub.Online {
-		text += "; registered as " + s.CUID
-	} else {
-		text += "; the hub is away: " + s.Hub.Trouble
-	}
-	for _, part := range slices.Sorted(maps.Keys(s.Faults)) {
-		text += "; " + part + ": " + s.Faults[part]
-	}
-	return text
 }
 
 // Handler serves the control socket; panel is nil where the buttons are real.
@@ -216,7 +160,7 @@ func (d *Device) servePress(w http.ResponseWriter, r *http.Request, panel *gpio.
 }
 
 func (d *Device) serveEvents(w http.ResponseWriter, r *http.Request) {
-	events := make(chan Event, 256)
+	events := make(chan control.Event, 256)
 	if err := d.Ask(r.Context(), func() { d.watchers[events] = true }); err != nil {
 		answer(w, nil, err)
 		return

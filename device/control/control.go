@@ -1,0 +1,122 @@
+// Package control is what a station's control socket speaks: the status and the events, as JSON. The station and
+// whoever asks it (intercomctl) import it. Only types; docs/operate.md has the requests.
+package control
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"intercom/call"
+	"intercom/internal/fault"
+	"intercom/internal/outcome"
+)
+
+// Socket is where a station listens unless it is configured otherwise.
+const Socket = "/run/intercomd/control.sock"
+
+// Light is what a station shows of itself.
+type Light string
+
+// The lights, in the order of their weight: the first that is so is shown.
+const (
+	LightCalling     Light = "calling"
+	LightRinging     Light = "ringing"
+	LightTalking     Light = "talking"
+	LightUnreachable Light = "unreachable" // for a moment after a call that nobody took
+	LightOffline     Light = "offline"
+	LightFault       Light = "fault"
+	LightMissed      Light = "missed"
+	LightIdle        Light = "idle"
+)
+
+// Event is one line of "intercomctl events".
+type Event struct {
+	At      time.Time       `json:"at"`
+	Event   string          `json:"event"` // state, ended, light, press, health
+	Phase   call.Phase      `json:"phase,omitempty"`
+	Call    string          `json:"call,omitempty"`
+	Peer    string          `json:"peer,omitempty"`
+	Name    string          `json:"name,omitempty"`    // of a caller
+	Context string          `json:"context,omitempty"` // why it calls
+	Image   string          `json:"image,omitempty"`   // URL of its picture
+	Online  *bool           `json:"online,omitempty"`
+	Light   Light           `json:"light,omitempty"`
+	Button  string          `json:"button,omitempty"`
+	Part    string          `json:"part,omitempty"`
+	Trouble string          `json:"trouble,omitempty"`
+	Result  *outcome.Result `json:"result,omitempty"`
+	Error   *fault.Error    `json:"error,omitempty"`
+}
+
+// Status is what "intercomctl status" shows.
+type Status struct {
+	CUID         string            `json:"cuid"`
+	Name         string            `json:"name,omitempty"`
+	Health       string            `json:"health"` // healthy, degraded
+	Faults       map[string]string `json:"faults,omitempty"`
+	Phase        call.Phase        `json:"phase"`
+	Call         string            `json:"call,omitempty"`
+	Peer         string            `json:"peer,omitempty"`
+	PeerName     string            `json:"peer_name,omitempty"` // of a caller
+	Context      string            `json:"context,omitempty"`   // why the call is
+	Image        string            `json:"image,omitempty"`     // URL of the caller's picture
+	Light        Light             `json:"light"`
+	Hub          HubStatus         `json:"hub"`
+	Sound        SoundStatus       `json:"sound"`
+	Quality      *Quality          `json:"quality,omitempty"`
+	Lines        map[string]bool   `json:"lines,omitempty"` // levels, with the virtual driver
+	LastCall     *outcome.Result   `json:"last_call,omitempty"`
+	StartedAt    time.Time         `json:"started_at"`
+	RegisteredMS float64           `json:"registered_ms,omitempty"` // from start to the first sign-in
+}
+
+// HubStatus is how the link to the hub is.
+type HubStatus struct {
+	Online  bool   `json:"online"`
+	URL     string `json:"url"`
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// SoundStatus is how the sound devices are; Trouble is empty when all is well.
+type SoundStatus struct {
+	Sink       string  `json:"sink"`
+	Source     string  `json:"source"`
+	PlaybackMS float64 `json:"playback_ms"`
+	CaptureMS  float64 `json:"capture_ms"`
+	MicOpen    bool    `json:"mic_open"`
+	MicDBFS    float64 `json:"mic_dbfs"`
+	SpkDBFS    float64 `json:"speaker_dbfs"`
+	Rebuilt    int     `json:"rebuilt"`
+	Trouble    string  `json:"trouble,omitempty"`
+	MicTrouble string  `json:"mic_trouble,omitempty"` // why nothing can be recorded
+}
+
+// Quality is how well a call is heard.
+type Quality struct {
+	Codec       string  `json:"codec"`
+	RoundTripMS float64 `json:"round_trip_ms"`
+	Loss        float64 `json:"loss"` // of what we send, 0 to 1
+	JitterMS    float64 `json:"jitter_ms"`
+	DelayMS     float64 `json:"delay_ms"` // from the other microphone to our ear, estimated
+	Received    int     `json:"received"`
+	Late        int     `json:"late"`
+	Recovered   int     `json:"recovered"`
+	Concealed   int     `json:"concealed"`
+}
+
+// Sentence is how a station is, for systemd's status line.
+func (s Status) Sentence() string {
+	text := map[call.Phase]string{call.Idle: "Idle", call.Calling: "Calling " + s.Peer, call.Ringback: "Ringing at " + s.Peer,
+		call.Ringing: s.Peer + " is calling", call.Answering: "Answering " + s.Peer, call.Connecting: "Connecting with " + s.Peer,
+		call.Talking: "Talking with " + s.Peer, call.Reconnecting: "Reconnecting with " + s.Peer, call.Ending: "Ending the call"}[s.Phase]
+	if s.Hub.Online {
+		text += "; registered as " + s.CUID
+	} else {
+		text += "; the hub is away: " + s.Hub.Trouble
+	}
+	for _, part := range slices.Sorted(maps.Keys(s.Faults)) {
+		text += "; " + part + ": " + s.Faults[part]
+	}
+	return text
+}

@@ -1,0 +1,277 @@
+package link
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.uber.org/goleak"
+
+	"intercom/internal/fault"
+	"intercom/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// pipes is a network in memory, so that hub and link live in simulated time. While down, nobody can be dialled.
+type pipes struct {
+	in   chan net.Conn
+	gone chan struct{}
+	mu   sync.Mutex
+	down bool
+	all  []net.Conn
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.in:
+		return c, nil
+	case <-p.gone:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error   { return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down {
+		return nil, errors.New("connection refused")
+	}
+	a, b := net.Pipe()
+	p.all = append(p.all, a, b)
+	p.in <- a
+	return b, nil
+}
+
+// set cuts the network, or mends it.
+func (p *pipes) set(down bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = down
+	if down {
+		for _, c := range p.all {
+			c.Close()
+		}
+		p.all = nil
+	}
+}
+
+// bench is a link to a hub that a test plays.
+type bench struct {
+	*testing.T
+	*Link
+	net   *pipes
+	began time.Time
+	mu    sync.Mutex
+	tape  []string
+	got   []Message
+}
+
+func (b *bench) note(format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tape = append(b.tape, fmt.Sprintf("%v ", time.Since(b.began).Round(time.Second))+fmt.Sprintf(format, args...))
+}
+
+func (b *bench) Up(w wire.WelcomeBody) { b.note("up %s", w.Session) }
+func (b *bench) Down(err error)        { b.note("down: %v", err) }
+func (b *bench) Receive(m Message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.got = append(b.got, m)
+}
+
+func (b *bench) take() []string {
+	synctest.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.tape
+	b.tape = nil
+	return t
+}
+
+// try runs f on a link whose hub is played by serve, for each connection.
+func try(t *testing.T, serve func(ctx context.Context, ws *websocket.Conn), f func(b *bench)) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{T: t, net: &pipes{in: make(chan net.Conn), gone: make(chan struct{})}, began: time.Now()}
+		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}})
+			if err != nil {
+				return
+			}
+			defer ws.CloseNow()
+			say(r.Context(), ws, wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: "n", Version: wire.Subprotocol}))
+			serve(r.Context(), ws)
+		})}
+		b.Link = New(Config{URL: "ws://hub" + wire.Path, Account: "demo", CUID: "front_door", Instance: "i", Dial: b.net.dial}, b,
+			func() []string { return []string{"c1"} }, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 2)
+		go func() { done <- srv.Serve(b.net) }()
+		go func() { done <- b.Link.Run(ctx) }()
+		synctest.Wait()
+		f(b)
+		cancel()
+		b.net.set(true)
+		close(b.net.gone)
+		srv.Close()
+		<-done
+		<-done
+		synctest.Wait()
+	})
+}
+
+func say(ctx context.Context, ws *websocket.Conn, e wire.Envelope) {
+	js, _ := json.Marshal(e)
+	_ = ws.Write(ctx, websocket.MessageText, js)
+}
+
+func hear(ctx context.Context, ws *websocket.Conn) (e wire.Envelope, err error) {
+	_, js, err := ws.Read(ctx)
+	if err == nil {
+		err = json.Unmarshal(js, &e)
+	}
+	return e, err
+}
+
+// welcome lets a client in and answers its pings.
+func welcome(ctx context.Context, ws *websocket.Conn) {
+	hello, err := hear(ctx, ws)
+	w := wire.New(wire.Welcome, "", wire.WelcomeBody{Session: "s"})
+	w.Re = hello.ID
+	say(ctx, ws, w)
+	for err == nil {
+		var e wire.Envelope
+		if e, err = hear(ctx, ws); err == nil && e.ID != 0 {
+			say(ctx, ws, wire.Reply(e, nil))
+		}
+	}
+}
+
+func TestASessionThatIsQuietLivesForever(t *testing.T) {
+	try(t, welcome, func(b *bench) {
+		time.Sleep(24 * time.Hour)
+		if got := b.take(); !slices.Equal(got, []string{"0s up s"}) {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestTheHelloSaysWhoAndWhichCalls(t *testing.T) {
+	hello := make(chan wire.HelloBody, 1)
+	try(t, func(ctx context.Context, ws *websocket.Conn) {
+		e, _ := hear(ctx, ws)
+		h, _ := wire.Body[wire.HelloBody](e)
+		hello <- h
+		_, _ = hear(ctx, ws) // until the end
+	}, func(b *bench) {
+		if h := <-hello; h.CUID != "front_door" || h.Instance != "i" || !slices.Equal(h.Calls, []string{"c1"}) {
+			t.Errorf("%+v", h)
+		}
+	})
+}
+
+func TestAReplyKnowsItsRequest(t *testing.T) {
+	try(t, welcome, func(b *bench) {
+		if !b.Send(wire.New(wire.Invite, "c1", wire.InviteBody{To: "reception", Context: "x"})) {
+			t.Fatal("not taken")
+		}
+		synctest.Wait()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if len(b.got) != 1 || b.got[0].To != wire.Invite || b.got[0].T != wire.OK || b.got[0].Call != "c1" {
+			t.Errorf("%+v", b.got)
+		}
+	})
+}
+
+func TestAHubThatIsSilentIsLeftAfterTwentySeconds(t *testing.T) {
+	try(t, func(ctx context.Context, ws *websocket.Conn) {
+		e, _ := hear(ctx, ws)
+		w := wire.New(wire.Welcome, "", wire.WelcomeBody{Session: "s"})
+		w.Re = e.ID
+		say(ctx, ws, w)
+		for { // reads, but says nothing: a black hole
+			if _, err := hear(ctx, ws); err != nil {
+				return
+			}
+		}
+	}, func(b *bench) {
+		time.Sleep(wire.DeadAfter + time.Second/2)
+		if got := b.take(); len(got) < 2 || got[1] != "20s down: the hub was silent for 20s" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestItComesBackWithinSixteenSecondsOfTheHubHoweverLongItWasAway(t *testing.T) {
+	try(t, welcome, func(b *bench) {
+		b.net.set(true)
+		time.Sleep(3 * time.Hour)
+		tries := len(b.take())
+		if tries < 3*60*60/16 || b.Send(wire.Envelope{T: wire.Ping}) {
+			t.Errorf("%d tries in three hours", tries)
+		}
+		b.net.set(false)
+		time.Sleep(16 * time.Second)
+		if got := b.take(); len(got) == 0 || !strings.HasSuffix(got[len(got)-1], " up s") {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestAWrongKeyIsNotRetriedFast(t *testing.T) {
+	try(t, func(ctx context.Context, ws *websocket.Conn) {
+		e, _ := hear(ctx, ws)
+		say(ctx, ws, wire.Reply(e, fault.New(fault.Credentials)))
+		ws.Close(wire.CloseCredentials, "")
+	}, func(b *bench) {
+		time.Sleep(time.Hour)
+		got := b.take()
+		if len(got) != 15 || !strings.HasPrefix(got[1], "1m0s down: ERR_INVALID_CREDENTIALS") || !strings.HasPrefix(got[2], "3m0s ") {
+			t.Errorf("%d tries in an hour: %q", len(got), got)
+		}
+	})
+}
+
+func TestTheHubsWishIsWhenToComeBack(t *testing.T) {
+	try(t, func(ctx context.Context, ws *websocket.Conn) {
+		e, _ := hear(ctx, ws)
+		f := fault.New(fault.RateLimited)
+		f.RetryAfterMS = 90_000
+		say(ctx, ws, wire.Reply(e, f))
+	}, func(b *bench) {
+		time.Sleep(10 * time.Minute)
+		if got := b.take(); len(got) != 7 || !strings.HasPrefix(got[1], "1m30s ") {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestGarbageFromTheHubEndsTheSessionOnly(t *testing.T) {
+	try(t, func(ctx context.Context, ws *websocket.Conn) {
+		_, _ = hear(ctx, ws)
+		_ = ws.Write(ctx, websocket.MessageText, []byte(`{"t":"welcome","b":{"session":7}}`))
+		_, _ = hear(ctx, ws) // until the end
+	}, func(b *bench) {
+		time.Sleep(time.Minute)
+		for _, line := range b.take() {
+			if !strings.Contains(line, "ERR_BAD_MESSAGE") {
+				t.Errorf("%s", line)
+			}
+		}
+	})
+}
