@@ -227,7 +227,7 @@ func TestFaultsAreShownAndGo(t *testing.T) {
 		b.Fault("audio", "no sound server")
 		b.shows(control.LightFault)
 		s, _ := b.Status(b.Context())
-		if s.Health != "degraded" || !strings.Contains(s.Sentence(), "audio: no sound server") {
+		if s.Health != "degraded" || !strings.Contains(s.Sentence(), "broken: audio") {
 			t.Errorf("%+v", s)
 		}
 		b.Fault("audio", "")

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -88,9 +89,9 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 	me, forGood, err := h.session(ctx, s)
 	if me != (who{}) {
 		h.router.leave(me, s, forGood)
-		h.log.Info("signed out", "cuid", me.cuid, "err", err)
+		h.log.Info("signed out", "cuid", me.cuid, "err", cause(err))
 	} else {
-		h.log.Info("sign-in failed", "err", err, "address", r.RemoteAddr)
+		h.log.Info("sign-in failed", "err", cause(err), "address", r.RemoteAddr)
 	}
 	code, why := closing(err)
 	s.close(code, why)
@@ -198,6 +199,17 @@ func checkHello(b wire.HelloBody) *fault.Error {
 		return fault.In(fault.InvalidInit, "agent", "The hello is longer than it may be; see docs/protocol.md.")
 	}
 	return nil
+}
+
+// cause is why a session ended, as the log says it.
+func cause(err error) error {
+	switch {
+	case err == nil:
+		return errors.New("said goodbye")
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("silent for %v", wire.DeadAfter)
+	}
+	return fault.Root(err)
 }
 
 var errSignInTime = errors.New("no sign-in in time")

@@ -46,7 +46,7 @@ func record(s *stage.Sound, source string) (*recorder, error) {
 		return nil, err
 	}
 	go r.read(out)
-	for end := time.Now().Add(5 * time.Second); r.samples() == 0; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Second); len(r.samples()) == 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			r.stop()
 			return nil, errors.New("parec records nothing from " + source)
@@ -75,10 +75,11 @@ func (r *recorder) read(out io.Reader) {
 	}
 }
 
-func (r *recorder) samples() int {
+// samples are those so far.
+func (r *recorder) samples() []float32 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.x)
+	return r.x[:len(r.x):len(r.x)]
 }
 
 func (r *recorder) stop() {
@@ -223,15 +224,15 @@ func thin(x []float32, by int) []float32 {
 // many of the bursts were not found.
 func delays(from, to *recorder) (found []float64, missing int) {
 	const longest = rate * 400 / 1000
-	ref := chirp()
+	ref, mouth, ear := chirp(), from.samples(), to.samples()
 	sent, heard := from.clock(), to.clock()
-	for i := 0; i+2*len(ref) < len(from.x); {
-		if loud(from.x[i:i+rate/200]) < 0.01 {
+	for i := 0; i+2*len(ref) < len(mouth); {
+		if loud(mouth[i:i+rate/200]) < 0.01 {
 			i += rate / 200
 			continue
 		}
 		start := max(0, i-rate/100)
-		k, fit := correlate(ref, from.x[start:min(len(from.x), start+2*len(ref)+rate/50)])
+		k, fit := correlate(ref, mouth[start:min(len(mouth), start+2*len(ref)+rate/50)])
 		if fit < 0.8 {
 			i += rate / 200
 			continue
@@ -240,11 +241,11 @@ func delays(from, to *recorder) (found []float64, missing int) {
 		i = at + len(ref) + rate/10
 		t := sent(at)
 		guess := int((t - heard(0)) * rate)
-		lo, hi := max(0, guess-rate/50), min(len(to.x), guess+longest+len(ref))
+		lo, hi := max(0, guess-rate/50), min(len(ear), guess+longest+len(ref))
 		if lo >= hi || hi-lo < len(ref) {
 			continue // at the edge of the recording
 		}
-		if k, fit := correlate(ref, to.x[lo:hi]); fit < 0.5 {
+		if k, fit := correlate(ref, ear[lo:hi]); fit < 0.5 {
 			missing++
 		} else {
 			found = append(found, (heard(lo+k)-t)*1000)
@@ -264,13 +265,13 @@ func loud(x []float32) float64 {
 // onset is when a tone first comes in a recording after a moment, in milliseconds after it; negative if never.
 func onset(r *recorder, hz float64, after time.Time) float64 {
 	const window = rate / 200 // 5 ms
-	clock, t0 := r.clock(), after.Sub(began).Seconds()
-	for i := 0; i+window < len(r.x); i += rate / 1000 {
+	clock, x, t0 := r.clock(), r.samples(), after.Sub(began).Seconds()
+	for i := 0; i+window < len(x); i += rate / 1000 {
 		if clock(i) < t0 {
 			continue
 		}
 		var re, im, all float64
-		for k, v := range r.x[i : i+window] {
+		for k, v := range x[i : i+window] {
 			a := 2 * math.Pi * hz * float64(k) / rate
 			re += float64(v) * math.Cos(a)
 			im += float64(v) * math.Sin(a)

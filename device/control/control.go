@@ -5,6 +5,7 @@ package control
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"intercom/call"
@@ -115,8 +116,8 @@ func (s Status) Sentence() string {
 	} else {
 		text += "; the hub is away: " + s.Hub.Trouble
 	}
-	for _, part := range slices.Sorted(maps.Keys(s.Faults)) {
-		text += "; " + part + ": " + s.Faults[part]
+	if len(s.Faults) > 0 {
+		text += "; broken: " + strings.Join(slices.Sorted(maps.Keys(s.Faults)), ", ")
 	}
 	return text
 }

@@ -130,6 +130,14 @@ func Of(err error) *Error {
 	return New(Internal)
 }
 
+// Root is the innermost cause of an error, for a log: libraries wrap it in the names of their own steps.
+func Root(err error) error {
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next
+	}
+	return err
+}
+
 // Is reports whether err carries the code.
 func Is(err error, code Code) bool {
 	var e *Error

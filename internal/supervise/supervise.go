@@ -73,6 +73,7 @@ func Run(ctx context.Context, log *slog.Logger, parts ...Part) error {
 func (r *running) keep(ctx context.Context, log *slog.Logger, vital chan<- error) {
 	defer close(r.ended)
 	b := backoff.Backoff{Base: time.Second, Cap: 30 * time.Second, Health: time.Minute}
+	told := ""
 	for {
 		began := time.Now()
 		err := once(ctx, r.Run)
@@ -87,7 +88,11 @@ func (r *running) keep(ctx context.Context, log *slog.Logger, vital chan<- error
 			return
 		}
 		wait := b.Next(time.Since(began))
-		log.Warn("a part ended and is started again", "part", r.Name, "err", err, "wait", wait, "try", b.Tries())
+		// One line a change, not a line a try.
+		if b.Tries() == 1 || err.Error() != told {
+			told = err.Error()
+			log.Warn("a part ended and is started again, for ever", "part", r.Name, "err", err, "wait", wait.Round(time.Millisecond), "try", b.Tries())
+		}
 		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -300,7 +301,7 @@ func receive(ctx context.Context, ws *websocket.Conn) (wire.Envelope, error) {
 		if ctx.Err() != nil {
 			return wire.Envelope{}, ctx.Err()
 		}
-		return wire.Envelope{}, fmt.Errorf("the connection to the hub broke: %w", root(err))
+		return wire.Envelope{}, fmt.Errorf("the connection to the hub broke: %w", fault.Root(err))
 	}
 	if kind != websocket.MessageText {
 		return wire.Envelope{}, fault.New(fault.BadMessage)
@@ -312,19 +313,15 @@ func receive(ctx context.Context, ws *websocket.Conn) (wire.Envelope, error) {
 	return e, nil
 }
 
-// root drops what the library wraps around the cause.
-func root(err error) error {
-	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
-		err = next
-	}
-	return err
-}
-
 // inner finds the network's own error below the layers of the libraries: it names the address and the cause.
 func inner(err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) {
+	var get *url.Error
+	switch {
+	case errors.As(err, &op):
 		return op
+	case errors.As(err, &get):
+		return get.Err
 	}
 	return err
 }
