@@ -285,7 +285,17 @@ func (p *Peer) open(servers []wire.ICEServer) (*webrtc.PeerConnection, error) {
 			}
 		}
 	})
-	pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { p.receive(t) })
+	pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
+		go func() { // the other side's sender reports reach the interceptors only when they are read
+			buf := make([]byte, 1500)
+			for {
+				if _, _, err := r.Read(buf); err != nil {
+					return
+				}
+			}
+		}()
+		p.receive(t)
+	})
 	sender, err := pc.AddTrack(&p.out)
 	if err != nil {
 		return pc, err

@@ -105,6 +105,24 @@ func TestTheOtherSideClosesThePath(t *testing.T) {
 	}
 }
 
+func TestTheOtherSideReportsHowItHearsUs(t *testing.T) {
+	a, b := connect(t, []Codec{opus}, []Codec{opus})
+	wait(t, a.states, "state")
+	wait(t, b.states, "state")
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(20 * time.Second); a.peer.Stats().RoundTrip == 0; <-tick.C {
+		a.peer.Send([]byte{1, 2, 3}, 960)
+		wait(t, b.packets, "packet")
+		if time.Now().After(end) {
+			t.Fatalf("no round trip within 20 s: %+v", a.peer.Stats())
+		}
+	}
+	if s := a.peer.Stats(); s.RoundTrip > time.Second || s.Loss != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestTheCodecBothHave(t *testing.T) {
 	deaf := opus
 	deaf.Send = false // a build without cgo: it decodes Opus, but cannot encode it

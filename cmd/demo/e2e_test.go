@@ -32,6 +32,7 @@ func testMain(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	programs = dir
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // of the programs, which would else end a second late
 	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", dir+"/", "../intercomd", "../intercom-hub", "../intercomctl")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
