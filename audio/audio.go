@@ -164,7 +164,7 @@ func (a *Audio) Run(ctx context.Context) error {
 			return nil
 		}
 		a.trouble("server", err)
-		wait(ctx, b.Next(time.Since(began)))
+		backoff.Sleep(ctx, b.Next(time.Since(began)))
 	}
 }
 
@@ -207,7 +207,7 @@ func (a *Audio) keep(ctx context.Context, c *conn, what string, run func(context
 		}
 		a.trouble(what, err)
 		a.update(func(s *Status) { s.Rebuilt++ })
-		wait(ctx, b.Next(time.Since(began)))
+		backoff.Sleep(ctx, b.Next(time.Since(began)))
 	}
 	a.trouble(what, nil)
 }
@@ -290,12 +290,3 @@ func bytesIn(d time.Duration) int { return int(d*codec.Rate/time.Second) * 2 }
 
 // lasting is the time that bytes of our format take.
 func lasting(n int) time.Duration { return time.Duration(n/2) * time.Second / codec.Rate }
-
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}

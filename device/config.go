@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -166,7 +165,7 @@ func (h *HubConfig) check(r *config.Report) {
 		r.Addf("hub.url", missing+"write the hub's address, for example wss://hub.example.org%s", wire.Path)
 	case err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "":
 		r.Addf("hub.url", "ERR_INVALID_INITPARAMETERS: %q is not a hub's address; write it like wss://hub.example.org%s", h.URL, wire.Path)
-	case u.Scheme == "ws" && !loopback(u.Hostname()) && !h.AllowPlain:
+	case u.Scheme == "ws" && !config.Loopback(u.Hostname()) && !h.AllowPlain:
 		r.Addf("hub.url", "ERR_INVALID_INITPARAMETERS: ws:// to another host is not encrypted; use wss://, or set hub.allow_plain = true and let everybody on the way listen in")
 	case u.Path == "":
 		h.URL += wire.Path
@@ -280,12 +279,4 @@ func inRange(r *config.Report, key string, d config.Duration, least, most time.D
 	if d.Std() < least || d.Std() > most {
 		r.Addf(key, "is %v; it must be %v to %v", d, config.Duration(least), config.Duration(most))
 	}
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && a.IsLoopback()
 }

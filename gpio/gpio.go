@@ -9,6 +9,8 @@ package gpio
 import (
 	"context"
 	"time"
+
+	"intercom/internal/backoff"
 )
 
 // Input is a line that is read.
@@ -52,19 +54,10 @@ func Watch(ctx context.Context, in Input, stable time.Duration, tell func(Press)
 		in.Wait(wait)
 		// A line that reports edges without end, or an error as an edge, must not become a busy loop.
 		if time.Since(asked) < time.Millisecond {
-			pause(ctx, time.Millisecond)
+			backoff.Sleep(ctx, time.Millisecond)
 		}
 	}
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // Filter makes presses of raw levels: a level counts when it has held steady for the stable time. It is pure; time

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"intercom/internal/config"
+	"intercom/internal/durable"
 )
 
 // Account is a group of devices that can call one another.
@@ -118,20 +118,5 @@ func NewKey(path, account string, now time.Time) (string, error) {
 	if err := toml.NewEncoder(&b).Encode(a); err != nil {
 		return "", err
 	}
-	return key, replace(path, b.Bytes())
-}
-
-// replace writes a file so that a power cut leaves the old one or the new one, never half.
-func replace(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".accounts-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return key, durable.Write(path, b.Bytes())
 }

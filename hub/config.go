@@ -2,7 +2,6 @@ package hub
 
 import (
 	"net"
-	"net/netip"
 	"time"
 
 	"intercom/internal/config"
@@ -40,7 +39,7 @@ func (c *Config) Check(r *config.Report) {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		r.Addf("tls_cert", "and tls_key belong together; set both or none")
 	}
-	if err == nil && c.TLSCert == "" && !c.AllowPlain && !loopback(host) {
+	if err == nil && c.TLSCert == "" && !c.AllowPlain && !config.Loopback(host) {
 		r.Addf("listen", "%q can be reached from elsewhere, so it needs tls_cert and tls_key; a loopback address does not, nor does a hub with allow_plain = true", c.Listen)
 	}
 	if c.Accounts == "" {
@@ -53,12 +52,4 @@ func (c *Config) Check(r *config.Report) {
 		r.Addf("ring_time", "is %v; it must be 1s to 2m", c.RingTime)
 	}
 	config.CheckLevel(r, "log_level", c.LogLevel)
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.IsLoopback()
 }

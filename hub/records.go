@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"intercom/internal/backoff"
 	"intercom/internal/outcome"
 )
 
@@ -24,7 +25,7 @@ type Records struct {
 }
 
 // maxWaiting records are kept while the file cannot be written.
-const maxWaiting = 10_000
+const maxWaiting = 1000
 
 // NewRecords keeps records in the file path. Run must run.
 func NewRecords(path string, log *slog.Logger) *Records {
@@ -74,11 +75,7 @@ func (r *Records) keep(ctx context.Context, one outcome.Result) {
 		if err == nil {
 			return
 		}
-		t := time.NewTimer(time.Second)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if backoff.Sleep(ctx, time.Second); ctx.Err() != nil {
 			return
 		}
 	}

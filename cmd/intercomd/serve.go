@@ -21,6 +21,7 @@ import (
 	"intercom/device"
 	"intercom/gpio"
 	"intercom/internal/config"
+	"intercom/internal/durable"
 	"intercom/internal/supervise"
 	"intercom/systemd"
 	"intercom/wire/link"
@@ -175,26 +176,12 @@ func instance(dir string, log *slog.Logger) string {
 	id := hex.EncodeToString(raw[:])
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
-		err = writeFile(path, id+"\n")
+		err = durable.Write(path, []byte(id+"\n"))
 	}
 	if err != nil {
 		log.Warn("the station cannot remember who it is; make state_dir writable", "path", path, "err", err)
 	}
 	return id
-}
-
-// writeFile leaves the old file or the new one, never half.
-func writeFile(path, text string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // listen opens the control socket, for the daemon's user and group. A socket that a dead daemon left is taken over.

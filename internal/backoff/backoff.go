@@ -5,6 +5,7 @@
 package backoff
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
 )
@@ -41,4 +42,14 @@ func (b *Backoff) Next(lasted time.Duration) time.Duration {
 		r = rand.Float64
 	}
 	return time.Duration(r() * float64(limit))
+}
+
+// Sleep waits, or returns when ctx ends.
+func Sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,4 +84,14 @@ func Level(level string) slog.Level {
 	var l slog.Level
 	_ = l.UnmarshalText([]byte(level))
 	return l
+}
+
+// Loopback reports whether a host can be reached from this machine only. A name other than localhost is not looked up:
+// it may point elsewhere tomorrow.
+func Loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && a.IsLoopback()
 }

@@ -74,7 +74,7 @@ func (r *running) keep(ctx context.Context, log *slog.Logger, vital chan<- error
 	defer close(r.ended)
 	b := backoff.Backoff{Base: time.Second, Cap: 30 * time.Second, Health: time.Minute}
 	told := ""
-	for {
+	for ctx.Err() == nil {
 		began := time.Now()
 		err := once(ctx, r.Run)
 		if ctx.Err() != nil {
@@ -93,13 +93,7 @@ func (r *running) keep(ctx context.Context, log *slog.Logger, vital chan<- error
 			told = err.Error()
 			log.Warn("a part ended and is started again, for ever", "part", r.Name, "err", err, "wait", wait.Round(time.Millisecond), "try", b.Tries())
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return
-		case <-t.C:
-		}
+		backoff.Sleep(ctx, wait)
 	}
 }
 

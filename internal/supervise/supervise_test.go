@@ -68,8 +68,8 @@ func TestTheEndOfAVitalPartIsTheEnd(t *testing.T) {
 func TestAPartThatWouldNotStopIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
 		err := Run(ctx, quiet, Part{Name: "stone", Grace: time.Second, Run: func(context.Context) error { <-free; return nil }})
 		if err == nil || !strings.Contains(err.Error(), "stone did not stop") {
 			t.Fatalf("got %v", err)

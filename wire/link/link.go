@@ -74,7 +74,7 @@ func New(cfg Config, h Handler, calls func() []string, log *slog.Logger) *Link {
 func (l *Link) Run(ctx context.Context) error {
 	b := backoff.Backoff{First: time.Second, Base: time.Second, Cap: 15 * time.Second, Health: time.Minute}
 	told, wrongKey := "", 0
-	for {
+	for ctx.Err() == nil {
 		began, up, err := time.Now(), false, error(nil)
 		up, err = l.session(ctx)
 		if ctx.Err() != nil {
@@ -102,14 +102,9 @@ func (l *Link) Run(ctx context.Context) error {
 		if up {
 			told = ""
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return nil
-		case <-t.C:
-		}
+		backoff.Sleep(ctx, wait)
 	}
+	return nil
 }
 
 // Send queues a message for the hub and gives requests their id. It never blocks; false means that it was not taken,

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"intercom/device"
+	"intercom/hub"
+	"intercom/internal/config"
+	"intercom/wire"
+	"intercom/wire/link"
+)
+
+// certificate makes a self-signed one for 127.0.0.1 in dir.
+func certificate(t *testing.T, dir string) (cert, key string) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
+}
+
+// news is a handler that passes on how a link fares.
+type news chan error
+
+func (n news) Up(wire.WelcomeBody)  { n <- nil }
+func (n news) Down(err error)       { n <- err }
+func (n news) Receive(link.Message) {}
+
+func TestTLSFromFilesAndNoWayAroundIt(t *testing.T) {
+	dir := t.TempDir()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := hub.Defaults()
+	cfg.Listen, cfg.Accounts, cfg.Records = free.Addr().String(), filepath.Join(dir, "accounts.toml"), filepath.Join(dir, "calls.jsonl")
+	cfg.LogLevel = "error"
+	cfg.TLSCert, cfg.TLSKey = certificate(t, dir)
+	free.Close()
+	key, err := hub.NewKey(cfg.Accounts, "demo", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	accounts, err := hub.LoadAccounts(cfg.Accounts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 2)
+	go func() { done <- serve(ctx, cfg, accounts) }()
+	defer func() { cancel(); <-done }()
+
+	keyFile := filepath.Join(dir, "key")
+	if err := os.WriteFile(keyFile, []byte(key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secret, err := config.ReadSecret(keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	try := func(caFile string) error {
+		tls, err := (&device.HubConfig{CAFile: caFile}).TLS()
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard := make(news, 64)
+		lctx, stop := context.WithCancel(ctx)
+		defer stop()
+		l := link.New(link.Config{URL: "wss://" + cfg.Listen + wire.Path, Account: "demo", APIKey: secret, CUID: "front_door", Instance: "i", TLS: tls},
+			heard, func() []string { return nil }, slog.New(slog.DiscardHandler))
+		ended := make(chan error, 1)
+		go func() { ended <- l.Run(lctx) }()
+		defer func() { stop(); <-ended }()
+		for {
+			err := <-heard
+			if err == nil || !strings.Contains(err.Error(), "refused") { // the hub may still be starting
+				return err
+			}
+		}
+	}
+	if err := try(cfg.TLSCert); err != nil {
+		t.Errorf("with the hub's authority: %v", err)
+	}
+	if err := try(""); err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
+		t.Errorf("with the system's authorities: %v", err)
+	}
+}
