@@ -166,8 +166,8 @@ func (a *Audio) feed(ctx context.Context, c *conn, p *playback, f feeder) error 
 	}
 }
 
-// calmBuffer is the playback buffer while nothing is heard: with it an idle station wakes up twenty times a second and
-// not two hundred, and a tone still comes within a tenth of one.
+// calmBuffer is the playback buffer while nothing is heard: with it an idle station is asked for samples thirty times a
+// second and not two hundred, and a tone still comes within a tenth of one.
 const calmBuffer = 100 * time.Millisecond
 
 // feeder writes samples into a playback stream.

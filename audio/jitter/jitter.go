@@ -20,6 +20,7 @@ const (
 	start    = half               // waited before the first packet is played
 	enough   = codec.Frame + half // spare time that is too much
 	window   = 100                // packets over which the least spare time is taken
+	hurry    = 25                 // the same when there is twice too much
 	patience = 12                 // halves concealed before a silent sender is believed to have paused
 	slots    = 64                 // packets held at most
 )
@@ -165,7 +166,7 @@ func (b *Buffer) fill() bool {
 		b.conceal(half)
 		return true
 	}
-	if b.seen >= window {
+	if b.seen >= window || b.seen >= hurry && b.least > 2*enough {
 		if b.least > enough {
 			b.shorten()
 		}

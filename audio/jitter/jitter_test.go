@@ -115,6 +115,20 @@ func TestDelayFollowsJitterUpAndDown(t *testing.T) {
 	}
 }
 
+func TestAStallIsForgottenSoon(t *testing.T) {
+	p := newPath(t)
+	p.run(0, 200, func(i int) time.Duration { // the network holds everything back for 100 ms, once
+		if i >= 50 && i < 55 {
+			return time.Duration(55-i) * 20 * time.Millisecond
+		}
+		return 3 * time.Millisecond
+	})
+	p.run(200, 250, steady)
+	if s := p.b.Stats(); s.Delay > 45*time.Millisecond || s.Late > 0 {
+		t.Errorf("five seconds later it still waits %v: %+v", s.Delay, s)
+	}
+}
+
 func TestLossIsConcealed(t *testing.T) {
 	p := newPath(t)
 	r := rand.New(rand.NewPCG(3, 4))
