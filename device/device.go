@@ -186,13 +186,15 @@ func (d *Device) handle(e call.Event) {
 // turned notes when the call got where, for a result that the hub cannot give.
 func (d *Device) turned(before call.State) {
 	now, r := time.Now(), &d.result
-	switch s := d.state; {
-	case s.ID != before.ID && s.ID != "":
+	s := d.state
+	if s.ID != before.ID && s.ID != "" {
 		*r = outcome.Result{Call: s.ID, From: s.Peer, To: d.cfg.CUID, Context: d.why, InvitedAt: outcome.At(now)}
 		if s.Caller {
 			r.From, r.To = d.cfg.CUID, s.Peer
 		}
 		d.missed = false
+	}
+	switch {
 	case s.Phase == call.Ringback || s.Phase == call.Ringing:
 		r.RingingAt = outcome.At(now)
 	case s.Live() && r.AnsweredAt == nil:
@@ -226,11 +228,13 @@ func (d *Device) report(a call.Report) {
 	if mine && r.Status != outcome.Over && r.Status != outcome.Cancelled {
 		d.unreachableNow()
 	}
-	d.log.Info("call ended", "call", r.Call, "peer", d.peerOf(r), "status", string(r.Status), "reason", string(r.Reason), "code", string(a.Code))
+	about := []any{"call", r.Call, "peer", d.peerOf(r), "status", string(r.Status), "reason", string(r.Reason)}
 	ev := control.Event{Event: "ended", Call: r.Call, Peer: d.peerOf(r), Result: &r}
 	if a.Code != "" {
+		about = append(about, "code", string(a.Code))
 		ev.Error = fault.New(a.Code)
 	}
+	d.log.Info("call ended", about...)
 	d.emit(ev)
 }
 

@@ -136,6 +136,9 @@ func isRequest(t wire.Type) bool {
 	return false
 }
 
+// goodbyeTime is how long a hub that does not read can hold up the end.
+const goodbyeTime = time.Second
+
 type session struct {
 	ws      *websocket.Conn
 	out     chan wire.Envelope
@@ -145,26 +148,27 @@ type session struct {
 
 // session is one life of the connection. It reports whether the sign-in was done, and why it ended.
 func (l *Link) session(ctx context.Context) (up bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	s, welcome, err := l.signIn(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer s.ws.CloseNow()
 
+	// Reading goes on until the writer has said goodbye.
+	wctx, stopWriting := context.WithCancel(ctx)
+	rctx, stopReading := context.WithCancel(context.WithoutCancel(ctx))
 	written := make(chan error, 1)
 	go func() {
-		written <- s.write(ctx, l)
-		cancel()
+		written <- s.write(wctx, l)
+		stopReading()
 	}()
 	l.now.Store(s)
 	l.h.Up(welcome)
 	l.log.Info("signed in", "cuid", l.cfg.CUID)
-	err = s.read(ctx, l.h)
+	err = s.read(rctx, l.h)
 	l.now.Store(nil)
-	cancel()
-	if werr := <-written; werr != nil && errors.Is(err, context.Canceled) {
+	stopWriting()
+	if werr := <-written; werr != nil && rctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = werr
 	}
 	return true, err
@@ -261,7 +265,9 @@ func (s *session) write(ctx context.Context, l *Link) error {
 		var e wire.Envelope
 		select {
 		case <-ctx.Done():
-			s.ws.Close(websocket.StatusNormalClosure, "")
+			bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTime)
+			defer cancel()
+			_ = send(bye, s.ws, wire.Envelope{T: wire.Bye}) // no close handshake: a hub that is stuck must not hold us up
 			return nil
 		case <-ping.C:
 			l.Send(wire.Envelope{T: wire.Ping})
