@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -282,17 +283,70 @@ func TestTheCommandLine(t *testing.T) {
 	}
 }
 
-func TestStartingWithNothing(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-	defer cancel()
-	dir := t.TempDir()
+// awayHub is a hub that was needed for its key and is stopped again.
+func awayHub(ctx context.Context, t *testing.T, dir string) *stage.Hub {
 	hub, err := stage.StartHub(ctx, dir, programs, 30*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := hub.Process.Stop(8 * time.Second); err != nil { // it was needed for the key
+	if err := hub.Process.Stop(8 * time.Second); err != nil {
 		t.Fatal(err)
 	}
+	return hub
+}
+
+func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	dir := t.TempDir()
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: dir + "/notify", Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	hub := awayHub(ctx, t, dir)
+	door, err := stage.NewStation(dir, programs, hub, stage.Settings{CUID: "front_door", Name: "Front door", Context: "Hello", To: "reception",
+		Server: "unix:" + dir + "/none", Env: []string{"NOTIFY_SOCKET=" + dir + "/notify", "WATCHDOG_USEC=300000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := door.Up(ctx); err != nil {
+		t.Fatal(err)
+	}
+	told := func(want string) {
+		t.Helper()
+		buf := make([]byte, 4096)
+		for {
+			_ = manager.SetReadDeadline(time.Now().Add(20 * time.Second))
+			n, err := manager.Read(buf)
+			if err != nil {
+				t.Fatalf("it was not told %q: %v\n%s", want, err, door.Tail())
+			}
+			if strings.HasPrefix(string(buf[:n]), want) {
+				return
+			}
+		}
+	}
+	told("READY=1") // without a hub and without sound: what is local has started
+	told("STATUS=Idle; the hub is away: ")
+	for range 5 { // the loss of the network does not starve the watchdog
+		told("WATCHDOG=1")
+	}
+	if err := door.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	told("STOPPING=1")
+	<-door.Ended()
+	if door.ExitCode() != 0 {
+		t.Errorf("exit status %d\n%s", door.ExitCode(), door.Tail())
+	}
+}
+
+func TestStartingWithNothing(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	dir := t.TempDir()
+	hub := awayHub(ctx, t, dir)
 	door, err := stage.NewStation(dir, programs, hub, stage.Settings{CUID: "front_door", Name: "Front door", Context: "Hello", To: "reception",
 		Server: "unix:" + dir + "/pulse.sock", Sink: "door_spk", Source: "door_mic.monitor"})
 	if err != nil {

@@ -6,7 +6,7 @@
 //	call [TO] [-context TEXT] [-wait]  place a call; with -wait, stay until it has ended
 //	answer | decline | hangup          do what the buttons do
 //	press BUTTON [-hold 2s]            press a button of the virtual driver
-//	events                             what happens, a line each, until interrupted
+//	events                             what happens, a line of JSON each, until interrupted
 //
 // Exit status: 0 done, 1 refused by the station, 2 the station does not answer, 64 wrong usage. With call -wait the
 // outcome decides: 0 over, 3 declined, 4 missed, 5 cancelled, 6 failed.
@@ -52,7 +52,7 @@ const usage = `usage: intercomctl [-socket PATH] [-json] COMMAND
   call [TO] [-context TEXT] [-wait]  place a call; with -wait, stay until it has ended
   answer | decline | hangup          do what the buttons do
   press BUTTON [-hold 2s]            press a button of the virtual driver
-  events                             what happens, a line each, until interrupted
+  events                             what happens, a line of JSON each, until interrupted
 `
 
 // ctl is one run of the command.
@@ -103,7 +103,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case command == "status" && len(rest) == 0:
 		return c.status(ctx)
 	case command == "events" && len(rest) == 0:
-		return c.events(ctx, c.show)
+		return c.events(ctx)
 	case command == "call" && len(rest) <= 1:
 		return c.call(ctx, strings.Join(rest, ""), *to, *wait)
 	case slices.Contains([]string{"answer", "decline", "hangup"}, command) && len(rest) == 0:
@@ -206,13 +206,14 @@ func exitOf(s outcome.Status) int {
 }
 
 // events follows what happens until the station or the user ends it.
-func (c *ctl) events(ctx context.Context, show func(control.Event, []byte) bool) int {
+func (c *ctl) events(ctx context.Context) int {
 	r, code := c.request(ctx, http.MethodGet, "events", nil)
 	if code != 0 {
 		return code
 	}
 	defer r.Body.Close()
-	c.read(r.Body, show)
+	c.json = true
+	c.read(r.Body, c.show)
 	if ctx.Err() == nil {
 		fmt.Fprintln(c.err, "intercomctl: the station has ended")
 		return exAway

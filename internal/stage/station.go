@@ -72,6 +72,7 @@ type Station struct {
 	Socket string
 
 	dir, bin string
+	env      []string
 	http     *http.Client
 }
 
@@ -80,11 +81,12 @@ type Settings struct {
 	CUID, Name, Context, To string
 	Server, Sink, Source    string // sound; empty for what intercomd finds by itself
 	Extra                   string // more lines of the configuration, in its last table
+	Env                     []string
 }
 
 // NewStation writes a station's configuration. Up starts it.
 func NewStation(dir, bin string, h *Hub, s Settings) (*Station, error) {
-	t := &Station{CUID: s.CUID, Socket: filepath.Join(dir, s.CUID+".sock"), dir: dir, bin: bin}
+	t := &Station{CUID: s.CUID, Socket: filepath.Join(dir, s.CUID+".sock"), dir: dir, bin: bin, env: s.Env}
 	t.http = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", t.Socket)
 	}}}
@@ -107,7 +109,7 @@ func (t *Station) config() string { return filepath.Join(t.dir, t.CUID+".toml") 
 
 // Up starts the station's process, at first or again, and waits until it answers on its control socket.
 func (t *Station) Up(ctx context.Context) (err error) {
-	if t.Process, err = Start(t.dir, t.CUID, nil, filepath.Join(t.bin, "intercomd"), "-config", t.config()); err != nil {
+	if t.Process, err = Start(t.dir, t.CUID, t.env, filepath.Join(t.bin, "intercomd"), "-config", t.config()); err != nil {
 		return err
 	}
 	return t.Wait(ctx, "it answered", func() bool { _, err := t.Status(ctx); return err == nil })
