@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -233,16 +234,22 @@ func refusal(e wire.Envelope) error {
 }
 
 func (s *session) read(ctx context.Context, h Handler) error {
+	var leaving error // the hub said that it is about to stop
 	for {
 		// The writer pings every 15 s, so that a healthy hub is never silent for 20.
 		rctx, cancel := context.WithTimeout(ctx, wire.DeadAfter)
 		e, err := receive(rctx, s.ws)
 		cancel()
-		if err != nil {
-			if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-				err = fmt.Errorf("the hub was silent for %v", wire.DeadAfter)
-			}
+		switch {
+		case err != nil && leaving != nil:
+			return leaving
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			return fmt.Errorf("the hub was silent for %v", wire.DeadAfter)
+		case err != nil:
 			return err
+		case e.T == wire.GoAway:
+			leaving = goAway(e)
+			continue
 		}
 		m := Message{Envelope: e}
 		if e.Re != 0 {
@@ -256,6 +263,17 @@ func (s *session) read(ctx context.Context, h Handler) error {
 		}
 		h.Receive(m)
 	}
+}
+
+// goAway is the end that a hub announces: all come back within its spread, but not at once.
+func goAway(e wire.Envelope) error {
+	b, err := wire.Body[wire.GoAwayBody](e)
+	if err != nil {
+		return err
+	}
+	f := fault.In(fault.HubDegraded, "", "The hub restarts; the station comes back by itself.")
+	f.RetryAfterMS = 1 + rand.Int64N(max(1, min(b.SpreadMS, time.Minute.Milliseconds())))
+	return f
 }
 
 func (s *session) write(ctx context.Context, l *Link) error {

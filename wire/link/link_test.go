@@ -261,6 +261,29 @@ func TestTheHubsWishIsWhenToComeBack(t *testing.T) {
 	})
 }
 
+func TestAHubThatRestartsIsComeBackToWithinItsSpread(t *testing.T) {
+	restarted := false
+	try(t, func(ctx context.Context, ws *websocket.Conn) {
+		if restarted {
+			welcome(ctx, ws)
+			return
+		}
+		restarted = true
+		e, _ := hear(ctx, ws)
+		w := wire.New(wire.Welcome, "", wire.WelcomeBody{Session: "first"})
+		w.Re = e.ID
+		say(ctx, ws, w)
+		say(ctx, ws, wire.New(wire.GoAway, "", wire.GoAwayBody{SpreadMS: 40_000}))
+		ws.Close(wire.CloseRestart, "")
+	}, func(b *bench) {
+		time.Sleep(41 * time.Second)
+		got := b.take()
+		if len(got) != 3 || !strings.Contains(got[1], "0s down: ERR_HUB_DEGRADED: The hub restarts") || !strings.HasSuffix(got[2], "up s") {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 func TestGarbageFromTheHubEndsTheSessionOnly(t *testing.T) {
 	try(t, func(ctx context.Context, ws *websocket.Conn) {
 		_, _ = hear(ctx, ws)
