@@ -31,7 +31,7 @@ func run() int {
 	once := flag.Bool("once", false, "make four calls, measure, print JSON, and end")
 	bin := flag.String("bin", "bin", "`folder` with the programs")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	dir, err := os.MkdirTemp("", "intercom-demo-")
 	if err != nil {
