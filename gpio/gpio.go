@@ -70,11 +70,7 @@ type Filter struct {
 	raw     bool          // the level last seen
 	since   time.Duration // when raw began
 	changed time.Duration // when level began
-	glitch  int
 }
-
-// Glitches counts the levels that did not hold.
-func (f *Filter) Glitches() int { return f.glitch }
 
 // Sample takes the level at now and gives a press, if this makes one.
 func (f *Filter) Sample(now time.Duration, raw bool) (Press, bool) {
@@ -83,9 +79,6 @@ func (f *Filter) Sample(now time.Duration, raw bool) (Press, bool) {
 		return Press{}, false
 	}
 	if raw != f.raw {
-		if f.raw != f.level {
-			f.glitch++
-		}
 		f.raw, f.since = raw, now
 	}
 	if f.raw == f.level || now-f.since < f.Stable {

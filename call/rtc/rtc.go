@@ -191,11 +191,8 @@ func (p *Peer) Candidate(c string) {
 func (p *Peer) Sends() string { return p.out.name() }
 
 // Send sends one payload that lasts so many ticks of the codec's RTP clock. A packet that cannot go is lost, as on the
-// network. Skip says that time passed without a packet.
+// network.
 func (p *Peer) Send(payload []byte, ticks uint32) { p.out.send(payload, ticks) }
-
-// Skip lets the RTP clock run without sending, after which the next packet starts a talk spurt (RFC 3551, section 4.1).
-func (p *Peer) Skip(ticks uint32) { p.out.skip(ticks) }
 
 // Stats is the latest report of the other side; the zero value before the first.
 func (p *Peer) Stats() Stats {

@@ -74,17 +74,12 @@ func TestTwoPeersOverLoopback(t *testing.T) {
 	for i := range 5 {
 		a.peer.Send([]byte{1, 2, byte(i)}, 960)
 	}
-	a.peer.Skip(960)
 	first := wait(t, b.packets, "packet")
 	for i := 1; i < 5; i++ {
 		p := wait(t, b.packets, "packet")
 		if p.Codec != "opus" || p.Seq != first.Seq+uint16(i) || p.Timestamp != first.Timestamp+uint32(960*i) || p.Payload[2] != byte(i) {
 			t.Fatalf("packet %d is %+v after %+v", i, p, first)
 		}
-	}
-	a.peer.Send([]byte{9}, 960)
-	if p := wait(t, b.packets, "packet"); p.Timestamp != first.Timestamp+960*6 || p.Seq != first.Seq+5 {
-		t.Fatalf("after a pause: %+v", p)
 	}
 	b.peer.Send([]byte{7}, 960)
 	wait(t, a.packets, "packet the other way")

@@ -18,7 +18,6 @@ type track struct {
 	codec  Codec
 	head   rtp.Header
 	writer webrtc.TrackLocalWriter // nil until the descriptions are exchanged
-	spurt  bool                    // a talk spurt is going on
 }
 
 func (t *track) ID() string                { return "voice" }
@@ -39,7 +38,8 @@ func (t *track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 			t.mu.Lock()
 			t.codec, t.writer = ours, ctx.WriteStream()
 			t.head = rtp.Header{Version: 2, PayloadType: uint8(both.PayloadType), SSRC: uint32(ctx.SSRC()),
-				SequenceNumber: uint16(rand.Uint32()), Timestamp: rand.Uint32()} // both random: RFC 3550, section 5.1
+				SequenceNumber: uint16(rand.Uint32()), Timestamp: rand.Uint32(), // both random: RFC 3550, section 5.1
+				Marker: true} // of the first packet of a talk spurt: RFC 3551, section 4.1
 			t.mu.Unlock()
 			return both, nil
 		}
@@ -72,21 +72,13 @@ func (t *track) rate() uint32 {
 func (t *track) send(payload []byte, ticks uint32) {
 	t.mu.Lock()
 	w, h := t.writer, t.head
-	h.Marker = !t.spurt
-	t.spurt = true
+	t.head.Marker = false
 	t.head.SequenceNumber++
 	t.head.Timestamp += ticks
 	t.mu.Unlock()
 	if w != nil {
 		_, _ = w.WriteRTP(&h, payload)
 	}
-}
-
-func (t *track) skip(ticks uint32) {
-	t.mu.Lock()
-	t.head.Timestamp += ticks
-	t.spurt = false
-	t.mu.Unlock()
 }
 
 func codecName(mime string) string { return strings.TrimPrefix(mime, "audio/") }
