@@ -81,13 +81,13 @@ type path struct {
 	peer   *rtc.Peer
 	open   atomic.Bool
 	jitter *jitter.Buffer
+	codec  atomic.Pointer[string] // that we receive
 
 	// Of the microphone's goroutine alone.
-	enc   codec.Encoder
-	info  codec.Info
-	buf   []byte
-	once  sync.Once
-	codec atomic.Pointer[string] // that we receive
+	enc  codec.Encoder
+	info codec.Info
+	buf  []byte
+	once sync.Once // for the log
 }
 
 func (p *path) Remote(sdp string)  { p.peer.Remote(sdp) }
@@ -110,15 +110,17 @@ func (p *path) Close() {
 // frame sends one frame of the microphone.
 func (p *path) frame(pcm []int16) {
 	name := p.peer.Sends()
-	if name != p.info.Name {
-		var err error
-		if p.enc, err = codec.NewEncoder(name); err != nil {
-			return // not yet agreed
-		}
-		p.info, _ = codec.Find(name)
+	if name == "" || !p.open.Load() {
+		return // not yet agreed, or over
 	}
-	if !p.open.Load() {
-		return
+	if name != p.info.Name {
+		enc, err := codec.NewEncoder(name)
+		if err != nil {
+			p.once.Do(func() { p.v.log.Error("there is no encoder", "err", err) })
+			return
+		}
+		p.enc = enc
+		p.info, _ = codec.Find(name)
 	}
 	n, err := p.enc.Encode(pcm, p.buf)
 	if err != nil {

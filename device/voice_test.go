@@ -1,0 +1,24 @@
+package device
+
+import (
+	"log/slog"
+	"testing"
+
+	"intercom/audio"
+	"intercom/audio/codec"
+)
+
+// The answer can overtake the descriptions: the microphone is then open before it is known what to encode.
+func TestSoundBeforeTheCodecIsAgreedIsDropped(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	v, err := NewVoice(Defaults(), audio.New(audio.Settings{}, log), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := v.Path(nil, false, News{}).(*path)
+	p.OpenVoice()
+	p.frame(make([]int16, codec.Frame))
+	p.Close()
+	p.frame(make([]int16, codec.Frame))
+	<-p.peer.Closed()
+}
