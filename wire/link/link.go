@@ -76,16 +76,17 @@ func (l *Link) Run(ctx context.Context) error {
 	b := backoff.Backoff{First: time.Second, Base: time.Second, Cap: 15 * time.Second, Health: time.Minute}
 	told, wrongKey := "", 0
 	for ctx.Err() == nil {
-		began, up, err := time.Now(), false, error(nil)
-		up, err = l.session(ctx)
+		began := time.Now()
+		up, err := l.session(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		l.h.Down(err)
-		if !up {
-			began = time.Now()
+		lasted := time.Duration(0)
+		if up {
+			lasted = time.Since(began)
 		}
-		wait := b.Next(time.Since(began))
+		wait := b.Next(lasted)
 		if fault.Is(err, fault.Credentials) {
 			wrongKey++
 			wait = time.Duration(min(wrongKey, 5)) * time.Minute
@@ -196,8 +197,12 @@ func (l *Link) signIn(ctx context.Context) (*session, wire.WelcomeBody, error) {
 		return fail(fault.New(fault.Version))
 	}
 	ws.SetReadLimit(wire.MaxMessage)
-	if e, err := receive(ctx, ws); err != nil || e.T != wire.Challenge {
-		return fail(fmt.Errorf("the hub did not open with a challenge: %w", errors.Join(err, refusal(e))))
+	e, err := receive(ctx, ws)
+	if err != nil {
+		return fail(fmt.Errorf("waiting for the hub's challenge: %w", err))
+	}
+	if e.T != wire.Challenge {
+		return fail(refusal(e))
 	}
 	hello := wire.New(wire.Hello, "", wire.HelloBody{
 		Account: l.cfg.Account, APIKey: l.cfg.APIKey.Reveal(), CUID: l.cfg.CUID, Name: l.cfg.Name,
@@ -207,7 +212,7 @@ func (l *Link) signIn(ctx context.Context) (*session, wire.WelcomeBody, error) {
 	if err := send(ctx, ws, hello); err != nil {
 		return fail(err)
 	}
-	e, err := receive(ctx, ws)
+	e, err = receive(ctx, ws)
 	if err != nil {
 		return fail(fmt.Errorf("signing in: %w", err))
 	}
@@ -221,10 +226,10 @@ func (l *Link) signIn(ctx context.Context) (*session, wire.WelcomeBody, error) {
 	return &session{ws: ws, out: make(chan wire.Envelope, wire.MaxQueue), waiting: map[uint64]wire.Type{}}, welcome, nil
 }
 
-// refusal is the error that a message carries, or nil.
+// refusal is the error for a message that came in place of the one awaited: its own, or that it makes no sense.
 func refusal(e wire.Envelope) error {
 	if e.T != wire.Fail {
-		return nil
+		return fault.New(fault.BadMessage)
 	}
 	f, err := wire.Body[fault.Error](e)
 	if err != nil {

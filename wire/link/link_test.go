@@ -284,6 +284,25 @@ func TestAHubThatRestartsIsComeBackToWithinItsSpread(t *testing.T) {
 	})
 }
 
+func TestAHubThatSaysSomethingElseThanWelcome(t *testing.T) {
+	try(t, func(ctx context.Context, ws *websocket.Conn) {
+		_, _ = hear(ctx, ws)
+		say(ctx, ws, wire.Envelope{T: wire.Ping, ID: 1})
+		_, _ = hear(ctx, ws)
+	}, func(b *bench) {
+		time.Sleep(time.Minute)
+		got := b.take()
+		if len(got) < 3 {
+			t.Errorf("it did not try again: %q", got)
+		}
+		for _, line := range got {
+			if !strings.Contains(line, "ERR_BAD_MESSAGE") {
+				t.Errorf("%s", line)
+			}
+		}
+	})
+}
+
 func TestGarbageFromTheHubEndsTheSessionOnly(t *testing.T) {
 	try(t, func(ctx context.Context, ws *websocket.Conn) {
 		_, _ = hear(ctx, ws)
