@@ -154,10 +154,10 @@ func (t *tape) Set(on bool) error {
 func TestALampPlaysAndEndsDark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &tape{began: time.Now()}
-		l := NewLamp(out)
+		l := NewLamp()
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
-		go func() { done <- l.Run(ctx) }()
+		go func() { done <- l.Run(ctx, out) }()
 		synctest.Wait()
 		l.Show(Pattern{{true, 100 * ms}, {false, 200 * ms}})
 		time.Sleep(350 * ms)
@@ -168,6 +168,37 @@ func TestALampPlaysAndEndsDark(t *testing.T) {
 		want := []string{"0s false", "0s true", "100ms false", "300ms true", "350ms true", "1h0m0.35s false"}
 		if !slices.Equal(out.lines, want) {
 			t.Errorf("tape %q", out.lines)
+		}
+	})
+}
+
+// broken is an output whose line is gone.
+type broken struct{}
+
+func (broken) Set(bool) error { return ErrLineInUse }
+
+func TestALampThatGetsItsLineBackShowsWhatItShowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLamp()
+		ctx, cancel := context.WithCancel(t.Context())
+		first := &tape{began: time.Now()}
+		done := make(chan error)
+		go func() { done <- l.Run(ctx, first) }()
+		l.Show(Pattern{{On: true}})
+		synctest.Wait()
+		cancel()
+		<-done
+		if err := l.Run(t.Context(), broken{}); err == nil {
+			t.Error("a line that is gone is no error")
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+		again := &tape{began: time.Now()}
+		go func() { done <- l.Run(ctx, again) }()
+		synctest.Wait()
+		cancel()
+		<-done
+		if want := []string{"0s true", "0s false"}; !slices.Equal(again.lines, want) {
+			t.Errorf("tape %q", again.lines)
 		}
 	})
 }

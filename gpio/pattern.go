@@ -45,12 +45,12 @@ func ParsePattern(s string) (Pattern, error) {
 
 // Lamp plays patterns on an output. The last pattern shown wins; showing never blocks.
 type Lamp struct {
-	out  Output
 	next chan Pattern
+	now  Pattern // of Run alone; kept from one Run to the next
 }
 
 // NewLamp makes a lamp, dark until Run.
-func NewLamp(out Output) *Lamp { return &Lamp{out: out, next: make(chan Pattern, 1)} }
+func NewLamp() *Lamp { return &Lamp{next: make(chan Pattern, 1)} }
 
 // Show starts a pattern. Only one goroutine may call it.
 func (l *Lamp) Show(p Pattern) {
@@ -61,28 +61,28 @@ func (l *Lamp) Show(p Pattern) {
 	l.next <- p
 }
 
-// Run plays until ctx ends, and leaves the lamp dark.
-func (l *Lamp) Run(ctx context.Context) error {
-	defer l.out.Set(false)
-	var p Pattern
+// Run plays on an output until ctx ends, and leaves it dark, or until it fails. Run again on another output, the lamp
+// shows what it showed.
+func (l *Lamp) Run(ctx context.Context, out Output) error {
+	defer out.Set(false)
 	for {
 		var timer <-chan time.Time
 		on := false
-		if len(p) > 0 {
-			on = p[0].On
-			if len(p) > 1 {
-				timer = time.After(p[0].For)
+		if len(l.now) > 0 {
+			on = l.now[0].On
+			if len(l.now) > 1 {
+				timer = time.After(l.now[0].For)
 			}
 		}
-		if err := l.out.Set(on); err != nil {
+		if err := out.Set(on); err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case p = <-l.next:
+		case l.now = <-l.next:
 		case <-timer:
-			p = append(p[1:len(p):len(p)], p[0])
+			l.now = append(l.now[1:len(l.now):len(l.now)], l.now[0])
 		}
 	}
 }

@@ -81,48 +81,30 @@ func serve(ctx context.Context, cfg *device.Config) error {
 	return supervise.Run(ctx, log, parts...)
 }
 
-// outputs opens the LEDs; each is a part that is made anew when its line fails.
+// outputs makes the LEDs; each is a part, which opens its line anew when it fails.
 func outputs(cfg *device.Config, panel *gpio.Panel, fault func(part, text string)) (lamps []device.Lamp, parts []supervise.Part) {
 	for _, l := range cfg.LED {
-		name := "led " + l.Name
-		out := &lazyOutput{open: func() (gpio.Output, error) {
-			if panel != nil {
-				return panel.Output(l.Name), nil
-			}
-			return gpio.OpenOutput(gpio.Wiring{Line: l.Line, ActiveLow: l.ActiveLow})
-		}}
-		lamp := gpio.NewLamp(out)
+		name, lamp := "led "+l.Name, gpio.NewLamp()
 		lamps = append(lamps, lamp)
 		parts = append(parts, supervise.Part{Name: name, Run: func(ctx context.Context) error {
-			fault(name, "")
-			err := lamp.Run(ctx)
+			out, err := openLED(l, panel)
 			if err != nil {
 				fault(name, err.Error())
+				return err
 			}
-			return err
+			defer closeLine(out)
+			fault(name, "")
+			return lamp.Run(ctx, out)
 		}})
 	}
 	return lamps, parts
 }
 
-// lazyOutput opens its line when it is first set, and anew after an error.
-type lazyOutput struct {
-	open func() (gpio.Output, error)
-	out  gpio.Output
-}
-
-func (l *lazyOutput) Set(on bool) (err error) {
-	if l.out == nil {
-		if l.out, err = l.open(); err != nil {
-			l.out = nil
-			return err
-		}
+func openLED(l device.LEDConfig, panel *gpio.Panel) (gpio.Output, error) {
+	if panel != nil {
+		return panel.Output(l.Name), nil
 	}
-	if err = l.out.Set(on); err != nil {
-		closeLine(l.out)
-		l.out = nil
-	}
-	return err
+	return gpio.OpenOutput(gpio.Wiring{Line: l.Line, ActiveLow: l.ActiveLow})
 }
 
 func closeLine(line any) {
