@@ -192,8 +192,7 @@ func mediaFailed(s State) (State, []Action) {
 	s.Media = false
 	switch s.Phase {
 	case Connecting:
-		s, acts := leave(s, outcome.Of(outcome.Failed, outcome.MediaFailed))
-		return s, acts
+		return leave(s, outcome.Of(outcome.Failed, outcome.MediaFailed))
 	case Talking, Reconnecting:
 		return leave(s, outcome.Of(outcome.Over, outcome.Lost))
 	}

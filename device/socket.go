@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"time"
 
@@ -36,16 +37,13 @@ func (d *Device) Status(ctx context.Context) (control.Status, error) {
 			s.Context = d.result.Context
 		}
 		if len(d.faults) > 0 {
-			s.Faults = map[string]string{}
-			for k, v := range d.faults {
-				s.Faults[k] = v
-			}
+			s.Faults = maps.Clone(d.faults)
 		}
 		if len(d.faults) > 0 || !d.state.Online {
 			s.Health = "degraded"
 		}
 		if !d.registered.IsZero() {
-			s.RegisteredMS = float64(d.registered.Sub(d.began).Microseconds()) / 1000
+			s.RegisteredMS = ms(d.registered.Sub(d.began))
 		}
 		if d.path != nil && d.state.Live() {
 			q := d.path.Quality()
@@ -90,22 +88,23 @@ func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 		}
 		answer(w, map[string]string{"call": id}, err)
 	})
+	inCall := func() bool { return d.state.Phase != call.Idle }
+	rings := func() bool { return d.state.Phase == call.Ringing }
 	for name, what := range map[string]struct {
-		phases []call.Phase
-		do     func()
+		fits func() bool
+		do   func()
 	}{
-		"answer":  {[]call.Phase{call.Ringing}, d.pick},
-		"decline": {[]call.Phase{call.Ringing}, func() { d.handle(call.Refuse{}) }},
-		"hangup":  {nil, func() { d.handle(call.HangUp{}) }},
+		"answer":  {rings, d.pick},
+		"decline": {rings, func() { d.handle(call.Refuse{}) }},
+		"hangup":  {inCall, func() { d.handle(call.HangUp{}) }},
 	} {
 		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
 			var id string
 			err := d.Ask(r.Context(), func() {
-				if d.state.Phase == call.Idle || what.phases != nil && d.state.Phase != what.phases[0] {
-					return
+				if what.fits() {
+					id = d.state.ID
+					what.do()
 				}
-				id = d.state.ID
-				what.do()
 			})
 			if err == nil && id == "" {
 				err = fault.In(fault.NotParty, "", "There is no call to %s; see 'intercomctl status'.", name)

@@ -58,12 +58,19 @@ func (r *Records) Run(ctx context.Context) error {
 			for {
 				select {
 				case one := <-r.in:
-					r.note(r.write(one))
+					r.last(one)
 				default:
 					return nil
 				}
 			}
 		}
+	}
+}
+
+// last writes a record when there is no time to try again.
+func (r *Records) last(one outcome.Result) {
+	if err := r.write(one); err != nil {
+		r.log.Error("a call record is lost: the disk would not have it before the end", "call", one.Call, "err", err)
 	}
 }
 
@@ -76,6 +83,7 @@ func (r *Records) keep(ctx context.Context, one outcome.Result) {
 			return
 		}
 		if backoff.Sleep(ctx, time.Second); ctx.Err() != nil {
+			r.last(one)
 			return
 		}
 	}

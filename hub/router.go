@@ -86,12 +86,12 @@ func (r *router) join(w who, name, instance string, seen, conn party, welcome wi
 	m := r.members[w]
 	if m == nil {
 		m = &member{who: w}
-		r.members[w] = m
 	}
 	if r.stopped || m.conn != seen {
 		r.mu.Unlock()
 		return false
 	}
+	r.members[w] = m
 	if m.conn != nil {
 		m.conn.close(wire.CloseReplaced, "the same device signed in again")
 	}
@@ -198,7 +198,10 @@ func (r *router) invite(from who, id string, b wire.InviteBody) *fault.Error {
 	t := &talk{from: from, to: to, pic: b.InitiatorImage}
 	t.lane.Result = outcome.Result{Call: id, From: from.cuid, To: b.To, Context: b.Context, InvitedAt: outcome.At(now)}
 
-	// Busy or not is decided under the router's lock: two invites can not both find a device free.
+	// The call is locked before others can find it. Busy or not is decided under the router's lock: two invites cannot
+	// both find a device free.
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	r.mu.Lock()
 	if old := r.calls[from.account+"/"+id]; old != nil {
 		r.mu.Unlock()
@@ -235,8 +238,6 @@ func (r *router) invite(from who, id string, b wire.InviteBody) *fault.Error {
 	}
 	r.mu.Unlock()
 
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if end != (outcome.Outcome{}) {
 		t.lane.Finish(end, "hub", now)
 		r.finish(t)
