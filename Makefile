@@ -50,7 +50,7 @@ deps-test:
 
 # The documents and golden files that are made from the code.
 generate:
-	go test ./device ./hub ./wire ./call -update
+	go test ./device ./hub ./hub/access ./wire ./call -update
 
 clean:
 	rm -rf bin out

@@ -31,6 +31,7 @@ const (
 // Limits of a call on the device's own clock. The hub's shorter ones decide when it is there.
 const (
 	AckTime     = 10 * time.Second // for the hub to take the invite or confirm the answer
+	RingTime    = 30 * time.Second // that the hub lets it ring unless it says otherwise
 	CallerLimit = 35 * time.Second // for the caller to get a result
 	RingLimit   = 40 * time.Second // for the callee, should the hub never end it
 	MediaLimit  = 10 * time.Second // for the media path after the answer
@@ -38,6 +39,7 @@ const (
 	LostLimit   = 4 * time.Second  // for the hub to come back while it rings
 	EndLimit    = 2 * time.Second  // for the hub to confirm an end
 	CloseLimit  = 3 * time.Second  // for the hub to say why the other side closed the media path
+	LimitSlack  = time.Second      // that a metered call may outlast its limit before this side ends it
 )
 
 // State is what is so. The zero value is not valid; start with [Start].
@@ -46,6 +48,7 @@ type State struct {
 	ID     string // of the call; empty exactly when idle
 	Peer   string // cuid of the other side
 	Caller bool   // we placed it
+	Lead   string // of several called: the one whose media path we make ready
 	Acked  bool   // the hub took our invite
 	Media  bool   // the media path is up
 	Online bool   // signed in at the hub
@@ -77,15 +80,22 @@ type (
 type (
 	LinkUp   struct{}
 	LinkDown struct{}
-	Acked    struct{ ID string } // the invite was taken
-	Rejected struct {            // a request of ours was refused
+	Acked    struct { // the invite was taken
+		ID   string
+		Ring time.Duration // for how long it will ring at most; 0 when the hub does not say
+	}
+	Rejected struct { // a request of ours was refused
 		ID   string
 		Code fault.Code
 	}
 	Incoming  struct{ ID, Peer string }
-	PeerRings struct{ ID string }
-	Confirmed struct{ ID string } // answered, says the hub
-	Ended     struct {
+	PeerRings struct{ ID, From string } // of several, another From takes the place of the one before
+	Confirmed struct {                  // answered, says the hub
+		ID, Peer string
+		Limit    time.Duration // how long it may last; 0 for no limit
+	}
+	Warned struct{ ID string } // the limit is near
+	Ended  struct {
 		ID      string
 		Outcome outcome.Outcome
 		Code    fault.Code // where the hub has one
@@ -119,6 +129,7 @@ func (Rejected) event()    {}
 func (Incoming) event()    {}
 func (PeerRings) event()   {}
 func (Confirmed) event()   {}
+func (Warned) event()      {}
 func (Ended) event()       {}
 func (MediaUp) event()     {}
 func (MediaBroke) event()  {}
@@ -137,6 +148,7 @@ const (
 	LostTimer  Timer = "lost"
 	CloseTimer Timer = "close"
 	EndTimer   Timer = "end"
+	MaxTimer   Timer = "max"
 )
 
 // Tone names a sound for the person at this device.
@@ -149,6 +161,7 @@ const (
 	DeclinedTone Tone = "declined"
 	MissedTone   Tone = "missed"
 	OfflineTone  Tone = "offline"
+	LimitTone    Tone = "limit"
 )
 
 // Action is something to be done, at once and without waiting.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
@@ -33,11 +34,11 @@ func run(events ...Event) (State, []Action) {
 }
 
 var (
-	dialled  = []Event{Dial{"c", "reception"}, Acked{"c"}}
-	rung     = append(slices.Clone(dialled), PeerRings{"c"})
+	dialled  = []Event{Dial{"c", "reception"}, Acked{ID: "c"}}
+	rung     = append(slices.Clone(dialled), PeerRings{"c", "peer1"})
 	called   = []Event{Incoming{"c", "front_door"}}
-	talking  = append(slices.Clone(rung), MediaUp{"c"}, Confirmed{"c"})
-	answered = append(slices.Clone(called), MediaUp{"c"}, Pick{}, Confirmed{"c"})
+	talking  = append(slices.Clone(rung), MediaUp{"c"}, Confirmed{ID: "c"})
+	answered = append(slices.Clone(called), MediaUp{"c"}, Pick{}, Confirmed{ID: "c"})
 )
 
 func TestEdges(t *testing.T) {
@@ -50,14 +51,14 @@ func TestEdges(t *testing.T) {
 		"a press while online places a call":                            {nil, Dial{"c", "reception"}, Calling, []Action{SendInvite{"c", "reception"}}},
 		"a press while offline is answered at once":                     {[]Event{LinkDown{}}, Dial{"c", "r"}, Idle, []Action{Play{OfflineTone}, Report{"c", outcome.Of(outcome.Failed, outcome.NetworkLost), fault.InternetLost}}},
 		"a second call of ours is refused and disturbs nothing":         {rung, Dial{"d", "x"}, Ringback, []Action{Report{"d", internal, fault.CallInProgress}}},
-		"ringback starts when it really rings":                          {dialled, PeerRings{"c"}, Ringback, []Action{Prepare{"c", false}, Play{RingbackTone}}},
+		"ringback starts when it really rings":                          {dialled, PeerRings{"c", "peer1"}, Ringback, []Action{Prepare{"c", false}, Play{RingbackTone}}},
 		"an invite rings and prepares the media":                        {nil, Incoming{"c", "front_door"}, Ringing, []Action{Play{RingTone}, Prepare{"c", true}}},
 		"an invite said twice rings once":                               {called, Incoming{"c", "front_door"}, Ringing, nil},
 		"a third caller gets busy and is not heard":                     {talking, Incoming{"d", "x_door"}, Talking, []Action{SendDecline{"d", outcome.Busy}}},
 		"whoever calls the one who calls it takes that call":            {rung, Incoming{"d", "reception"}, Ringing, []Action{SendCancel{"c", outcome.ByCaller}, Play{RingTone}, Prepare{"d", true}}},
 		"an answer asks the hub and stops the ringing":                  {called, Pick{}, Answering, []Action{Silence{}, SendAnswer{"c"}}},
-		"the voice opens when the hub says answered":                    {append(slices.Clone(called), MediaUp{"c"}, Pick{}), Confirmed{"c"}, Talking, []Action{OpenVoice{}}},
-		"without a media path it is connecting, not talking":            {append(slices.Clone(called), Pick{}), Confirmed{"c"}, Connecting, []Action{SetTimer{MediaTimer, MediaLimit}, OpenVoice{}}},
+		"the voice opens when the hub says answered":                    {append(slices.Clone(called), MediaUp{"c"}, Pick{}), Confirmed{ID: "c"}, Talking, []Action{OpenVoice{}}},
+		"without a media path it is connecting, not talking":            {append(slices.Clone(called), Pick{}), Confirmed{ID: "c"}, Connecting, []Action{SetTimer{MediaTimer, MediaLimit}, OpenVoice{}}},
 		"a refused microphone declines the call":                        {called, NoVoice{}, Ending, []Action{SendDecline{"c", outcome.MicUnavailable}}},
 		"a decline ends it here at once":                                {called, Refuse{}, Ending, []Action{Silence{}, CloseMedia{}, SendDecline{"c", outcome.ByHand}}},
 		"hanging up while it rings there cancels":                       {rung, HangUp{}, Ending, []Action{Silence{}, SendCancel{"c", outcome.ByCaller}}},
@@ -80,17 +81,23 @@ func TestEdges(t *testing.T) {
 		"a broken media path may come back":                             {talking, MediaBroke{"c"}, Reconnecting, []Action{SetTimer{MediaTimer, BreakLimit}}},
 		"and does":                                                      {append(slices.Clone(talking), MediaBroke{"c"}), MediaUp{"c"}, Talking, []Action{StopTimer{MediaTimer}}},
 		"or does not":                                                   {append(slices.Clone(talking), MediaBroke{"c"}), Expired{"c", MediaTimer}, Ending, []Action{SendHangUp{"c", outcome.Lost}}},
-		"a call that never had media has failed":                        {append(slices.Clone(rung), Confirmed{"c"}), Expired{"c", MediaTimer}, Ending, []Action{SendHangUp{"c", outcome.MediaFailed}}},
+		"a call that never had media has failed":                        {append(slices.Clone(rung), Confirmed{ID: "c"}), Expired{"c", MediaTimer}, Ending, []Action{SendHangUp{"c", outcome.MediaFailed}}},
 		"a path closed by the other side is first the hub's to explain": {talking, MediaClosed{"c"}, Reconnecting, []Action{SetTimer{CloseTimer, CloseLimit}}},
 		"and without the hub it was a hang-up":                          {append(slices.Clone(talking), MediaClosed{"c"}), Expired{"c", CloseTimer}, Ending, []Action{CloseMedia{}, SendHangUp{"c", outcome.HangUp}}},
 		"news about another call is ignored":                            {talking, Ended{"d", declined, ""}, Talking, nil},
-		"a late answer to a cancelled call changes nothing":             {append(slices.Clone(rung), HangUp{}), Confirmed{"c"}, Ending, nil},
+		"a late answer to a cancelled call changes nothing":             {append(slices.Clone(rung), HangUp{}), Confirmed{ID: "c"}, Ending, nil},
 		"a restarted hub that does not know the call leaves us be":      {talking, Rejected{"c", fault.NotParty}, Talking, nil},
 		"pressing answer twice asks once":                               {append(slices.Clone(called), Pick{}), Pick{}, Answering, nil},
 		"pressing hang up when idle is nothing":                         {nil, HangUp{}, Idle, nil},
 		"the microphone opens for nobody before the answer":             {called, MediaUp{"c"}, Ringing, nil},
 		"an answer that the hub never confirms has failed":              {append(slices.Clone(called), Pick{}), Expired{"c", AckTimer}, Idle, []Action{CloseMedia{}}},
-		"the media that comes after the answer starts the talk":         {append(slices.Clone(rung), Confirmed{"c"}), MediaUp{"c"}, Talking, []Action{StopTimer{MediaTimer}}},
+		"the media that comes after the answer starts the talk":         {append(slices.Clone(rung), Confirmed{ID: "c"}), MediaUp{"c"}, Talking, []Action{StopTimer{MediaTimer}}},
+		"several in turn ring longer":                                   {[]Event{Dial{"c", "r"}}, Acked{"c", time.Minute}, Calling, []Action{SetTimer{LimitTimer, 65 * time.Second}}},
+		"of several who ring, another's media path is made ready":       {rung, PeerRings{"c", "peer2"}, Ringback, []Action{CloseMedia{}, Prepare{"c", false}}},
+		"a ringing said twice is nothing":                               {rung, PeerRings{"c", "peer1"}, Ringback, nil},
+		"a metered call is ended here too":                              {append(slices.Clone(talking[:len(talking)-1]), Confirmed{"c", "", time.Minute}), Expired{"c", MaxTimer}, Ending, []Action{SendHangUp{"c", outcome.MaxDuration}}},
+		"the limit's clock runs a little longer than the hub's":         {talking[:len(talking)-1], Confirmed{"c", "", time.Minute}, Talking, []Action{SetTimer{MaxTimer, 61 * time.Second}}},
+		"the limit is near":                                             {talking, Warned{"c"}, Talking, []Action{Play{LimitTone}}},
 		"a media path that fails while it rings is not yet an error":    {called, MediaFailed{"c"}, Ringing, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -118,13 +125,14 @@ func everything() []Event {
 	all := []Event{Dial{"c", "peer1"}, Dial{"d", "peer2"}, Incoming{"c", "peer1"}, Incoming{"d", "peer1"}, Incoming{"d", "peer2"},
 		Pick{}, Refuse{}, HangUp{}, Quit{}, NoVoice{}, LinkUp{}, LinkDown{}}
 	for _, id := range []string{"c", "d"} {
-		all = append(all, Acked{id}, Rejected{id, fault.NotParty}, Rejected{id, fault.InvalidCall}, PeerRings{id}, Confirmed{id}, MediaUp{id}, MediaBroke{id}, MediaFailed{id}, MediaClosed{id})
+		all = append(all, Acked{ID: id}, Rejected{id, fault.NotParty}, Rejected{id, fault.InvalidCall}, PeerRings{id, "peer1"}, Confirmed{ID: id}, MediaUp{id}, MediaBroke{id}, MediaFailed{id}, MediaClosed{id},
+			Acked{id, time.Minute}, PeerRings{id, "peer2"}, Confirmed{id, "peer2", time.Minute}, Warned{id})
 		for _, s := range []outcome.Status{outcome.Over, outcome.Declined, outcome.Missed, outcome.Cancelled, outcome.Failed} {
 			for _, r := range outcome.Reasons(s) {
 				all = append(all, Ended{id, outcome.Of(s, r), ""})
 			}
 		}
-		for _, t := range []Timer{AckTimer, LimitTimer, MediaTimer, LostTimer, CloseTimer, EndTimer} {
+		for _, t := range []Timer{AckTimer, LimitTimer, MediaTimer, LostTimer, CloseTimer, EndTimer, MaxTimer} {
 			all = append(all, Expired{id, t})
 		}
 	}

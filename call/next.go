@@ -52,6 +52,8 @@ func about(e Event) string {
 		return e.ID
 	case Confirmed:
 		return e.ID
+	case Warned:
+		return e.ID
 	case Ended:
 		return e.ID
 	case MediaUp:
@@ -74,15 +76,20 @@ func ours(s State, e Event) (State, []Action) {
 	case Acked:
 		if s.Phase == Calling && !s.Acked {
 			s.Acked = true
-			return s, []Action{StopTimer{AckTimer}}
+			acts := []Action{StopTimer{AckTimer}}
+			if e.Ring+CallerLimit-RingTime > CallerLimit { // several in turn ring longer than one
+				acts = append(acts, SetTimer{LimitTimer, e.Ring + CallerLimit - RingTime})
+			}
+			return s, acts
 		}
 	case PeerRings:
-		if s.Phase == Calling {
-			s.Phase, s.Acked = Ringback, true
-			return s, []Action{StopTimer{AckTimer}, Prepare{s.ID, false}, Play{RingbackTone}}
-		}
+		return peerRings(s, e)
 	case Confirmed:
-		return confirmed(s)
+		return confirmed(s, e)
+	case Warned:
+		if s.Live() {
+			return s, []Action{Play{LimitTone}}
+		}
 	case Ended:
 		return end(s, e.Outcome, e.Code)
 	case Rejected:
@@ -150,7 +157,20 @@ func ring(s State, e Incoming) (State, []Action) {
 	return s, []Action{Play{RingTone}, Prepare{e.ID, true}, SetTimer{LimitTimer, RingLimit}}
 }
 
-func confirmed(s State) (State, []Action) {
+// peerRings makes the media path ready to the one who rings.
+func peerRings(s State, e PeerRings) (State, []Action) {
+	switch {
+	case s.Phase == Calling:
+		s.Phase, s.Acked, s.Lead = Ringback, true, e.From
+		return s, []Action{StopTimer{AckTimer}, Prepare{s.ID, false}, Play{RingbackTone}}
+	case s.Phase == Ringback && e.From != s.Lead:
+		s.Lead, s.Media = e.From, false
+		return s, []Action{CloseMedia{}, Prepare{s.ID, false}}
+	}
+	return s, nil
+}
+
+func confirmed(s State, e Confirmed) (State, []Action) {
 	switch s.Phase {
 	case Calling, Ringback, Answering:
 	case Ringing: // answered in another life of ours; the hub knows best
@@ -161,10 +181,16 @@ func confirmed(s State) (State, []Action) {
 	if s.Phase == Calling { // the ringing was overtaken
 		acts = append(acts, Prepare{s.ID, false})
 	}
-	s.Phase, s.Acked = Talking, true
+	s.Phase, s.Acked, s.Lead = Talking, true, ""
+	if s.Caller && e.Peer != "" {
+		s.Peer = e.Peer // of several called, the one who answered
+	}
 	if !s.Media {
 		s.Phase = Connecting
 		acts = append(acts, SetTimer{MediaTimer, MediaLimit})
+	}
+	if e.Limit > 0 {
+		acts = append(acts, SetTimer{MaxTimer, e.Limit + LimitSlack})
 	}
 	return s, append(acts, OpenVoice{})
 }
@@ -211,6 +237,8 @@ func expired(s State, t Timer) (State, []Action) {
 		return leave(s, outcome.Of(outcome.Cancelled, outcome.RingTimeout))
 	case t == LimitTimer && s.Phase == Ringing:
 		return end(s, outcome.Of(outcome.Missed, outcome.NoAnswer), "")
+	case t == MaxTimer && s.Live():
+		return leave(s, outcome.Of(outcome.Over, outcome.MaxDuration))
 	case t == MediaTimer:
 		return mediaFailed(s)
 	case t == CloseTimer && s.Live():

@@ -39,11 +39,12 @@ type Config struct {
 
 // HubConfig names the hub and how to sign in.
 type HubConfig struct {
-	URL        string `toml:"url" doc:"address of the hub, like wss://hub.example.org/v1/ws; ws:// only on loopback"`
-	Account    string `toml:"account" doc:"account id on the hub"`
-	APIKeyFile string `toml:"apikey_file" doc:"file with the API key; without a slash, the name of a systemd credential"`
-	CAFile     string `toml:"ca_file" doc:"file with the certificate authority of the hub (PEM); empty for the system's"`
-	AllowPlain bool   `toml:"allow_plain" doc:"allow ws:// to other hosts too: everybody on the way can listen in"`
+	URL        string   `toml:"url" doc:"address of the hub, like wss://hub.example.org/v1/ws; ws:// only on loopback"`
+	More       []string `toml:"more_urls" doc:"addresses of further hubs of the same cluster, tried in turn when one cannot be reached"`
+	Account    string   `toml:"account" doc:"account id on the hub"`
+	APIKeyFile string   `toml:"apikey_file" doc:"file with the API key; without a slash, the name of a systemd credential"`
+	CAFile     string   `toml:"ca_file" doc:"file with the certificate authority of the hub (PEM); empty for the system's"`
+	AllowPlain bool     `toml:"allow_plain" doc:"allow ws:// to other hosts too: everybody on the way can listen in"`
 
 	apiKey config.Secret
 }
@@ -69,6 +70,7 @@ type TonesConfig struct {
 	Declined string `toml:"declined" doc:"the other side declined"`
 	Missed   string `toml:"missed" doc:"nobody answered"`
 	Offline  string `toml:"offline" doc:"nobody can be reached"`
+	Limit    string `toml:"limit" doc:"the call's limit is near"`
 }
 
 // MediaConfig restricts the voice path.
@@ -154,22 +156,20 @@ func (c *Config) Check(r *config.Report) {
 }
 
 func (t TonesConfig) files() map[string]string {
-	return map[string]string{"ring": t.Ring, "ringback": t.Ringback, "declined": t.Declined, "missed": t.Missed, "offline": t.Offline}
+	return map[string]string{"ring": t.Ring, "ringback": t.Ringback, "declined": t.Declined, "missed": t.Missed, "offline": t.Offline, "limit": t.Limit}
 }
 
 func (h *HubConfig) check(r *config.Report) {
 	const missing = "ERR_MISSING_INITPARAMETERS: missing; "
-	u, err := url.Parse(h.URL)
-	switch {
-	case h.URL == "":
+	if h.URL == "" {
 		r.Addf("hub.url", missing+"write the hub's address, for example wss://hub.example.org%s", wire.Path)
-	case err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "":
-		r.Addf("hub.url", "ERR_INVALID_INITPARAMETERS: %q is not a hub's address; write it like wss://hub.example.org%s", h.URL, wire.Path)
-	case u.Scheme == "ws" && !config.Loopback(u.Hostname()) && !h.AllowPlain:
-		r.Addf("hub.url", "ERR_INVALID_INITPARAMETERS: ws:// to another host is not encrypted; use wss://, or set hub.allow_plain = true and let everybody on the way listen in")
-	case u.Path == "":
-		h.URL += wire.Path
+	} else {
+		h.checkURL(r, "hub.url", &h.URL)
 	}
+	for i := range h.More {
+		h.checkURL(r, fmt.Sprintf("hub.more_urls[%d]", i), &h.More[i])
+	}
+	var err error
 	if h.Account == "" {
 		r.Addf("hub.account", missing+"name the account on the hub")
 	}
@@ -180,6 +180,19 @@ func (h *HubConfig) check(r *config.Report) {
 	}
 	if _, err := h.TLS(); err != nil {
 		r.Addf("hub.ca_file", "%v", err)
+	}
+}
+
+// checkURL reports an address that is not a hub's, and completes one without a path.
+func (h *HubConfig) checkURL(r *config.Report, key string, address *string) {
+	u, err := url.Parse(*address)
+	switch {
+	case err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "":
+		r.Addf(key, "ERR_INVALID_INITPARAMETERS: %q is not a hub's address; write it like wss://hub.example.org%s", *address, wire.Path)
+	case u.Scheme == "ws" && !config.Loopback(u.Hostname()) && !h.AllowPlain:
+		r.Addf(key, "ERR_INVALID_INITPARAMETERS: ws:// to another host is not encrypted; use wss://, or set hub.allow_plain = true and let everybody on the way listen in")
+	case u.Path == "":
+		*address += wire.Path
 	}
 }
 

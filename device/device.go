@@ -85,6 +85,8 @@ type Device struct {
 	why         string            // the context of the call that begins
 	caller      wire.IncomingBody // of the call that came in
 	invite      wire.InviteBody
+	ticket      wire.CallRef    // of the latest answered call
+	owed        []wire.Envelope // ends that the hub has not heard of
 	registered  time.Time
 	hubTrouble  string
 	faults      map[string]string
@@ -199,6 +201,9 @@ func (d *Device) turned(before call.State) {
 		r.RingingAt = outcome.At(now)
 	case s.Live() && r.AnsweredAt == nil:
 		r.AnsweredAt = outcome.At(now)
+		if s.Caller {
+			r.To = s.Peer // of several called, the one who answered
+		}
 	}
 }
 
@@ -215,12 +220,13 @@ func (d *Device) report(a call.Report) {
 	r := d.result
 	if r.Call != a.ID {
 		now := outcome.At(time.Now()) // a call that never began
-		r = outcome.Result{Call: a.ID, From: d.cfg.CUID, To: d.invite.To, Context: d.invite.Context, InvitedAt: now}
+		r = outcome.Result{Call: a.ID, From: d.cfg.CUID, To: d.invite.To.String(), Context: d.invite.Context, InvitedAt: now}
 	}
 	if d.final != nil && d.final.Call == a.ID {
 		r = *d.final
 	} else {
 		r.Finish(a.Outcome, d.cfg.CUID, time.Now())
+		d.owe(r)
 	}
 	d.final, d.last = nil, &r
 	mine := r.From == d.cfg.CUID
@@ -307,7 +313,7 @@ func (d *Device) dial(to, context string) (string, *fault.Error) {
 		return "", fault.New(fault.CallInProgress)
 	}
 	id := newID()
-	d.invite = wire.InviteBody{To: to, Context: context, InitiatorImage: d.cfg.Image}
+	d.invite = wire.InviteBody{To: wire.Receivers{to}, Context: context, InitiatorImage: d.cfg.Image}
 	d.why = context
 	d.handle(call.Dial{ID: id, Peer: to})
 	if d.state.ID != id { // the rules ended it at once: the hub is away

@@ -5,6 +5,7 @@ import (
 
 	"intercom/call"
 	"intercom/internal/fault"
+	"intercom/internal/outcome"
 	"intercom/wire"
 	"intercom/wire/link"
 )
@@ -68,16 +69,18 @@ func (d *Device) setTimer(a call.SetTimer) {
 	d.timers[a.Timer] = t
 }
 
-// prepare makes the media path. Its news is about this call, also when it comes late.
+// prepare makes the media path. Its news is about this path only, also when it comes late: of several who ring, one can
+// take the place of another.
 func (d *Device) prepare(a call.Prepare) {
 	if d.path != nil {
 		return
 	}
-	id := a.ID
-	send := func(t wire.Type, body any) {
+	id, lead := a.ID, d.state.Lead
+	var p Path
+	news := func(f func()) {
 		d.tell(func() {
-			if d.state.ID == id && d.path != nil {
-				d.wire.Send(wire.New(t, id, body))
+			if d.state.ID == id && d.path != nil && d.path == p {
+				f()
 			}
 		})
 	}
@@ -85,11 +88,16 @@ func (d *Device) prepare(a call.Prepare) {
 	if a.Offer {
 		description = wire.Ringing // the offer tells the caller that we ring
 	}
-	d.path = d.media.Path(d.servers, a.Offer, News{
-		Local:     func(sdp string) { send(description, wire.SDPBody{SDP: sdp}) },
-		Candidate: func(c string) { send(wire.ICE, wire.ICEBody{Candidate: c}) },
-		Event:     func(about func(string) call.Event) { d.tell(func() { d.handle(about(id)) }) },
+	p = d.media.Path(d.servers, a.Offer, News{
+		Local: func(sdp string) {
+			news(func() { d.wire.Send(wire.New(description, id, wire.SDPBody{SDP: sdp, To: lead})) })
+		},
+		Candidate: func(c string) {
+			news(func() { d.wire.Send(wire.New(wire.ICE, id, wire.ICEBody{Candidate: c, To: lead})) })
+		},
+		Event: func(about func(string) call.Event) { news(func() { d.handle(about(id)) }) },
 	})
+	d.path = p
 }
 
 // Up, Down and Receive make the device the handler of its link.
@@ -102,6 +110,7 @@ func (d *Device) Up(w wire.WelcomeBody) {
 		}
 		d.servers, d.hubTrouble = w.ICEServers, ""
 		d.handle(call.LinkUp{})
+		d.settle()
 	})
 }
 
@@ -114,20 +123,41 @@ func (d *Device) Down(err error) {
 }
 
 // Calls are those that the hub is asked about at the sign-in. It is called by the link.
-func (d *Device) Calls() []string {
-	calls := make(chan []string, 1)
+func (d *Device) Calls() []wire.CallRef {
+	calls := make(chan []wire.CallRef, 1)
 	d.tell(func() {
 		if d.state.ID == "" {
 			calls <- nil
 			return
 		}
-		calls <- []string{d.state.ID}
+		calls <- []wire.CallRef{{Call: d.state.ID, Ticket: d.ticketOf(d.state.ID)}}
 	})
 	select {
 	case c := <-calls:
 		return c
 	case <-d.gone:
 		return nil
+	}
+}
+
+func (d *Device) ticketOf(id string) string {
+	if d.ticket.Call == id {
+		return d.ticket.Ticket
+	}
+	return ""
+}
+
+// owe remembers an end that the hub has not heard of, so that it is on record when the hub is back.
+func (d *Device) owe(r outcome.Result) {
+	if t := d.ticketOf(r.Call); t != "" && len(d.owed) < wire.MaxCalls {
+		d.owed = append(d.owed, wire.New(wire.HangUp, r.Call, wire.HangUpBody{Reason: r.Reason, Ticket: t, EndedAt: r.EndedAt}))
+	}
+}
+
+// settle tells the hub what it has not heard of.
+func (d *Device) settle() {
+	for len(d.owed) > 0 && d.wire.Send(d.owed[0]) {
+		d.owed = d.owed[1:]
 	}
 }
 
@@ -145,7 +175,8 @@ func (d *Device) receive(m link.Message) *fault.Error {
 	switch m.T {
 	case wire.OK:
 		if m.To == wire.Invite {
-			d.handle(call.Acked{ID: m.Call})
+			b, _ := wire.Body[wire.InvitedBody](m.Envelope) // without one, the usual time
+			d.handle(call.Acked{ID: m.Call, Ring: time.Duration(b.RingMS) * time.Millisecond})
 		}
 	case wire.Fail:
 		e, err := wire.Body[fault.Error](m.Envelope)
@@ -170,7 +201,7 @@ func (d *Device) receive(m link.Message) *fault.Error {
 			return err
 		}
 		if m.T == wire.Ringing {
-			d.handle(call.PeerRings{ID: m.Call})
+			d.handle(call.PeerRings{ID: m.Call, From: b.From})
 			ours = m.Call == d.state.ID && d.path != nil
 		}
 		if ours && b.SDP != "" {
@@ -185,7 +216,13 @@ func (d *Device) receive(m link.Message) *fault.Error {
 			d.path.Candidate(b.Candidate)
 		}
 	case wire.Answered:
-		d.handle(call.Confirmed{ID: m.Call})
+		b, _ := wire.Body[wire.AnsweredBody](m.Envelope) // without one the call goes on all the same
+		if m.Call == d.state.ID {
+			d.ticket = wire.CallRef{Call: m.Call, Ticket: b.Ticket}
+		}
+		d.handle(call.Confirmed{ID: m.Call, Peer: b.Peer, Limit: time.Duration(b.LimitMS) * time.Millisecond})
+	case wire.Warning:
+		d.handle(call.Warned{ID: m.Call})
 	case wire.Ended:
 		b, err := wire.Body[wire.EndedBody](m.Envelope)
 		if err != nil {

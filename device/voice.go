@@ -37,6 +37,7 @@ func NewVoice(cfg *Config, a *audio.Audio, log *slog.Logger) (*Voice, error) {
 	}
 	v := &Voice{audio: a, engine: engine, log: log, tones: map[call.Tone]tone.Sound{
 		call.RingTone: tone.Ring(), call.RingbackTone: tone.Ringback(), call.DeclinedTone: tone.Declined(), call.MissedTone: tone.Missed(), call.OfflineTone: tone.Offline(),
+		call.LimitTone: tone.Limit(),
 	}}
 	for name, path := range cfg.Tones.files() {
 		if path == "" {

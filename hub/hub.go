@@ -1,37 +1,57 @@
-// Package hub is the signalling server: accounts, who is there, routing, the ring timer and the record of every call.
+// Package hub is the signalling server: who is there, routing, the clocks of every call and its one result.
 //
-// One lane a call decides its races (lane.go); the router knows who is signed in and which calls there are (router.go);
-// a socket is one connection (socket.go). The lock order is call, then router; nothing waits while holding either. A
-// [Hub] serves HTTP until Stop, which ends all calls with an outcome and tells the devices to come back. Only
-// cmd/intercom-hub imports it.
+// One lane a call decides its races (lane.go, pure); talk.go drives it at the call's owner, the caller's hub. The router
+// (router.go) knows the devices of this hub, seat.go gives each its one place in the cluster, adopt.go finds what is
+// elsewhere. A socket is one connection (socket.go). Hubs talk over a [Bus].
+//
+// The lock order is call, router, member, socket; nothing waits while holding one. A [Hub] serves HTTP until Stop, which
+// lets answered calls go on and tells the devices to come back. Only cmd/intercom-hub imports it.
 package hub
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"intercom/hub/access"
+	"intercom/hub/bus"
+	"intercom/internal/backoff"
+	"intercom/internal/outcome"
 	"intercom/wire"
 )
 
-// Hub is a signalling server on one machine.
-type Hub struct {
-	log      *slog.Logger
-	accounts *Accounts
-	router   *router
-	records  *Records
-	ready    atomic.Bool
-	mux      *http.ServeMux
-	sockets  sync.WaitGroup
+// Settings are what a hub stands on.
+type Settings struct {
+	Bus      Bus
+	Access   *access.Directory
+	Secret   *access.Secret
+	RingTime time.Duration                                     // until a call is missed
+	Record   func(account string, r outcome.Result)            // takes each result; returns at once
+	Recorded func(account, call string) (outcome.Result, bool) // finds the result of a call within TicketTime
+	Trouble  func() error                                      // what keeps the records from being written; nil for nothing
+	Servers  func(account, cuid string) []wire.ICEServer       // STUN and TURN for a device that signs in; nil for none
 }
 
-// New makes a hub that keeps its records with r, which the caller runs.
-func New(ring time.Duration, a *Accounts, r *Records, log *slog.Logger) *Hub {
-	h := &Hub{log: log, accounts: a, records: r, router: newRouter(ring, r.Add, log), mux: http.NewServeMux()}
+// Hub is a signalling server.
+type Hub struct {
+	log     *slog.Logger
+	set     Settings
+	tokens  *access.Signer
+	router  *router
+	lobby   lobby
+	ready   atomic.Bool
+	mux     *http.ServeMux
+	sockets sync.WaitGroup
+}
+
+// New makes a hub. Run must run.
+func New(s Settings, log *slog.Logger) *Hub {
+	h := &Hub{log: log, set: s, tokens: s.Secret.For(access.ForTokens), router: newRouter(s, log), mux: http.NewServeMux()}
 	h.mux.HandleFunc("GET "+wire.Path, h.serveSocket)
 	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, true) })
 	h.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, h.ready.Load()) })
@@ -46,7 +66,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTT
 func (h *Hub) health(w http.ResponseWriter, ok bool) {
 	devices, calls := h.router.count()
 	state := "healthy"
-	if err := h.records.Trouble(); err != nil {
+	if h.set.Trouble() != nil || h.router.cutOff.Load() {
 		state = "degraded"
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -57,10 +77,50 @@ func (h *Hub) health(w http.ResponseWriter, ok bool) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"health": state, "devices": devices, "calls": calls, "version": wire.Subprotocol})
 }
 
-// Spread is the time over which devices come back after a clean stop.
-const Spread = 2 * time.Second
+// Times of a hub.
+const (
+	Spread = 2 * time.Second // over which devices come back after a clean stop
 
-// Stop ends all calls, each with its outcome and record, tells all devices to come back, and closes their sockets.
+	RenewEvery = 5 * time.Second
+)
+
+// Run keeps the hub's place among the others until ctx ends: it listens to them and renews its lease. A hub that finds
+// its lease gone, because it was frozen or cut off, gives up its devices and calls before anything else.
+func (h *Hub) Run(ctx context.Context) error {
+	defer h.router.end()
+	served := make(chan error, 1)
+	go func() { served <- h.set.Bus.Serve(ctx, h.router) }()
+	for ctx.Err() == nil {
+		h.router.fenceIfStale()
+		h.router.pulse.Store(time.Now().UnixNano())
+		h.renew(ctx)
+		backoff.Sleep(ctx, RenewEvery)
+	}
+	return <-served
+}
+
+func (h *Hub) renew(ctx context.Context) {
+	rctx, cancel := context.WithTimeout(ctx, RenewEvery)
+	err := h.set.Bus.Renew(rctx)
+	cancel()
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, bus.ErrFenced):
+		h.log.Warn("the lease of this hub had run out; its devices sign in again")
+		h.router.fence()
+	case err != nil:
+		if !h.router.cutOff.Swap(true) {
+			h.log.Warn("the bus between the hubs is away; calls within this hub go on", "err", err)
+		}
+	default:
+		if h.router.cutOff.Swap(false) {
+			h.log.Info("the bus between the hubs is back")
+		}
+		h.router.reclaim(ctx)
+	}
+}
+
+// Stop ends what is not answered, tells all devices to come back, and closes their sockets.
 func (h *Hub) Stop() {
 	h.ready.Store(false)
 	h.router.stop()
@@ -78,10 +138,13 @@ func (h *Hub) Wait(most time.Duration) {
 	}
 }
 
+// Reload lets go whoever came in by a key that is not there any more.
+func (h *Hub) Reload() { h.router.expel() }
+
 // Alive proves progress: the router's lock is free, or becomes so before ctx ends.
 func (h *Hub) Alive(ctx context.Context) error {
 	free := make(chan struct{})
-	go func() { h.router.count(); close(free) }()
+	go func() { h.router.find("", ""); close(free) }()
 	select {
 	case <-free:
 		return nil

@@ -1,423 +1,467 @@
 package hub
 
 import (
+	"context"
 	"encoding/hex"
+	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"intercom/hub/access"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
 )
 
-// party is a signed-in connection, as the router sees it. Its methods return at once.
-type party interface {
-	send(wire.Envelope)
-	close(code int, reason string)
-}
-
-// who is a device: cuids belong to their account.
-type who struct{ account, cuid string }
-
-// member is a device that is signed in, or was a moment ago.
-type member struct {
-	who
-	name     string
-	instance string
-	conn     party       // nil while away
-	away     *time.Timer // runs out when its calls are given up
-	call     *talk       // the live call it is in
-}
-
-// talk is a call with its lock.
-type talk struct {
-	mu   sync.Mutex
-	lane lane
-	from who
-	to   who
-	name string // of the caller
-	pic  string // the caller's image
-	ring *time.Timer
-}
-
+// router knows the devices that are signed in at this hub and the calls that it owns, and carries what is said between
+// them, here and at other hubs.
 type router struct {
-	log     *slog.Logger
-	ring    time.Duration
-	record  func(outcome.Result)
+	log      *slog.Logger
+	name     string // of this hub
+	bus      Bus
+	access   *access.Directory
+	tickets  *access.Signer
+	ringing  time.Duration
+	record   func(account string, r outcome.Result)
+	recorded func(account, call string) (outcome.Result, bool)
+
+	ctx       context.Context // ends when the hub does
+	cancel    context.CancelFunc
+	work      sync.WaitGroup // what waits for other hubs
+	liveCalls atomic.Int64
+	cutOff    atomic.Bool  // the bus does not answer
+	pulse     atomic.Int64 // when the hub last looked after its lease, in nanoseconds since the epoch
+
 	mu      sync.Mutex
 	members map[who]*member
-	calls   map[string]*talk // by account and id, live and those ended within the last minute
+	calls   map[callKey]*talk // live, and those ended within the last minute
+	signing map[who]chan struct{}
 	stopped bool
 }
 
-func newRouter(ring time.Duration, record func(outcome.Result), log *slog.Logger) *router {
-	return &router{log: log, ring: ring, record: record, members: map[who]*member{}, calls: map[string]*talk{}}
+func newRouter(cfg Settings, log *slog.Logger) *router {
+	r := &router{log: log, name: cfg.Bus.Name(), bus: cfg.Bus, access: cfg.Access, tickets: cfg.Secret.For("call ticket"), ringing: cfg.RingTime,
+		record: cfg.Record, recorded: cfg.Recorded, members: map[who]*member{}, calls: map[callKey]*talk{}, signing: map[who]chan struct{}{}}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r
+}
+
+// background runs what has to wait for another hub.
+func (r *router) background(f func()) {
+	r.work.Add(1)
+	go func() {
+		defer r.work.Done()
+		f()
+	}()
 }
 
 func (r *router) count() (devices, calls int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range r.members {
-		if m.conn != nil {
+		if m.online() {
 			devices++
 		}
-		if m.call != nil && m.call.from == m.who {
-			calls++
-		}
 	}
-	return devices, calls
-}
-
-// owner is the connection that holds a cuid, and the instance it proved; nil when nobody does.
-func (r *router) owner(w who) (party, string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if m := r.members[w]; m != nil && m.conn != nil {
-		return m.conn, m.instance
-	}
-	return nil, ""
-}
-
-// join makes conn the one owner of a cuid; welcome is sent first, then what is known of the calls that the device
-// believes in. It fails when another owner than was seen got there first, or the hub stops.
-func (r *router) join(w who, name, instance string, seen, conn party, welcome wire.Envelope, calls []string) bool {
-	r.mu.Lock()
-	m := r.members[w]
-	if m == nil {
-		m = &member{who: w}
-	}
-	if r.stopped || m.conn != seen {
-		r.mu.Unlock()
-		return false
-	}
-	r.members[w] = m
-	if m.conn != nil {
-		m.conn.close(wire.CloseReplaced, "the same device signed in again")
-	}
-	if m.away != nil {
-		m.away.Stop()
-		m.away = nil
-	}
-	m.name, m.instance, m.conn = name, instance, conn
-	conn.send(welcome)
-	left := m.call
-	r.mu.Unlock()
-
-	for _, id := range calls {
-		if t := r.find(w.account, id); t != nil && t.has(w) {
-			if left == t {
-				left = nil
-			}
-			t.mu.Lock()
-			r.tell(t, w)
-			t.mu.Unlock()
-		}
-	}
-	if left != nil { // the device came back without the call that it was in
-		r.happen(left, news{partyGone, w.cuid, ""})
-	}
-	return true
-}
-
-// leave says that a connection is gone. A device in a call has a moment to come back; for good means that it has not.
-func (r *router) leave(w who, conn party, forGood bool) {
-	r.mu.Lock()
-	m := r.members[w]
-	if m == nil || m.conn != conn {
-		r.mu.Unlock()
-		return
-	}
-	m.conn = nil
-	t := m.call
-	if t == nil || r.stopped {
-		delete(r.members, w)
-		r.mu.Unlock()
-		return
-	}
-	r.mu.Unlock()
-	t.mu.Lock()
-	grace := UnansweredGrace
-	if t.lane.talks() {
-		grace = wire.ResumeGrace
-	}
-	t.mu.Unlock()
-	if forGood {
-		grace = 0
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if m.conn == nil && m.call == t {
-		m.away = time.AfterFunc(grace, func() { r.giveUp(m, t) })
-	}
-}
-
-// UnansweredGrace is how long a party of a call that is not answered yet may be away; the devices wait as long.
-const UnansweredGrace = 4 * time.Second
-
-func (r *router) giveUp(m *member, t *talk) {
-	r.mu.Lock()
-	away := m.conn == nil
-	r.mu.Unlock()
-	if away {
-		r.happen(t, news{partyGone, m.cuid, ""})
-	}
+	return devices, int(r.liveCalls.Load())
 }
 
 func (r *router) find(account, id string) *talk {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.calls[account+"/"+id]
+	return r.calls[callKey{account, id}]
 }
 
-func (t *talk) has(w who) bool { return t.from == w || t.to == w }
-
-func (t *talk) other(w who) who {
-	if w == t.from {
-		return t.to
-	}
-	return t.from
-}
-
-// invite starts a call; the same invite twice starts one.
-func (r *router) invite(from who, id string, b wire.InviteBody) *fault.Error {
-	if err := wire.CheckReceiver(b.To, from.cuid); err != nil {
-		return err
-	}
-	if err := wire.CheckContext(b.Context); err != nil {
-		return err
-	}
-	if err := wire.CheckImage(b.InitiatorImage); err != nil {
-		return err
-	}
-	if raw, err := hex.DecodeString(id); err != nil || len(raw) != 16 {
-		return fault.In(fault.InvalidCall, "call", "The call id must be 128 random bits as 32 hexadecimal digits.")
-	}
-	to := who{from.account, b.To}
-	now := time.Now()
-	t := &talk{from: from, to: to, pic: b.InitiatorImage}
-	t.lane.Result = outcome.Result{Call: id, From: from.cuid, To: b.To, Context: b.Context, InvitedAt: outcome.At(now)}
-
-	// The call is locked before others can find it. Busy or not is decided under the router's lock: two invites cannot
-	// both find a device free.
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (r *router) forget(t *talk) {
 	r.mu.Lock()
-	if old := r.calls[from.account+"/"+id]; old != nil {
-		r.mu.Unlock()
-		if old.from != from || old.to != to {
-			return fault.New(fault.NotParty)
-		}
-		old.mu.Lock()
-		r.tell(old, from)
-		old.mu.Unlock()
-		return nil
-	}
-	caller, callee := r.members[from], r.members[to]
-	if r.stopped || caller == nil {
-		r.mu.Unlock()
-		return fault.New(fault.HubDegraded)
-	}
-	if c := caller.call; c != nil {
-		r.mu.Unlock()
-		if c.from == to { // both call each other: the first invite is the call
-			return fault.New(fault.Conflict)
-		}
-		return fault.New(fault.CallInProgress)
-	}
-	t.name = caller.name
-	r.calls[from.account+"/"+id] = t
-	var end outcome.Outcome
-	switch {
-	case callee == nil || callee.conn == nil:
-		end = outcome.Of(outcome.Missed, outcome.Offline)
-	case callee.call != nil:
-		end = outcome.Of(outcome.Declined, outcome.Busy)
-	default:
-		caller.call, callee.call = t, t
+	if r.calls[t.key] == t {
+		delete(r.calls, t.key)
 	}
 	r.mu.Unlock()
-
-	if end != (outcome.Outcome{}) {
-		t.lane.Finish(end, "hub", now)
-		r.finish(t)
-		return nil
+	if t.claim != 0 {
+		r.background(func() { r.release(callClaim(t.key), t.claim) })
 	}
-	t.ring = time.AfterFunc(r.ring, func() { r.happen(t, news{what: noAnswer}) })
-	r.tell(t, to)
-	return nil
 }
 
-// happen passes an event through the call's lane and tells both sides what follows. It reports whether it did anything.
-func (r *router) happen(t *talk, n news) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.lane.step(n, time.Now()) {
+// rung says whether a device here rings.
+type rung int
+
+const (
+	rang   rung = iota
+	absent      // it is not signed in here
+	busy        // it is in another call
+	yours       // it calls the caller, and its call is the one that counts
+)
+
+// ring makes a device here ring, unless it is busy. Busy or not is decided under the router's lock: two calls cannot
+// both find it free.
+func (r *router) ring(w who, from string, call legRef, e wire.Envelope) rung {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.members[w]
+	switch {
+	case m == nil || !m.online():
+		return absent
+	case m.call == call: // said twice
+		return rang
+	case m.call.id != "":
+		// Both call each other, at two hubs at once: the call with the smaller id is the one; both hubs see it so. The
+		// device that lost drops its own call when it is told of this one.
+		if own := r.calls[callKey{w.account, m.call.id}]; own == nil || own.lane.From != w.cuid || own.target != from {
+			return busy
+		} else if m.call.id < call.id {
+			return yours
+		}
+	}
+	m.call = call
+	m.send(e)
+	return rang
+}
+
+// deliver gives a message to a device here; false says that it is not. The end of its call makes it free.
+func (r *router) deliver(w who, e wire.Envelope) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.members[w]
+	if m == nil {
 		return false
 	}
 	switch {
-	case t.lane.ended():
-		r.finish(t)
-	case n.what == answered:
-		t.ring.Stop()
-		r.tell(t, t.from)
-		r.tell(t, t.to)
+	case m.call.id != e.Call:
+	case e.T == wire.Ended:
+		m.call, m.last, m.answered = legRef{}, m.call, nil
+	case e.T == wire.Answered:
+		m.answered = e.B
 	}
+	m.send(e)
 	return true
 }
 
-// finish writes the record of an ended call, frees both devices and tells them. The call's lock is held.
-func (r *router) finish(t *talk) {
-	if t.ring != nil {
-		t.ring.Stop()
-	}
-	r.record(t.lane.Result)
-	r.log.Info("call ended", "call", t.lane.Call, "cuid", t.from.cuid, "peer", t.to.cuid, "status", t.lane.Status, "reason", t.lane.Reason)
+// receive handles a message of a device here about a call. A reply that comes from elsewhere comes by itself.
+func (r *router) receive(m *member, e wire.Envelope) {
 	r.mu.Lock()
-	for _, w := range []who{t.from, t.to} {
-		if m := r.members[w]; m != nil && m.call == t {
-			m.call = nil
-			if m.conn == nil {
-				delete(r.members, w)
-			}
+	t, owner := r.calls[callKey{m.account, e.Call}], ""
+	switch {
+	case t != nil:
+	case e.Call == "":
+	case slices.Contains(m.seeking, e.Call): // its owner is being looked for
+		if len(m.held) < wire.KeptMessages {
+			m.held = append(m.held, e)
 		}
+		r.mu.Unlock()
+		return
+	case m.call.id == e.Call:
+		owner = m.call.owner
+	case m.last.id == e.Call && m.last.owner != r.name:
+		owner = m.last.owner
 	}
 	r.mu.Unlock()
-	r.tell(t, t.from)
-	if t.ring != nil { // the callee of a call that never rang was never told of it
-		r.tell(t, t.to)
-	}
-	time.AfterFunc(wire.RememberEnded, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.calls, t.from.account+"/"+t.lane.Call)
-	})
-}
-
-// tell says to one party how its call stands. The call's lock is held.
-func (r *router) tell(t *talk, w who) {
-	l := &t.lane
 	switch {
-	case l.ended():
-		r.send(w, wire.New(wire.Ended, l.Call, wire.EndedBody{Result: l.Result, Error: code(l.Outcome)}))
-	case l.AnsweredAt != nil:
-		r.send(w, wire.Envelope{T: wire.Answered, Call: l.Call})
-	case w == t.to:
-		left := r.ring - time.Since(*l.InvitedAt)
-		r.send(w, wire.New(wire.Incoming, l.Call, wire.IncomingBody{From: t.from.cuid, Name: t.name, Context: l.Context, InitiatorImage: t.pic, RingMS: left.Milliseconds()}))
-	}
-}
-
-func (r *router) send(w who, e wire.Envelope) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if m := r.members[w]; m != nil && m.conn != nil {
-		m.conn.send(e)
-	}
-}
-
-// receive handles a message of a party about a call. The error is for the sender alone.
-func (r *router) receive(w who, e wire.Envelope) *fault.Error {
-	if e.T == wire.Invite {
-		b, err := wire.Body[wire.InviteBody](e)
-		if err != nil {
-			return err
+	case owner != "":
+		s := slip{Kind: kSaid, Hub: r.name, Account: m.account, CUID: m.cuid, Call: e.Call, Env: &e}
+		if r.bus.Send(owner, s.bytes(), s.token()) != nil {
+			r.orphaned(m.who, e.Call)
+			m.reply(e, nil, fault.New(fault.HubDegraded))
 		}
-		return r.invite(w, e.Call, b)
+	case e.T == wire.Invite && t == nil:
+		body, err := r.invite(m, e)
+		m.reply(e, body, err)
+	default:
+		if err := r.lost(m, t, e); err != errNotHere {
+			m.reply(e, nil, err)
+			return
+		}
+		m.reply(e, nil, r.heardFrom(t, m.who, e))
 	}
-	n, relay, err := read(w, e)
+}
+
+func (m *member) reply(to wire.Envelope, body any, err *fault.Error) {
+	if to.ID == 0 && err == nil {
+		return
+	}
+	e := wire.Reply(to, err)
+	if err == nil && body != nil {
+		e = wire.New(wire.OK, to.Call, body)
+		e.Re = to.ID
+	}
+	m.send(e)
+}
+
+// heardFrom handles what a party, here or elsewhere, says about a call that this hub owns. The error is for it alone.
+func (r *router) heardFrom(t *talk, w who, e wire.Envelope) *fault.Error {
+	if t == nil || !t.lane.has(w.cuid) { // who takes part never changes, so no lock
+		return fault.New(fault.NotParty) // the same for what never was and for what is not its own
+	}
+	n, err := read(w.cuid, e)
 	if err != nil {
 		return err
 	}
-	t := r.find(w.account, e.Call)
-	if t == nil || !t.has(w) {
-		return fault.New(fault.NotParty) // the same for what never was and for what is not its own
-	}
-	if n.what == rang && w != t.to {
+	if e.T == wire.Ringing && w.cuid == t.lane.From {
 		return fault.In(fault.NotParty, "t", "Only the called device can say that it rings.")
 	}
-	if relay {
+	if !t.happen(n) && n.what != relayed { // too late, or said twice: it is told how things stand
 		t.mu.Lock()
-		if !t.lane.ended() {
-			if n.what == rang {
-				t.lane.step(n, time.Now())
-			}
-			r.send(t.other(w), wire.Envelope{T: e.T, Call: e.Call, B: e.B})
-		}
-		t.mu.Unlock()
-		return nil
-	}
-	if !r.happen(t, n) { // too late, or said twice: the sender is told how it stands
-		t.mu.Lock()
-		r.tell(t, w)
+		t.perform(t.lane.stands(w.cuid, time.Now()))
 		t.mu.Unlock()
 	}
 	return nil
 }
 
-// read turns a message into news for the lane, and says whether the other party gets the message itself.
-func read(w who, e wire.Envelope) (n news, relay bool, err *fault.Error) {
-	n.by = w.cuid
+// read turns a message into news for the lane.
+func read(by string, e wire.Envelope) (n news, err *fault.Error) {
+	n.by = by
 	switch e.T {
-	case wire.Ringing:
-		n.what = rang
-		return n, true, checkSDP(e)
-	case wire.SDP:
-		return n, true, checkSDP(e)
+	case wire.Ringing, wire.SDP:
+		n.what, n.env = relayed, e
+		b, err := wire.Body[wire.SDPBody](e)
+		if err == nil && len(b.SDP) > wire.MaxSDP {
+			err = fault.New(fault.TooLarge)
+		}
+		return n, err
 	case wire.ICE:
+		n.what, n.env = relayed, e
 		b, err := wire.Body[wire.ICEBody](e)
 		if err == nil && len(b.Candidate) > wire.MaxCandidate {
 			err = fault.New(fault.TooLarge)
 		}
-		return n, true, err
+		return n, err
 	case wire.Answer:
 		n.what = answered
 	case wire.Decline:
 		b, err := wire.Body[wire.DeclineBody](e)
 		n.what, n.reason = declined, b.Reason
-		return n, false, err
+		return n, err
 	case wire.Cancel:
 		b, err := wire.Body[wire.CancelBody](e)
 		n.what, n.reason = cancelled, b.Reason
-		return n, false, err
+		return n, err
 	case wire.HangUp:
 		b, err := wire.Body[wire.HangUpBody](e)
 		n.what, n.reason = hungUp, b.Reason
-		return n, false, err
+		if b.EndedAt != nil {
+			n.at = *b.EndedAt
+		}
+		return n, err
+	case wire.Invite:
+		n.what = "said again"
 	default:
-		return n, false, fault.In(fault.BadMessage, "t", "The hub does not know this message; see docs/protocol.md.")
+		return n, fault.In(fault.BadMessage, "t", "The hub does not know this message; see docs/protocol.md.")
 	}
-	return n, false, nil
+	return n, nil
 }
 
-func checkSDP(e wire.Envelope) *fault.Error {
-	b, err := wire.Body[wire.SDPBody](e)
-	if err == nil && len(b.SDP) > wire.MaxSDP {
-		err = fault.New(fault.TooLarge)
+// invite starts a call; the caller's hub owns it.
+func (r *router) invite(m *member, e wire.Envelope) (any, *fault.Error) {
+	b, err := wire.Body[wire.InviteBody](e)
+	if err != nil {
+		return nil, err
 	}
-	return err
-}
+	if raw, err := hex.DecodeString(e.Call); err != nil || len(raw) != 16 {
+		return nil, fault.In(fault.InvalidCall, "call", "The call id must be 128 random bits as 32 hexadecimal digits.")
+	}
+	if r.known(m, e.Call) { // it had an end, of which the device had not heard
+		return nil, nil
+	}
+	l, err := r.plan(m.who, b)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	l.name, l.image = m.name, b.InitiatorImage
+	l.Result = outcome.Result{Call: e.Call, From: m.cuid, To: b.To.String(), Context: b.Context, InvitedAt: outcome.At(now)}
 
-// stop ends everything, each call with its outcome.
-func (r *router) stop() {
+	// The call is locked before others can find it.
+	t := r.newTalk(m.account, l)
+	t.at[m.cuid] = &place{hub: r.name}
+	if len(l.legs) == 1 {
+		t.target = l.legs[0].cuid
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	r.mu.Lock()
-	r.stopped = true
-	var live []*talk
-	for _, m := range r.members {
-		if m.call != nil && m.call.from == m.who {
-			live = append(live, m.call)
-		}
+	if r.stopped {
+		r.mu.Unlock()
+		return nil, fault.New(fault.HubDegraded)
 	}
+	if id := m.call.id; id != "" {
+		own := r.calls[callKey{m.account, id}]
+		r.mu.Unlock()
+		if own != nil && own.lane.From == t.target { // both call each other: the first invite is the call
+			return nil, fault.New(fault.Conflict)
+		}
+		return nil, fault.New(fault.CallInProgress)
+	}
+	m.call = legRef{e.Call, r.name}
+	r.calls[t.key] = t
 	r.mu.Unlock()
-	for _, t := range live {
-		r.happen(t, news{what: hubStops})
+	r.liveCalls.Add(1)
+	acts := t.lane.begin(now)
+	t.perform(acts)
+	return wire.InvitedBody{RingMS: l.ring.Milliseconds()}, nil
+}
+
+// plan checks an invite and says who is to ring, how and how long.
+func (r *router) plan(from who, b wire.InviteBody) (lane, *fault.Error) {
+	var l lane
+	acct := r.access.Account(from.account)
+	if acct == nil {
+		return l, fault.New(fault.MissingAccount)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, m := range r.members {
-		if m.conn != nil {
-			m.conn.send(wire.New(wire.GoAway, "", wire.GoAwayBody{SpreadMS: Spread.Milliseconds()}))
-			m.conn.close(wire.CloseRestart, "the hub restarts")
+	to, mode, each := []string(b.To), b.Mode, time.Duration(b.EachMS)*time.Millisecond
+	if len(to) == 1 {
+		if g := acct.Group(to[0]); g != nil {
+			to, mode, each = g.Members, g.Mode, g.Each.Std()
+			to = slices.DeleteFunc(slices.Clone(to), func(c string) bool { return c == from.cuid })
 		}
+	}
+	if err := checkInvite(from.cuid, to, b); err != nil {
+		return l, err
+	}
+	l.ring, l.limit = r.ringing, acct.Limit(from.cuid)
+	if asked := time.Duration(b.MaxDurationMS) * time.Millisecond; asked > 0 && (l.limit == 0 || asked < l.limit) {
+		l.limit = asked
+	}
+	if mode == wire.Sequence {
+		if l.each = each; l.each == 0 {
+			l.each = access.EachTime
+		}
+		l.ring = min(l.each*time.Duration(len(to)), MaxRing)
+	}
+	for _, c := range to {
+		l.legs = append(l.legs, leg{cuid: c, auto: acct.MayBeAnswered(from.cuid, c)})
+	}
+	return l, nil
+}
+
+// MaxRing is the longest that a call may ring, also in a sequence.
+const MaxRing = 2 * time.Minute
+
+func checkInvite(from string, to []string, b wire.InviteBody) *fault.Error {
+	if len(to) == 0 || len(to) > wire.MaxReceivers {
+		return fault.In(fault.InvalidCall, "to", "A call needs 1 to %d receivers; name the cuid to call, for example reception.", wire.MaxReceivers)
+	}
+	for i, c := range to {
+		if err := wire.CheckReceiver(c, from); err != nil {
+			return err
+		}
+		if slices.Index(to, c) != i {
+			return fault.In(fault.InvalidCall, "to", "The receiver %s is named twice.", c)
+		}
+	}
+	if err := wire.CheckContext(b.Context); err != nil {
+		return err
+	}
+	if b.Mode != "" && b.Mode != wire.Parallel && b.Mode != wire.Sequence {
+		return fault.In(fault.InvalidCall, "mode", "The mode must be parallel or sequence.")
+	}
+	if b.EachMS != 0 && (b.EachMS < 1000 || b.EachMS > 60_000) {
+		return fault.In(fault.InvalidCall, "each_ms", "Each receiver of a sequence rings 1,000 to 60,000 ms.")
+	}
+	if b.MaxDurationMS < 0 || b.MaxDurationMS > (24*time.Hour).Milliseconds() {
+		return fault.In(fault.InvalidCall, "max_duration_ms", "The limit of a call is 1 ms to 24 hours, in milliseconds.")
+	}
+	return wire.CheckImage(b.InitiatorImage)
+}
+
+// Heard, Asked and Undelivered make the router the handler of its bus.
+
+// Heard takes a slip of another hub.
+func (r *router) Heard(b []byte) {
+	var s slip
+	if json.Unmarshal(b, &s) != nil {
+		return
+	}
+	w := s.who()
+	switch s.Kind {
+	case kOffer:
+		r.offered(s)
+	case kTell:
+		if s.Env != nil && !r.deliver(w, *s.Env) {
+			r.send(s.Hub, slip{Kind: kGone, Account: s.Account, CUID: s.CUID, Call: s.Call})
+		}
+	case kAdopted:
+		r.adoptedBy(w, s.Call, s.Hub)
+	case kLeaves:
+		r.orphaned(w, s.Call)
+	case kSaid:
+		if s.Env == nil {
+			return
+		}
+		err := r.heardFrom(r.find(s.Account, s.Call), w, *s.Env)
+		if s.Env.ID != 0 || err != nil {
+			reply := wire.Reply(*s.Env, err)
+			r.send(s.Hub, slip{Kind: kTell, Account: s.Account, CUID: s.CUID, Call: s.Call, Env: &reply})
+		}
+	}
+	t := r.find(s.Account, s.Call)
+	if t == nil {
+		return
+	}
+	switch s.Kind {
+	case kTaken:
+		t.taken(s.CUID, s.Hub)
+	case kRefuse:
+		t.refusedBy(w, s)
+	case kGone:
+		t.left(s.CUID, s.Hub, s.Final)
+	case kBack:
+		t.back(s.CUID, s.Hub, s.Final)
+	}
+}
+
+// send says something to another hub; see Undelivered for when nobody hears it.
+func (r *router) send(hub string, s slip) {
+	s.Hub = r.name
+	if err := r.bus.Send(hub, s.bytes(), s.token()); err != nil {
+		r.log.Debug("another hub cannot be told", "peer", hub, "err", err)
+	}
+}
+
+// offered is another hub's wish that a device here rings.
+func (r *router) offered(s slip) {
+	if s.Env == nil {
+		return
+	}
+	b, err := wire.Body[wire.IncomingBody](*s.Env)
+	if err != nil {
+		return
+	}
+	answer := slip{Kind: kRefuse, Account: s.Account, CUID: s.CUID, Call: s.Call}
+	switch r.ring(s.who(), b.From, legRef{s.Call, s.Hub}, *s.Env) {
+	case rang:
+		answer.Kind = kTaken
+	case absent:
+		answer.Outcome = outcome.Of(outcome.Missed, outcome.Offline)
+	case busy:
+		answer.Outcome = outcome.Of(outcome.Declined, outcome.Busy)
+	case yours:
+		answer.Outcome = outcome.Of(outcome.Cancelled, outcome.ByCaller)
+	}
+	r.send(s.Hub, answer)
+}
+
+// Asked answers a question of another hub.
+func (r *router) Asked(b []byte, reply func([]byte)) {
+	var s slip
+	if json.Unmarshal(b, &s) != nil {
+		return
+	}
+	switch s.Kind {
+	case kHolds:
+		r.mu.Lock()
+		m := r.members[s.who()]
+		r.mu.Unlock()
+		if m != nil && m.online() {
+			reply([]byte(r.name))
+		}
+	case kOwns:
+		if r.find(s.Account, s.Call) != nil {
+			reply([]byte(r.name))
+		}
+	case kYield:
+		r.background(func() { reply([]byte(r.yield(s.who(), s.Text))) })
 	}
 }

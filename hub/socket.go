@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -8,43 +10,115 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"intercom/hub/access"
+	"intercom/internal/backoff"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
 
-// socket is one connection. The goroutine of the HTTP handler reads, another writes; others only queue.
+// socket is one connection. One goroutine reads; another writes while there is something to write, and only then: most
+// of the time most of ten thousand sockets have nothing to say.
 type socket struct {
 	ws    *websocket.Conn
-	out   chan wire.Envelope
-	quit  chan struct{}
-	once  sync.Once
-	code  int
-	why   string
+	nc    net.Conn
 	heard atomic.Int64 // when the last message came, in nanoseconds since the epoch
+
+	mu      sync.Mutex
+	queue   []wire.Envelope
+	writing bool
+	ending  bool
+	code    int
+	why     string
+	flushed chan struct{} // closed when the last is written; made when somebody waits
 }
 
 // send queues a message. A client that does not read is closed when its queue is full; the others notice nothing.
 func (s *socket) send(e wire.Envelope) {
-	select {
-	case s.out <- e:
-	default:
-		s.close(wire.CloseOverload, "too many messages waiting")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.ending:
+		return
+	case len(s.queue) >= wire.MaxQueue:
+		s.queue = nil // it gets the close code if it reads on before the write that is stuck gives up
+		s.end(wire.CloseOverload, "too many messages waiting")
+		return
+	}
+	s.queue = append(s.queue, e)
+	s.wake()
+}
+
+// close asks that what is queued is sent, and then closes.
+func (s *socket) close(code int, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(code, reason)
+}
+
+func (s *socket) end(code int, reason string) {
+	if !s.ending {
+		s.ending, s.code, s.why = true, code, reason
+		s.wake()
 	}
 }
 
-// close asks the writer to send what is queued and to close.
-func (s *socket) close(code int, reason string) {
-	s.once.Do(func() {
-		s.code, s.why = code, reason
-		close(s.quit)
-	})
+func (s *socket) wake() {
+	if !s.writing {
+		s.writing = true
+		go s.flush()
+	}
+}
+
+// flush writes what is queued, and the end.
+func (s *socket) flush() {
+	for {
+		s.mu.Lock()
+		queue := s.queue
+		s.queue = nil
+		if len(queue) == 0 {
+			s.writing = false
+			ending, code, why := s.ending, s.code, s.why
+			flushed := s.flushed
+			s.mu.Unlock()
+			if ending {
+				s.ws.Close(websocket.StatusCode(code), why)
+				if flushed != nil {
+					close(flushed)
+				}
+			}
+			return
+		}
+		s.mu.Unlock()
+		for _, e := range queue {
+			if s.put(e) != nil {
+				s.ws.CloseNow()
+				s.mu.Lock()
+				s.ending, s.queue = true, nil
+				s.mu.Unlock()
+				break
+			}
+		}
+	}
+}
+
+func (s *socket) put(e wire.Envelope) error {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	if err := s.nc.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return err
+	}
+	return s.ws.Write(context.Background(), websocket.MessageText, b)
 }
 
 // alive asks the other end for a sign of life.
@@ -58,71 +132,116 @@ func (s *socket) alive(within time.Duration) bool {
 }
 
 const (
-	askOwner  = 2 * time.Second // how long the owner of a cuid has to prove that it is there
-	bucket    = 48              // messages at once; fewer than a peer's queue holds, so that nobody can flood another out
-	perSecond = 25              // messages a second
+	bucket    = 48 // messages at once; fewer than a peer's queue holds, so that nobody can flood another out
+	perSecond = 25 // messages a second
 	writeTime = 10 * time.Second
+	idleBytes = 512 // of each buffer of a socket: an idle device must not cost much
 )
 
+// slim hands the connection of a request over with buffers of its own, smaller than those of the HTTP server.
+type slim struct {
+	http.ResponseWriter
+	nc net.Conn
+}
+
+func (s *slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, brw, err := http.NewResponseController(s.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if n := brw.Reader.Buffered(); n > 0 { // the client was quick
+		b, _ := brw.Reader.Peek(n)
+		nc = &early{nc, bytes.Clone(b)}
+	}
+	s.nc = nc
+	return nc, bufio.NewReadWriter(bufio.NewReaderSize(nc, idleBytes), bufio.NewWriterSize(nc, idleBytes)), nil
+}
+
+// early is a connection of which some was read already.
+type early struct {
+	net.Conn
+	b []byte
+}
+
+func (e *early) Read(b []byte) (int, error) {
+	if len(e.b) > 0 {
+		n := copy(b, e.b)
+		if e.b = e.b[n:]; len(e.b) == 0 {
+			e.b = nil
+		}
+		return n, nil
+	}
+	return e.Conn.Read(b)
+}
+
+// serveSocket signs a connection in. What serves it from then on is a goroutine of its own, whose stack is small.
 func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}})
+	room, leave, ok := h.lobby.enter(r.RemoteAddr)
+	if !ok {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many connections of this address are not signed in yet", http.StatusTooManyRequests)
+		return
+	}
+	defer leave()
+	sw := &slim{ResponseWriter: w}
+	ws, err := websocket.Accept(sw, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}})
 	if err != nil {
 		return // Accept has answered
 	}
 	h.sockets.Add(1)
-	defer h.sockets.Done()
-	defer ws.CloseNow()
+	s := &socket{ws: ws, nc: sw.nc}
 	if ws.Subprotocol() != wire.Subprotocol {
-		ws.Close(wire.CloseBadFrame, "the subprotocol must be "+wire.Subprotocol)
+		h.finish(s, wire.CloseBadFrame, "the subprotocol must be "+wire.Subprotocol)
 		return
 	}
 	ws.SetReadLimit(-1) // we count ourselves, to close with a code of ours
-	s := &socket{ws: ws, out: make(chan wire.Envelope, wire.MaxQueue), quit: make(chan struct{})}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		s.write(ctx)
-		cancel()
-	}()
-	me, forGood, err := h.session(ctx, s)
-	if me != (who{}) {
-		h.router.leave(me, s, forGood)
-		h.log.Info("signed out", "cuid", me.cuid, "err", cause(err))
-	} else {
+	m, err := h.signIn(s, room)
+	if err != nil {
 		h.log.Info("sign-in failed", "err", cause(err), "address", r.RemoteAddr)
+		code, why := closing(err)
+		h.finish(s, code, why)
+		return
 	}
-	code, why := closing(err)
-	s.close(code, why)
-	<-written
+	go h.serve(s, m)
 }
 
-// session signs the connection in and serves it until it ends. me is empty when the sign-in failed.
-func (h *Hub) session(ctx context.Context, s *socket) (me who, forGood bool, err error) {
-	s.send(wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: random(), Version: wire.Subprotocol}))
-	hctx, cancel := context.WithTimeout(ctx, wire.SignInTime)
-	e, err := s.read(hctx, wire.MaxBeforeSignIn)
-	cancel()
-	if err != nil {
-		if errors.Is(hctx.Err(), context.DeadlineExceeded) {
-			err = errSignInTime
+// finish closes a socket with what is still to be sent.
+func (h *Hub) finish(s *socket, code int, why string) {
+	s.mu.Lock()
+	s.flushed = make(chan struct{})
+	wait := s.flushed
+	over := s.ending && !s.writing
+	s.end(code, why)
+	s.mu.Unlock()
+	if !over {
+		t := time.NewTimer(writeTime)
+		select {
+		case <-wait:
+		case <-t.C:
 		}
-		s.fail(e, err)
-		return who{}, false, err
+		t.Stop()
 	}
-	if me, err = h.signIn(s, e); err != nil {
-		s.fail(e, err)
-		return who{}, false, err
-	}
+	s.ws.CloseNow()
+	h.sockets.Done()
+}
+
+// serve reads until the connection ends.
+func (h *Hub) serve(s *socket, m *member) {
+	forGood, err := h.listen(s, m)
+	h.router.leave(m, s, forGood)
+	h.log.Info("signed out", "cuid", m.cuid, "err", cause(err))
+	code, why := closing(err)
+	h.finish(s, code, why)
+}
+
+func (h *Hub) listen(s *socket, m *member) (forGood bool, err error) {
 	tokens, last := float64(bucket), time.Now()
 	for {
-		rctx, cancel := context.WithTimeout(ctx, wire.DeadAfter)
-		e, err := s.read(rctx, wire.MaxMessage)
-		cancel()
+		e, err := s.read(wire.DeadAfter, wire.MaxMessage)
+		h.router.fenceIfStale()
 		if err != nil {
 			s.fail(e, err)
-			return me, false, err
+			return false, err
 		}
 		now := time.Now()
 		tokens = min(bucket, tokens+now.Sub(last).Seconds()*perSecond) - 1
@@ -130,61 +249,99 @@ func (h *Hub) session(ctx context.Context, s *socket) (me who, forGood bool, err
 		if tokens < 0 {
 			err := fault.New(fault.RateLimited)
 			s.fail(e, err)
-			return me, false, err
+			return false, err
 		}
-		switch e.T {
-		case wire.Bye:
-			return me, true, nil
-		case wire.Ping:
-			s.send(wire.Reply(e, nil))
-		default:
-			ferr := h.router.receive(me, e)
-			if e.ID != 0 || ferr != nil {
-				s.send(wire.Reply(e, ferr))
-			}
+		fresh := m.heard(e)
+		switch {
+		case e.T == wire.Bye:
+			return true, nil
+		case e.T == wire.Ping:
+			m.send(wire.Reply(e, nil))
+		case fresh:
+			h.router.receive(m, e)
 		}
 	}
 }
 
-// signIn checks a hello and makes the socket the owner of its cuid.
-func (h *Hub) signIn(s *socket, e wire.Envelope) (who, error) {
+// signIn goes through challenge, hello and welcome.
+func (h *Hub) signIn(s *socket, room *waitingRoom) (*member, error) {
+	s.send(wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: random(), Version: wire.Subprotocol}))
+	e, err := s.read(wire.SignInTime, wire.MaxBeforeSignIn)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errSignInTime
+	}
+	if err != nil {
+		s.fail(e, err)
+		return nil, err
+	}
+	hi, ferr := h.greet(e)
+	if ferr != nil {
+		if ferr.Code == fault.Credentials {
+			backoff.Sleep(context.Background(), h.lobby.refuse(room))
+		}
+		s.fail(e, ferr)
+		return nil, ferr
+	}
+	w := who{hi.Account, hi.CUID}
+	welcome := wire.WelcomeBody{ServerTime: time.Now().UTC().Truncate(time.Millisecond), RingMS: h.set.RingTime.Milliseconds(),
+		PingMS: wire.PingEvery.Milliseconds(), ICEServers: []wire.ICEServer{}}
+	if h.set.Servers != nil {
+		welcome.ICEServers = h.set.Servers(hi.Account, hi.CUID)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wire.SignInTime)
+	defer cancel()
+	m, ferr := h.router.enter(ctx, w, hi, s, welcome)
+	if ferr != nil {
+		s.fail(e, ferr)
+		return nil, ferr
+	}
+	h.log.Info("signed in", "cuid", hi.CUID, "account", hi.Account, "agent", hi.Agent)
+	return m, nil
+}
+
+// greet checks a hello.
+func (h *Hub) greet(e wire.Envelope) (hello, *fault.Error) {
+	hi := hello{re: e.ID}
 	if e.T != wire.Hello {
-		return who{}, fault.In(fault.NotConnected, "t", "The first message must be hello; see docs/protocol.md.")
+		return hi, fault.In(fault.NotConnected, "t", "The first message must be hello; see docs/protocol.md.")
 	}
 	b, ferr := wire.Body[wire.HelloBody](e)
 	if ferr != nil {
-		return who{}, ferr
+		return hi, ferr
 	}
+	hi.HelloBody = b
 	if err := checkHello(b); err != nil {
-		return who{}, err
+		return hi, err
 	}
-	if !h.accounts.Allowed(b.Account, b.APIKey) {
-		return who{}, fault.New(fault.Credentials)
-	}
-	me := who{b.Account, b.CUID}
-	welcome := wire.New(wire.Welcome, "", wire.WelcomeBody{Session: random(), ServerTime: time.Now().UTC().Truncate(time.Millisecond),
-		RingMS: h.router.ring.Milliseconds(), PingMS: wire.PingEvery.Milliseconds(), ICEServers: []wire.ICEServer{}})
-	welcome.Re = e.ID
-	for range 3 { // another may take the place between the look and the join
-		old, instance := h.router.owner(me)
-		if asked, ok := old.(interface{ alive(time.Duration) bool }); ok && instance != b.Instance && asked.alive(askOwner) {
-			return who{}, fault.New(fault.AlreadySignedIn)
+	if b.Token != "" {
+		t, ok := h.set.Access.Token(h.tokens, b.Token, time.Now())
+		if !ok || t.Account != b.Account || t.CUID != "" && t.CUID != b.CUID {
+			return hi, fault.New(fault.Credentials)
 		}
-		if h.router.join(me, b.Name, b.Instance, old, s, welcome, b.Calls) {
-			h.log.Info("signed in", "cuid", b.CUID, "account", b.Account, "agent", b.Agent)
-			return me, nil
-		}
+		hi.key = t.Key
+	} else if id, ok := h.set.Access.Allowed(b.Account, b.APIKey); ok {
+		hi.key = id
+	} else {
+		return hi, fault.New(fault.Credentials)
 	}
-	return who{}, fault.New(fault.HubDegraded)
+	if a := h.set.Access.Account(b.Account); a != nil && a.Group(b.CUID) != nil {
+		return hi, fault.In(fault.InvalidInit, "cuid", "%s is the name of a group; give the device another cuid.", b.CUID)
+	}
+	return hi, nil
 }
 
 func checkHello(b wire.HelloBody) *fault.Error {
-	for _, f := range []struct{ name, value string }{{"account", b.Account}, {"apikey", b.APIKey}, {"cuid", b.CUID}, {"instance", b.Instance}} {
+	secret := struct{ name, value string }{"apikey", b.APIKey}
+	most := wire.MaxNonceOrSecret
+	if b.APIKey == "" && b.Token != "" {
+		secret, most = struct{ name, value string }{"token", b.Token}, wire.MaxTicket
+	}
+	for _, f := range []struct{ name, value string }{{"account", b.Account}, {"cuid", b.CUID}, {"instance", b.Instance}, secret} {
 		if f.value == "" {
 			return fault.In(fault.MissingInit, f.name, "%s is missing; the sign-in needs it.", f.name)
 		}
-		if len(f.value) > wire.MaxNonceOrSecret {
-			return fault.In(fault.InvalidInit, f.name, "%s is longer than %d bytes.", f.name, wire.MaxNonceOrSecret)
+		if len(f.value) > most {
+			return fault.In(fault.InvalidInit, f.name, "%s is longer than %d bytes.", f.name, most)
 		}
 	}
 	if err := wire.CheckCUID(b.CUID); err != nil {
@@ -195,7 +352,7 @@ func checkHello(b wire.HelloBody) *fault.Error {
 			return err
 		}
 	}
-	if len(b.Agent) > wire.MaxNonceOrSecret || len(b.Calls) > 8 {
+	if len(b.Agent) > wire.MaxNonceOrSecret || len(b.Calls) > wire.MaxCalls || access.CheckID(b.Account) != nil && len(b.Account) > 50 {
 		return fault.In(fault.InvalidInit, "agent", "The hello is longer than it may be; see docs/protocol.md.")
 	}
 	return nil
@@ -206,7 +363,7 @@ func cause(err error) error {
 	switch {
 	case err == nil:
 		return errors.New("said goodbye")
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("silent for %v", wire.DeadAfter)
 	}
 	return fault.Root(err)
@@ -250,9 +407,12 @@ func closing(err error) (int, string) {
 	return code, string(f.Code)
 }
 
-// read takes one message of at most limit bytes.
-func (s *socket) read(ctx context.Context, limit int) (wire.Envelope, error) {
-	kind, r, err := s.ws.Reader(ctx)
+// read takes one message of at most limit bytes, and waits for the whole of it no longer than patience.
+func (s *socket) read(patience time.Duration, limit int) (wire.Envelope, error) {
+	if err := s.nc.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return wire.Envelope{}, err
+	}
+	kind, r, err := s.ws.Reader(context.Background())
 	if err != nil {
 		return wire.Envelope{}, err
 	}
@@ -269,38 +429,6 @@ func (s *socket) read(ctx context.Context, limit int) (wire.Envelope, error) {
 		return e, ferr
 	}
 	return e, nil
-}
-
-// write sends what is queued until the socket is closed, and then what is left, with the close frame.
-func (s *socket) write(ctx context.Context) {
-	for {
-		select {
-		case e := <-s.out:
-			if s.put(ctx, e) != nil {
-				return
-			}
-		case <-s.quit:
-			for len(s.out) > 0 {
-				if s.put(ctx, <-s.out) != nil {
-					return
-				}
-			}
-			s.ws.Close(websocket.StatusCode(s.code), s.why)
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (s *socket) put(ctx context.Context, e wire.Envelope) error {
-	b, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, writeTime)
-	defer cancel()
-	return s.ws.Write(ctx, websocket.MessageText, b)
 }
 
 // random is 128 bits in hexadecimal.

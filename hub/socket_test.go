@@ -7,14 +7,14 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"intercom/hub/access"
+	"intercom/hub/hubtest"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -24,24 +24,31 @@ import (
 type server struct {
 	*testing.T
 	*httptest.Server
-	hub *Hub
-	key string
+	hub    *Hub
+	key    string
+	folder string
+	dir    *access.Directory
 }
 
 func serve(t *testing.T) *server {
-	path := filepath.Join(t.TempDir(), "accounts.toml")
-	key, err := NewKey(path, "demo", time.Now())
+	folder := t.TempDir()
+	key, err := access.NewKey(folder, "demo", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	accounts, err := LoadAccounts(path)
+	d, err := access.Open(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	records := NewRecords(filepath.Join(t.TempDir(), "calls.jsonl"), quiet)
-	s := &server{T: t, hub: New(30*time.Second, accounts, records, quiet), key: key}
+	s := &server{T: t, key: key, folder: folder, dir: d}
+	var net hubtest.Net
+	s.hub = New(Settings{Bus: net.Join("hub"), Access: d, Secret: access.NewSecret(), RingTime: 30 * time.Second, Record: func(string, outcome.Result) {},
+		Recorded: func(string, string) (outcome.Result, bool) { return outcome.Result{}, false }, Trouble: func() error { return nil }}, quiet)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = s.hub.Run(ctx) }()
 	s.Server = httptest.NewServer(s.hub)
-	t.Cleanup(func() { s.hub.Stop(); s.hub.Wait(5 * time.Second); s.Server.Close() })
+	t.Cleanup(func() { s.hub.Stop(); s.hub.Wait(5 * time.Second); s.Server.Close(); cancel(); <-ended })
 	return s
 }
 
@@ -187,7 +194,7 @@ func TestAnotherDeviceGetsTheCUIDOfOneThatIsDead(t *testing.T) {
 func TestGarbageEndsItsOwnConnectionOnly(t *testing.T) {
 	s := serve(t)
 	a, b := s.sign("alpha", "1"), s.sign("bravo", "1")
-	invite := wire.New(wire.Invite, idA, wire.InviteBody{To: "bravo", Context: "x"})
+	invite := wire.New(wire.Invite, idA, wire.InviteBody{To: wire.Receivers{"bravo"}, Context: "x"})
 	a.say(invite)
 	b.until(wire.Incoming)
 	b.say(wire.Envelope{T: wire.Answer, Call: idA})
@@ -252,66 +259,65 @@ func TestAStopTellsAllToComeBack(t *testing.T) {
 	r.Body.Close()
 }
 
-func TestKeysAreHashedAndTwoAtMost(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "accounts.toml")
-	var keys []string
-	for range 2 {
-		k, err := NewKey(path, "demo", time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys = append(keys, k)
-	}
-	if _, err := NewKey(path, "demo", time.Now()); err == nil {
-		t.Error("a third key was made")
-	}
-	if _, err := NewKey(path, "no account", time.Now()); err == nil {
-		t.Error("a bad account id was taken")
-	}
-	b, _ := os.ReadFile(path)
-	a, err := LoadAccounts(path)
-	if err != nil {
+// A key that is revoked lets nobody in, and nobody stay.
+func TestARevokedKey(t *testing.T) {
+	s := serve(t)
+	c := s.sign("front_door", "1")
+	keys := s.dir.Account("demo").Keys
+	if err := access.RevokeKey(s.folder, "demo", keys[0].ID); err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range keys {
-		if strings.Contains(string(b), k) || !a.Allowed("demo", k) {
-			t.Error("a key is kept as it is, or not known again")
-		}
+	if changed, err := s.dir.Reload(); !changed || err != nil {
+		t.Fatal(changed, err)
 	}
-	if a.Allowed("demo", keys[0]+"x") || a.Allowed("other", keys[0]) || a.Allowed("demo", "") {
-		t.Error("a wrong key is allowed")
+	s.hub.Reload()
+	if _, code := c.until("nothing"); code != wire.CloseCredentials {
+		t.Errorf("closed with %d", code)
 	}
-	st, _ := os.Stat(path)
-	if st.Mode().Perm() != 0o600 {
-		t.Errorf("the accounts file has mode %v", st.Mode())
+	again := s.dial()
+	again.hello(wire.HelloBody{Account: "demo", APIKey: s.key, CUID: "front_door", Instance: "1"})
+	if _, code := again.until("nothing"); code != wire.CloseCredentials {
+		t.Errorf("let in: %d", code)
 	}
 }
 
-func TestRecordsOutliveADiskThatWillNot(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "not there yet")
-	r := NewRecords(filepath.Join(dir, "calls.jsonl"), quiet)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- r.Run(ctx) }()
-	for _, id := range []string{"a", "b", "c"} {
-		r.Add(outcome.Result{Call: id})
+func TestTokens(t *testing.T) {
+	s := serve(t)
+	key := s.dir.Account("demo").Keys[0].ID
+	for name, c := range map[string]struct {
+		signer *access.Signer
+		token  access.Token
+		ok     bool
+	}{
+		"good for any":        {s.hub.tokens, access.Token{Account: "demo", Key: key, Expires: time.Now().Unix() + 60}, true},
+		"good for this":       {s.hub.tokens, access.Token{Account: "demo", Key: key, CUID: "front_door", Expires: time.Now().Unix() + 60}, true},
+		"for another cuid":    {s.hub.tokens, access.Token{Account: "demo", Key: key, CUID: "other_1", Expires: time.Now().Unix() + 60}, false},
+		"for another account": {s.hub.tokens, access.Token{Account: "other", Key: key, Expires: time.Now().Unix() + 60}, false},
+		"expired":             {s.hub.tokens, access.Token{Account: "demo", Key: key, Expires: time.Now().Unix()}, false},
+		"of a revoked key":    {s.hub.tokens, access.Token{Account: "demo", Key: "gone", Expires: time.Now().Unix() + 60}, false},
+		"signed by another":   {access.NewSecret().For(access.ForTokens), access.Token{Account: "demo", Key: key, Expires: time.Now().Unix() + 60}, false},
+	} {
+		text, err := c.signer.Mint(c.token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := s.dial()
+		x.hello(wire.HelloBody{Account: "demo", Token: text, CUID: "front_door", Instance: "i"})
+		if e, code := x.until(wire.Welcome); (e.T == wire.Welcome) != c.ok || !c.ok && code != wire.CloseCredentials {
+			t.Errorf("%s: %q, close %d", name, e.T, code)
+		}
 	}
-	for end := time.Now().Add(10 * time.Second); r.Trouble() == nil && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
+}
+
+// An address has twenty places for those who have not signed in; who has does not count.
+func TestTheLobby(t *testing.T) {
+	s := serve(t)
+	s.sign("front_door", "1")
+	for range lobbyPlaces {
+		s.dial()
 	}
-	if r.Trouble() == nil {
-		t.Fatal("nothing is wrong with a folder that is not there")
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for end := time.Now().Add(10 * time.Second); r.Trouble() != nil && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
-	cancel()
-	<-done
-	b, _ := os.ReadFile(r.path)
-	if got := strings.Count(string(b), "\n"); got != 3 {
-		t.Errorf("%d of 3 records:\n%s", got, b)
+	_, r, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(s.URL, "http")+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+	if err == nil || r == nil || r.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("%v %v", r, err)
 	}
 }

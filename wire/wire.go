@@ -14,7 +14,6 @@ import (
 	"unicode/utf8"
 
 	"intercom/internal/fault"
-	"intercom/internal/outcome"
 )
 
 // Subprotocol is the WebSocket subprotocol, Path where the hub serves it.
@@ -37,10 +36,18 @@ const (
 	CallerLimit      = 35 * time.Second // without a result, on the caller's own clock
 	RememberEnded    = 60 * time.Second // late messages get the same final answer so long
 	ResumeGrace      = 8 * time.Second  // a party of an answered call may be away so long
+	AdoptGrace       = 25 * time.Second // the same when the hub of the call was lost: it notices in 20 s, and dials
+	SessionGrace     = 30 * time.Second // a session can be resumed so long
+	LimitWarning     = 10 * time.Second // before the end of a metered call
 	MaxIDLen         = 64
 	MaxSDP           = 16 << 10 // bytes
 	MaxCandidate     = 1 << 10  // bytes
 	MaxNonceOrSecret = 128      // bytes
+	MaxTicket        = 2 << 10  // bytes
+	MaxReceivers     = 16       // cuids in one invite or group
+	MaxCalls         = 8        // calls named in a hello
+	MaxCandidates    = 32       // candidates of one side that the hub keeps while it rings
+	KeptMessages     = 64       // messages that a side keeps until they are acknowledged
 )
 
 // Close codes of the WebSocket (RFC 6455, section 7.4.2: 4000 to 4999 are for private use).
@@ -81,102 +88,20 @@ const (
 	Decline  Type = "call.decline"  // callee → hub, request
 	Cancel   Type = "call.cancel"   // caller → hub, request
 	HangUp   Type = "call.hangup"   // either party → hub, request
+	Warning  Type = "call.warning"  // hub → both: the call's limit is near
 	Ended    Type = "call.ended"    // hub → both
 )
 
-// Envelope is every message. A request has ID, its reply has Re.
+// Envelope is every message. A request has ID, its reply has Re. Seq numbers what a side says once signed in, Ack is the
+// last number that it has from the other; see [Outbox].
 type Envelope struct {
 	T    Type            `json:"t"`
 	ID   uint64          `json:"id,omitempty"`
 	Re   uint64          `json:"re,omitempty"`
+	Seq  uint64          `json:"seq,omitempty"`
+	Ack  uint64          `json:"ack,omitempty"`
 	Call string          `json:"call,omitempty"`
 	B    json.RawMessage `json:"b,omitempty"`
-}
-
-// ChallengeBody opens every connection.
-type ChallengeBody struct {
-	Nonce   string `json:"nonce"` // 128 random bits, hexadecimal; the devices' own keys will sign it
-	Version string `json:"version"`
-}
-
-// HelloBody signs in. Instance is a secret that the device made once and keeps: who knows it is the same device. Calls
-// are those that the device believes to be alive; the hub says of each what it knows.
-type HelloBody struct {
-	Account  string   `json:"account"`
-	APIKey   string   `json:"apikey"`
-	CUID     string   `json:"cuid"`
-	Name     string   `json:"name,omitempty"`
-	Instance string   `json:"instance"`
-	Agent    string   `json:"agent,omitempty"`
-	Calls    []string `json:"calls,omitempty"`
-}
-
-// WelcomeBody ends the sign-in.
-type WelcomeBody struct {
-	Session    string      `json:"session"`
-	ServerTime time.Time   `json:"server_time"`
-	RingMS     int64       `json:"ring_ms"`
-	PingMS     int64       `json:"ping_ms"`
-	ICEServers []ICEServer `json:"ice_servers"`
-}
-
-// ICEServer is a STUN or TURN server, as in the browser's RTCIceServer.
-type ICEServer struct {
-	URLs       []string `json:"urls"`
-	Username   string   `json:"username,omitempty"`
-	Credential string   `json:"credential,omitempty"`
-}
-
-// GoAwayBody asks all to come back at a random time within the spread.
-type GoAwayBody struct {
-	SpreadMS int64 `json:"spread_ms"`
-}
-
-// InviteBody starts a call; the caller chose the call id.
-type InviteBody struct {
-	To             string `json:"to"`
-	Context        string `json:"context"`
-	InitiatorImage string `json:"initiator_image,omitempty"`
-}
-
-// IncomingBody tells the callee who calls.
-type IncomingBody struct {
-	From           string `json:"from"`
-	Name           string `json:"name,omitempty"`
-	Context        string `json:"context"`
-	InitiatorImage string `json:"initiator_image,omitempty"`
-	RingMS         int64  `json:"ring_ms"` // how long it will ring
-}
-
-// SDPBody is a session description (RFC 8866). In call.ringing it is the ringing side's offer, in call.sdp the answer.
-type SDPBody struct {
-	SDP string `json:"sdp,omitempty"`
-}
-
-// ICEBody is a candidate as in the browser's RTCIceCandidateInit; an empty one ends the gathering.
-type ICEBody struct {
-	Candidate string `json:"candidate"`
-}
-
-// DeclineBody says why a callee refuses: declined, busy, not_allowed or mic_unavailable.
-type DeclineBody struct {
-	Reason outcome.Reason `json:"reason"`
-}
-
-// CancelBody says why a caller gives up: cancelled (by hand) or ring_timeout (its own limit).
-type CancelBody struct {
-	Reason outcome.Reason `json:"reason"`
-}
-
-// HangUpBody says why a party of an answered call ends it: hangup, lost, shutdown or media_failed.
-type HangUpBody struct {
-	Reason outcome.Reason `json:"reason"`
-}
-
-// EndedBody is the final result; Error says more where the contract has a code for it (404, ERR_USER_BUSY, …).
-type EndedBody struct {
-	outcome.Result
-	Error *fault.Error `json:"error,omitempty"`
 }
 
 // New makes an envelope with a body.

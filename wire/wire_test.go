@@ -53,9 +53,9 @@ func TestGoldenMessages(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	r := outcome.Result{Call: "c1", From: "front_door", To: "reception", Context: "Delivery", InvitedAt: &at}
 	r.Finish(outcome.Of(outcome.Missed, outcome.Offline), "hub", at)
-	hello := New(Hello, "", HelloBody{Account: "demo", APIKey: "ik_x", CUID: "front_door", Name: "Front door", Instance: "i", Agent: "intercomd/0.1", Calls: []string{"c1"}})
+	hello := New(Hello, "", HelloBody{Account: "demo", APIKey: "ik_x", CUID: "front_door", Name: "Front door", Instance: "i", Agent: "intercomd/0.1", Resume: &Resume{Session: "s", Seq: 7}, Calls: []CallRef{{Call: "c1", Ticket: "dGlja2V0.bWFj"}}})
 	hello.ID = 1
-	invite := New(Invite, "c1", InviteBody{To: "reception", Context: "Delivery", InitiatorImage: "https://example.org/a.png"})
+	invite := New(Invite, "c1", InviteBody{To: Receivers{"reception"}, Context: "Delivery", InitiatorImage: "https://example.org/a.png"})
 	invite.ID = 2
 	all := []Envelope{
 		New(Challenge, "", ChallengeBody{Nonce: "00ff", Version: Subprotocol}),
@@ -70,17 +70,24 @@ func TestGoldenMessages(t *testing.T) {
 		New(GoAway, "", GoAwayBody{SpreadMS: 2000}),
 		{T: Bye},
 		invite,
-		Reply(invite, nil),
+		New(Invite, "c1", InviteBody{To: Receivers{"reception", "office"}, Context: "Delivery", Mode: Sequence, EachMS: 15000, MaxDurationMS: 60000}),
+		func() Envelope {
+			e := New(OK, "c1", InvitedBody{RingMS: 30000})
+			e.Re, e.Seq, e.Ack = 2, 1, 1
+			return e
+		}(),
 		Reply(invite, fault.In(fault.InvalidCall, "to", "A device cannot call itself; name another cuid.")),
 		New(Incoming, "c1", IncomingBody{From: "front_door", Name: "Front door", Context: "Delivery", RingMS: 30000}),
-		New(Ringing, "c1", SDPBody{SDP: "v=0"}),
-		New(SDP, "c1", SDPBody{SDP: "v=0"}),
+		New(Ringing, "c1", SDPBody{SDP: "v=0", From: "reception"}),
+		New(SDP, "c1", SDPBody{SDP: "v=0", To: "reception"}),
 		New(ICE, "c1", ICEBody{Candidate: "candidate:1 1 udp 1 127.0.0.1 9 typ host"}),
 		{T: Answer, ID: 3, Call: "c1"},
-		{T: Answered, Call: "c1"},
+		New(Answered, "c1", AnsweredBody{Peer: "reception", Ticket: "dGlja2V0.bWFj", LimitMS: 60000}),
+		New(Warning, "c1", WarningBody{LeftMS: 10000}),
 		New(Decline, "c1", DeclineBody{Reason: outcome.ByHand}),
 		New(Cancel, "c1", CancelBody{Reason: outcome.ByCaller}),
 		New(HangUp, "c1", HangUpBody{Reason: outcome.HangUp}),
+		New(HangUp, "c1", HangUpBody{Reason: outcome.HangUp, Ticket: "dGlja2V0.bWFj", EndedAt: &at}),
 		New(Ended, "c1", EndedBody{Result: r, Error: fault.New(fault.ReceiverOffline)}),
 	}
 	var b bytes.Buffer

@@ -75,6 +75,9 @@ func Missed() Sound {
 }
 func Offline() Sound { return Make(false, hz(950, 330), hz(1400, 330), hz(1800, 330)) } // special information tone, ITU-T E.180
 
+// Limit tells those who talk that their time is nearly over.
+func Limit() Sound { return Make(false, hz(1400, 120), hz(0, 120), hz(1400, 120)) }
+
 // Player plays a sound once, or again and again.
 type Player struct {
 	s  Sound

@@ -283,7 +283,7 @@ func (f *four) records() error {
 	want := []string{f.r.Outcomes["over"], f.r.Outcomes["declined"], f.r.Outcomes["missed"], f.r.Outcomes["offline"]}
 	var got []string
 	for len(got) < len(want) {
-		b, err := os.ReadFile(f.hub.Records)
+		b, err := f.hub.Calls()
 		if err != nil {
 			return err
 		}

@@ -1,10 +1,16 @@
 // Command intercom-hub is the signalling server that stations and browsers sign in at.
 //
-//	intercom-hub -config FILE                           run
-//	intercom-hub check -config FILE                     check the configuration and the accounts, and end
-//	intercom-hub key new -config FILE -account ID       add an API key to an account; it is printed this once
+//	intercom-hub -config FILE             run
+//	intercom-hub check                    check the configuration and the accounts, and end
+//	intercom-hub account new|list         accounts
+//	intercom-hub key new|list|revoke      API keys of an account; a new one is printed this once
+//	intercom-hub token                    a short-lived token for a browser
+//	intercom-hub group set|list|remove    names under which several stations are called
+//	intercom-hub user add|list|remove     operators of the console
+//	intercom-hub calls                    the call records of this machine
 //
-// Exit status: 0 stopped as asked, 1 something failed, 64 wrong usage, 78 the configuration is not valid.
+// Every command takes -config FILE; -h shows its flags. Exit status: 0 stopped as asked, 1 something failed, 64 wrong
+// usage, 78 the configuration is not valid.
 package main
 
 import (
@@ -13,19 +19,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
+	"strings"
 	"syscall"
-	"time"
 
 	"intercom/hub"
+	"intercom/hub/access"
 	"intercom/internal/config"
-	"intercom/internal/supervise"
-	"intercom/systemd"
 )
 
 // Exit statuses as in sysexits.h.
@@ -34,126 +35,136 @@ const (
 	exConfig = 78
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-const usage = `usage: intercom-hub [check] -config FILE
-       intercom-hub key new -config FILE -account ID
-`
+// job is what a command works with.
+type job struct {
+	cfg    *hub.Config
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	dir    *access.Directory // read and valid, for commands that need it
+}
 
-func run(args []string, stdout, stderr io.Writer) int {
-	command := ""
-	switch {
-	case len(args) > 0 && args[0] == "check":
-		command, args = "check", args[1:]
-	case len(args) > 1 && args[0] == "key" && args[1] == "new":
-		command, args = "key new", args[2:]
+// command is one of the words after intercom-hub.
+type command struct {
+	name, about string
+	flags       func(*flag.FlagSet) func(*job) error // defines its flags, and gives what runs
+	accounts    bool                                 // it needs the accounts
+}
+
+func commands() []command {
+	return []command{
+		{"", "run the hub", serveCommand, true},
+		{"check", "check the configuration and the accounts", checkCommand, true},
+		{"account new", "make an account", accountNew, false},
+		{"account list", "list the accounts", accountList, true},
+		{"key new", "add an API key to an account; it is printed this once", keyNew, false},
+		{"key list", "list the keys of an account", keyList, true},
+		{"key revoke", "take a key away; who came in by it has to leave", keyRevoke, false},
+		{"token", "make a short-lived token for a browser", tokenNew, true},
+		{"group set", "make or change a group", groupSet, false},
+		{"group list", "list the groups of an account", groupList, true},
+		{"group remove", "take a group away", groupRemove, false},
+		{"user add", "add an operator, or change the password; it is read from standard input", userAdd, false},
+		{"user list", "list the operators of an account", userList, true},
+		{"user remove", "take an operator away", userRemove, false},
+		{"calls", "show the call records of this machine", callsCommand, false},
 	}
-	flags := flag.NewFlagSet("intercom-hub", flag.ContinueOnError)
+}
+
+// usageError is a wrong use of the command line.
+type usageError struct{ text string }
+
+func (e usageError) Error() string { return e.text }
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	c, rest, ok := find(args)
+	if !ok {
+		fmt.Fprintf(stderr, "intercom-hub: %q is not understood\n%s", strings.Join(args, " "), usage())
+		return exUsage
+	}
+	flags := flag.NewFlagSet("intercom-hub "+c.name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
-	file := flags.String("config", "/etc/intercom-hub/intercom-hub.toml", "configuration `file`")
-	account := ""
-	if command == "key new" {
-		flags.StringVar(&account, "account", "", "account `id` that the key is for; it is made if need be")
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, "intercom-hub %s: %s\n", c.name, c.about)
+		flags.PrintDefaults()
+		if c.name == "" {
+			fmt.Fprint(stderr, usage())
+		}
 	}
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+	file := flags.String("config", "/etc/intercom-hub/intercom-hub.toml", "configuration `file`")
+	do := c.flags(flags)
+	if err := flags.Parse(rest); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
 		return exUsage
 	}
 	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "intercom-hub: %q is not understood\n%s", flags.Arg(0), usage)
+		fmt.Fprintf(stderr, "intercom-hub: %q is not understood\n%s", flags.Arg(0), usage())
 		return exUsage
 	}
-	cfg := hub.Defaults()
-	if err := config.Load(*file, cfg); err != nil {
+	j := &job{cfg: hub.Defaults(), stdin: stdin, stdout: stdout, stderr: stderr}
+	if err := config.Load(*file, j.cfg); err != nil {
 		fmt.Fprintln(stderr, err)
 		return exConfig
 	}
-	if command == "key new" {
-		return newKey(cfg, account, stdout, stderr)
-	}
-	accounts, err := hub.LoadAccounts(cfg.Accounts)
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exConfig
-	}
-	if command == "check" {
-		fmt.Fprintf(stdout, "%s and %s are valid; %d accounts\n", *file, cfg.Accounts, len(accounts.Account))
-		return 0
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := serve(ctx, cfg, accounts); err != nil {
-		fmt.Fprintln(stderr, "intercom-hub:", err)
-		return 1
-	}
-	return 0
-}
-
-func newKey(cfg *hub.Config, account string, stdout, stderr io.Writer) int {
-	if account == "" {
-		fmt.Fprintln(stderr, "intercom-hub: name the account that the key is for: intercom-hub key new -account ID")
-		return exUsage
-	}
-	key, err := hub.NewKey(cfg.Accounts, account, time.Now())
-	if err != nil {
-		fmt.Fprintln(stderr, "intercom-hub:", err)
-		return 1
-	}
-	fmt.Fprintln(stdout, key)
-	fmt.Fprintf(stderr, "Keep this key: it is not shown again. A running hub knows it after a restart.\n")
-	return 0
-}
-
-// serve runs the hub until ctx ends, and then ends its calls and tells its devices.
-func serve(ctx context.Context, cfg *hub.Config, accounts *hub.Accounts) error {
-	log := systemd.Logger(config.Level(cfg.LogLevel))
-	slog.SetDefault(log)
-	if err := os.MkdirAll(filepath.Dir(cfg.Records), 0o750); err != nil {
-		log.Warn("call records have no folder", "err", err)
-	}
-	records := hub.NewRecords(cfg.Records, log)
-	h := hub.New(cfg.RingTime.Std(), accounts, records, log)
-	l, err := net.Listen("tcp", cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w; is another hub running, or is the port below 1024?", cfg.Listen, err)
-	}
-	if len(accounts.Account) == 0 {
-		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'", "path", cfg.Accounts)
-	}
-	if cfg.TLSCert == "" && cfg.AllowPlain {
-		log.Warn("serving without TLS because allow_plain is set; everybody on the way can listen in", "listen", cfg.Listen)
-	}
-	systemd.Ready()
-	systemd.Status("Serving on " + l.Addr().String())
-	log.Info("started", "listen", l.Addr().String(), "accounts", len(accounts.Account))
-	context.AfterFunc(ctx, systemd.Stopping)
-	return supervise.Run(ctx, log,
-		supervise.Part{Name: "records", Run: records.Run},
-		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error { return listen(ctx, l, cfg, h) }},
-		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error { return systemd.Watchdog(ctx, log, h.Alive) }},
-	)
-}
-
-func listen(ctx context.Context, l net.Listener, cfg *hub.Config, h *hub.Hub) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
-	ended := make(chan error, 1)
-	go func() {
-		if cfg.TLSCert != "" {
-			ended <- s.ServeTLS(l, cfg.TLSCert, cfg.TLSKey)
-		} else {
-			ended <- s.Serve(l)
+	if c.accounts {
+		var err error
+		if j.dir, err = access.Open(j.cfg.Accounts); err != nil {
+			fmt.Fprintln(stderr, err)
+			return exConfig
 		}
-	}()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
 	}
-	h.Stop()
-	h.Wait(3 * time.Second)
-	s.Close()
-	<-ended
-	return nil
+	err := do(j)
+	var wrong usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &wrong):
+		fmt.Fprintf(stderr, "intercom-hub: %v\n", err)
+		return exUsage
+	}
+	fmt.Fprintln(stderr, "intercom-hub:", err)
+	return 1
+}
+
+// find takes the command off the arguments: two words, one, or none.
+func find(args []string) (c command, rest []string, ok bool) {
+	words := 0
+	for words < len(args) && words < 2 && !strings.HasPrefix(args[words], "-") {
+		words++
+	}
+	for ; words >= 0; words-- {
+		for _, c := range commands() {
+			if c.name == strings.Join(args[:words], " ") && (words > 0 || len(args) == 0 || strings.HasPrefix(args[0], "-")) {
+				return c, args[words:], true
+			}
+		}
+	}
+	return command{}, nil, false
+}
+
+func usage() string {
+	var b strings.Builder
+	b.WriteString("usage: intercom-hub [COMMAND] [-config FILE] [FLAGS]\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-14s %s\n", c.name, c.about)
+	}
+	return b.String()
+}
+
+func serveCommand(*flag.FlagSet) func(*job) error {
+	return func(j *job) error {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		return serve(ctx, j.cfg, j.dir)
+	}
+}
+
+func checkCommand(*flag.FlagSet) func(*job) error {
+	return func(j *job) error {
+		fmt.Fprintf(j.stdout, "the configuration and %s are valid; %d accounts\n", j.cfg.Accounts, len(j.dir.Accounts()))
+		return nil
+	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"intercom/device"
 	"intercom/hub"
+	"intercom/hub/access"
 	"intercom/internal/config"
 	"intercom/wire"
 	"intercom/wire/link"
@@ -62,15 +63,15 @@ func TestTLSFromFilesAndNoWayAroundIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := hub.Defaults()
-	cfg.Listen, cfg.Accounts, cfg.Records = free.Addr().String(), filepath.Join(dir, "accounts.toml"), filepath.Join(dir, "calls.jsonl")
+	cfg.Name, cfg.Listen, cfg.Accounts, cfg.StateDir = "hub", free.Addr().String(), filepath.Join(dir, "accounts"), filepath.Join(dir, "hub")
 	cfg.LogLevel = "error"
 	cfg.TLSCert, cfg.TLSKey = certificate(t, dir)
 	free.Close()
-	key, err := hub.NewKey(cfg.Accounts, "demo", time.Now())
+	key, err := access.NewKey(cfg.Accounts, "demo", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	accounts, err := hub.LoadAccounts(cfg.Accounts)
+	accounts, err := access.Open(cfg.Accounts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,8 +96,8 @@ func TestTLSFromFilesAndNoWayAroundIt(t *testing.T) {
 		heard := make(news, 64)
 		lctx, stop := context.WithCancel(ctx)
 		defer stop()
-		l := link.New(link.Config{URL: "wss://" + cfg.Listen + wire.Path, Account: "demo", APIKey: secret, CUID: "front_door", Instance: "i", TLS: tls},
-			heard, func() []string { return nil }, slog.New(slog.DiscardHandler))
+		l := link.New(link.Config{URLs: []string{"wss://" + cfg.Listen + wire.Path}, Account: "demo", APIKey: secret, CUID: "front_door", Instance: "i", TLS: tls},
+			heard, func() []wire.CallRef { return nil }, slog.New(slog.DiscardHandler))
 		ended := make(chan error, 1)
 		go func() { ended <- l.Run(lctx) }()
 		defer func() { stop(); <-ended }()

@@ -54,7 +54,7 @@ func serve(ctx context.Context, cfg *device.Config) error {
 	if err != nil {
 		return err
 	}
-	hub := link.New(link.Config{URL: cfg.Hub.URL, Account: cfg.Hub.Account, APIKey: cfg.Hub.APIKey(), CUID: cfg.CUID, Name: cfg.Name,
+	hub := link.New(link.Config{URLs: append([]string{cfg.Hub.URL}, cfg.Hub.More...), Account: cfg.Hub.Account, APIKey: cfg.Hub.APIKey(), CUID: cfg.CUID, Name: cfg.Name,
 		Instance: instance(cfg.StateDir, log), Agent: version, TLS: tls}, d, d.Calls, log)
 	d.Connect(hub)
 	socket, err := listen(cfg.Control)

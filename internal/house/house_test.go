@@ -21,7 +21,8 @@ const root = "../.."
 var layers = [][]string{
 	{"internal"},
 	{"call", "wire"},
-	{"gpio", "audio", "call/rtc", "wire/link", "systemd"},
+	{"gpio", "audio", "call/rtc", "wire/link", "systemd", "hub/bus"},
+	{"hub/access", "hub/nats", "hub/record", "hub/hubtest"},
 	{"device", "hub"},
 	{"cmd"},
 }
@@ -39,7 +40,8 @@ var owners = map[string][]string{
 	"periph.io":                       {"gpio"},
 	"github.com/coreos/go-systemd":    {"systemd"},
 	"github.com/coder/websocket":      {"wire/link", "hub"},
-	"github.com/pelletier/go-toml":    {"internal/config", "hub"},
+	"github.com/pelletier/go-toml":    {"internal/config", "hub/access"},
+	"github.com/nats-io":              {"hub/nats"},
 	"github.com/rogpeppe/go-internal": {"cmd"},
 }
 

@@ -22,7 +22,7 @@ import (
 type Hub struct {
 	*Process
 	Addr    string // host:port
-	Records string // file of the call records
+	Records string // folder of the call records
 	Key     string // API key of the account "demo"
 
 	dir, bin string
@@ -34,9 +34,9 @@ func StartHub(ctx context.Context, dir, bin string, ring time.Duration) (*Hub, e
 	if err != nil {
 		return nil, err
 	}
-	h := &Hub{Addr: l.Addr().String(), Records: filepath.Join(dir, "calls.jsonl"), dir: dir, bin: bin}
+	h := &Hub{Addr: l.Addr().String(), Records: filepath.Join(dir, "hub", "calls"), dir: dir, bin: bin}
 	l.Close()
-	conf := fmt.Sprintf("listen = %q\naccounts = %q\nrecords = %q\nring_time = %q\n", h.Addr, filepath.Join(dir, "accounts.toml"), h.Records, ring)
+	conf := fmt.Sprintf("listen = %q\naccounts = %q\nstate_dir = %q\nring_time = %q\n", h.Addr, filepath.Join(dir, "accounts"), filepath.Join(dir, "hub"), ring)
 	if err := os.WriteFile(h.config(), []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
@@ -46,6 +46,17 @@ func StartHub(ctx context.Context, dir, bin string, ring time.Duration) (*Hub, e
 	}
 	h.Key = strings.TrimSpace(string(key))
 	return h, h.Up(ctx)
+}
+
+// Calls are the lines of the call records, the oldest first.
+func (h *Hub) Calls() ([]byte, error) {
+	files, err := filepath.Glob(filepath.Join(h.Records, "*.jsonl"))
+	var all []byte
+	for _, f := range files {
+		b, rerr := os.ReadFile(f)
+		all, err = append(all, b...), errors.Join(err, rerr)
+	}
+	return all, err
 }
 
 func (h *Hub) config() string { return filepath.Join(h.dir, "hub.toml") }

@@ -18,7 +18,6 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -31,7 +30,7 @@ import (
 
 // Config says which hub, and who signs in.
 type Config struct {
-	URL      string // ws:// or wss://, with path
+	URLs     []string // ws:// or wss://, with path; the next is tried when one cannot be reached
 	Account  string
 	APIKey   config.Secret
 	CUID     string
@@ -56,19 +55,26 @@ type Handler interface {
 	Receive(Message)
 }
 
-// Link keeps one session with the hub. Make it with [New].
+// Link keeps one session with the hub, over as many connections as it takes. Make it with [New].
 type Link struct {
 	cfg   Config
 	log   *slog.Logger
 	h     Handler
-	calls func() []string
-	now   atomic.Pointer[session]
-	ids   atomic.Uint64
+	calls func() []wire.CallRef
+	url   int // the one to try, of the keeper alone
+
+	mu      sync.Mutex
+	now     *session             // nil while nobody is signed in
+	ids     uint64               // of the latest request
+	waiting map[uint64]wire.Type // requests without reply
+	name    string               // of the session, for the hub to know it again
+	out     wire.Outbox
+	in      wire.Inbox
 }
 
 // New makes a link. calls says which calls the device believes to be alive when it signs in.
-func New(cfg Config, h Handler, calls func() []string, log *slog.Logger) *Link {
-	return &Link{cfg: cfg, h: h, calls: calls, log: log}
+func New(cfg Config, h Handler, calls func() []wire.CallRef, log *slog.Logger) *Link {
+	return &Link{cfg: cfg, h: h, calls: calls, log: log, waiting: map[uint64]wire.Type{}}
 }
 
 // Run keeps the session until ctx ends.
@@ -85,6 +91,8 @@ func (l *Link) Run(ctx context.Context) error {
 		lasted := time.Duration(0)
 		if up {
 			lasted = time.Since(began)
+		} else {
+			l.url = (l.url + 1) % len(l.cfg.URLs)
 		}
 		wait := b.Next(lasted)
 		if fault.Is(err, fault.Credentials) {
@@ -110,23 +118,29 @@ func (l *Link) Run(ctx context.Context) error {
 }
 
 // Send queues a message for the hub and gives requests their id. It never blocks; false means that it was not taken,
-// because nobody is signed in or the queue is full.
+// because nobody is signed in. What was taken is said again on the next connection, if the hub knows the session.
 func (l *Link) Send(e wire.Envelope) bool {
-	s := l.now.Load()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.now
 	if s == nil {
 		return false
 	}
 	if isRequest(e.T) {
-		e.ID = l.ids.Add(1)
-		s.mu.Lock()
-		s.waiting[e.ID] = e.T
-		s.mu.Unlock()
+		l.ids++
+		e.ID = l.ids
+		l.waiting[e.ID] = e.T
+	}
+	if e.Ack = l.in.Last(); wire.Numbered(e) {
+		e = l.out.Push(e)
 	}
 	select {
 	case s.out <- e:
 		return true
 	default:
-		return false
+		s.stuck() // the next connection says it
+		l.now = nil
+		return true
 	}
 }
 
@@ -142,33 +156,36 @@ func isRequest(t wire.Type) bool {
 const goodbyeTime = time.Second
 
 type session struct {
-	ws      *websocket.Conn
-	out     chan wire.Envelope
-	mu      sync.Mutex
-	waiting map[uint64]wire.Type // requests without reply
+	ws    *websocket.Conn
+	out   chan wire.Envelope
+	stuck context.CancelFunc // ends a connection that takes nothing
 }
 
 // session is one life of the connection. It reports whether the sign-in was done, and why it ended.
 func (l *Link) session(ctx context.Context) (up bool, err error) {
-	s, welcome, err := l.signIn(ctx)
+	ws, welcome, err := l.signIn(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer s.ws.CloseNow()
+	defer ws.CloseNow()
 
 	// Reading goes on until the writer has said goodbye.
 	wctx, stopWriting := context.WithCancel(ctx)
 	rctx, stopReading := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopReading()
+	s := &session{ws: ws, out: make(chan wire.Envelope, wire.MaxQueue+wire.KeptMessages), stuck: stopReading}
+	l.begin(s, welcome)
 	written := make(chan error, 1)
 	go func() {
 		written <- s.write(wctx, l)
 		stopReading()
 	}()
-	l.now.Store(s)
 	l.h.Up(welcome)
-	l.log.Info("signed in", "cuid", l.cfg.CUID)
-	err = s.read(rctx, l.h)
-	l.now.Store(nil)
+	l.log.Info("signed in", "cuid", l.cfg.CUID, "resumed", welcome.Resumed)
+	err = s.read(rctx, l)
+	l.mu.Lock()
+	l.now = nil
+	l.mu.Unlock()
 	stopWriting()
 	if werr := <-written; werr != nil && rctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = werr
@@ -176,20 +193,38 @@ func (l *Link) session(ctx context.Context) (up bool, err error) {
 	return true, err
 }
 
+// begin goes on with the session where the hub lost it, or begins a new one.
+func (l *Link) begin(s *session, w wire.WelcomeBody) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.out.Acked(w.Ack)
+	missed, ok := l.out.After(w.Ack)
+	if !w.Resumed || !ok {
+		l.out, l.in, l.waiting = wire.Outbox{}, wire.Inbox{}, map[uint64]wire.Type{}
+		missed = nil
+	}
+	l.name = w.Session
+	for _, e := range missed {
+		e.Ack = l.in.Last()
+		s.out <- e // there is room for all that are kept
+	}
+	l.now = s
+}
+
 // signIn dials and goes through challenge, hello and welcome within the time that the protocol allows.
-func (l *Link) signIn(ctx context.Context) (*session, wire.WelcomeBody, error) {
+func (l *Link) signIn(ctx context.Context) (*websocket.Conn, wire.WelcomeBody, error) {
 	ctx, cancel := context.WithTimeout(ctx, wire.SignInTime)
 	defer cancel()
 	none := wire.WelcomeBody{}
 	transport := &http.Transport{TLSClientConfig: l.cfg.TLS, DialContext: l.cfg.Dial, DisableKeepAlives: true}
-	ws, _, err := websocket.Dial(ctx, l.cfg.URL, &websocket.DialOptions{
+	ws, _, err := websocket.Dial(ctx, l.cfg.URLs[l.url], &websocket.DialOptions{
 		Subprotocols: []string{wire.Subprotocol},
 		HTTPClient:   &http.Client{Transport: transport},
 	})
 	if err != nil {
 		return nil, none, fmt.Errorf("dialling the hub: %w", inner(err))
 	}
-	fail := func(err error) (*session, wire.WelcomeBody, error) {
+	fail := func(err error) (*websocket.Conn, wire.WelcomeBody, error) {
 		ws.CloseNow()
 		return nil, none, err
 	}
@@ -206,9 +241,9 @@ func (l *Link) signIn(ctx context.Context) (*session, wire.WelcomeBody, error) {
 	}
 	hello := wire.New(wire.Hello, "", wire.HelloBody{
 		Account: l.cfg.Account, APIKey: l.cfg.APIKey.Reveal(), CUID: l.cfg.CUID, Name: l.cfg.Name,
-		Instance: l.cfg.Instance, Agent: l.cfg.Agent, Calls: l.calls(),
+		Instance: l.cfg.Instance, Agent: l.cfg.Agent, Calls: l.calls(), Resume: l.resume(),
 	})
-	hello.ID = l.ids.Add(1)
+	hello.ID = 1
 	if err := send(ctx, ws, hello); err != nil {
 		return fail(err)
 	}
@@ -223,7 +258,17 @@ func (l *Link) signIn(ctx context.Context) (*session, wire.WelcomeBody, error) {
 	if ferr != nil {
 		return fail(ferr)
 	}
-	return &session{ws: ws, out: make(chan wire.Envelope, wire.MaxQueue), waiting: map[uint64]wire.Type{}}, welcome, nil
+	return ws, welcome, nil
+}
+
+// resume names the session that was lost; nil when there was none.
+func (l *Link) resume() *wire.Resume {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.name == "" {
+		return nil
+	}
+	return &wire.Resume{Session: l.name, Seq: l.in.Last()}
 }
 
 // refusal is the error for a message that came in place of the one awaited: its own, or that it makes no sense.
@@ -238,7 +283,7 @@ func refusal(e wire.Envelope) error {
 	return &f
 }
 
-func (s *session) read(ctx context.Context, h Handler) error {
+func (s *session) read(ctx context.Context, l *Link) error {
 	var leaving error // the hub said that it is about to stop
 	for {
 		// The writer pings every 15 s, so that a healthy hub is never silent for 20.
@@ -256,18 +301,27 @@ func (s *session) read(ctx context.Context, h Handler) error {
 			leaving = goAway(e)
 			continue
 		}
-		m := Message{Envelope: e}
-		if e.Re != 0 {
-			s.mu.Lock()
-			m.To = s.waiting[e.Re]
-			delete(s.waiting, e.Re)
-			s.mu.Unlock()
-			if m.To == "" || m.To == wire.Ping {
-				continue
-			}
+		if m, ok := l.heard(e); ok {
+			l.h.Receive(m)
 		}
-		h.Receive(m)
 	}
+}
+
+// heard notes a message, and reports whether the handler wants it.
+func (l *Link) heard(e wire.Envelope) (Message, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := Message{Envelope: e}
+	l.out.Acked(e.Ack)
+	if !l.in.Fresh(e) {
+		return m, false
+	}
+	if e.Re != 0 {
+		m.To = l.waiting[e.Re]
+		delete(l.waiting, e.Re)
+		return m, m.To != "" && m.To != wire.Ping
+	}
+	return m, true
 }
 
 // goAway is the end that a hub announces: all come back within its spread, but not at once.

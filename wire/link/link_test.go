@@ -116,8 +116,8 @@ func try(t *testing.T, serve func(ctx context.Context, ws *websocket.Conn), f fu
 			say(r.Context(), ws, wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: "n", Version: wire.Subprotocol}))
 			serve(r.Context(), ws)
 		})}
-		b.Link = New(Config{URL: "ws://hub" + wire.Path, Account: "demo", CUID: "front_door", Instance: "i", Dial: b.net.dial}, b,
-			func() []string { return []string{"c1"} }, slog.New(slog.DiscardHandler))
+		b.Link = New(Config{URLs: []string{"ws://hub" + wire.Path}, Account: "demo", CUID: "front_door", Instance: "i", Dial: b.net.dial}, b,
+			func() []wire.CallRef { return []wire.CallRef{{Call: "c1"}} }, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 2)
 		go func() { done <- srv.Serve(b.net) }()
@@ -178,7 +178,7 @@ func TestTheHelloSaysWhoAndWhichCalls(t *testing.T) {
 		hello <- h
 		_, _ = hear(ctx, ws) // until the end
 	}, func(b *bench) {
-		if h := <-hello; h.CUID != "front_door" || h.Instance != "i" || !slices.Equal(h.Calls, []string{"c1"}) {
+		if h := <-hello; h.CUID != "front_door" || h.Instance != "i" || !slices.Equal(h.Calls, []wire.CallRef{{Call: "c1"}}) {
 			t.Errorf("%+v", h)
 		}
 	})
@@ -186,7 +186,7 @@ func TestTheHelloSaysWhoAndWhichCalls(t *testing.T) {
 
 func TestAReplyKnowsItsRequest(t *testing.T) {
 	try(t, welcome, func(b *bench) {
-		if !b.Send(wire.New(wire.Invite, "c1", wire.InviteBody{To: "reception", Context: "x"})) {
+		if !b.Send(wire.New(wire.Invite, "c1", wire.InviteBody{To: wire.Receivers{"reception"}, Context: "x"})) {
 			t.Fatal("not taken")
 		}
 		synctest.Wait()
@@ -314,6 +314,96 @@ func TestGarbageFromTheHubEndsTheSessionOnly(t *testing.T) {
 			if !strings.Contains(line, "ERR_BAD_MESSAGE") {
 				t.Errorf("%s", line)
 			}
+		}
+	})
+}
+
+// A hub that keeps the session gets what it missed, and gives what was missed; nothing comes twice.
+func TestASessionThatBreaksLosesNothing(t *testing.T) {
+	life := 0
+	var mu sync.Mutex
+	var heard []uint64 // the numbers of what the hub heard
+	try(t, func(ctx context.Context, ws *websocket.Conn) {
+		life++
+		e, _ := hear(ctx, ws)
+		hello, _ := wire.Body[wire.HelloBody](e)
+		body := wire.WelcomeBody{Session: "s"}
+		event := wire.New(wire.ICE, "c1", wire.ICEBody{Candidate: "1"})
+		event.Seq, event.Ack = 1, 1
+		if life > 1 {
+			if hello.Resume == nil || hello.Resume.Session != "s" || hello.Resume.Seq != 1 {
+				t.Errorf("resume %+v", hello.Resume)
+			}
+			body.Resumed, body.Ack = true, 1
+		}
+		w := wire.New(wire.Welcome, "", body)
+		w.Re = e.ID
+		say(ctx, ws, w)
+		if life == 1 {
+			m, _ := hear(ctx, ws)
+			mu.Lock()
+			heard = append(heard, m.Seq)
+			mu.Unlock()
+			say(ctx, ws, event)
+			for { // hears, and forgets to say so
+				if _, err := hear(ctx, ws); err != nil {
+					return
+				}
+			}
+		}
+		say(ctx, ws, event) // again
+		next := wire.New(wire.ICE, "c1", wire.ICEBody{Candidate: "2"})
+		next.Seq = 2
+		say(ctx, ws, next)
+		for {
+			m, err := hear(ctx, ws)
+			if err != nil {
+				return
+			}
+			if m.Seq > 0 {
+				mu.Lock()
+				heard = append(heard, m.Seq)
+				mu.Unlock()
+			}
+		}
+	}, func(b *bench) {
+		b.Send(wire.New(wire.ICE, "c1", wire.ICEBody{Candidate: "a"}))
+		synctest.Wait()
+		b.Send(wire.New(wire.Answer, "c1", nil))
+		b.Send(wire.New(wire.ICE, "c1", wire.ICEBody{Candidate: "b"}))
+		synctest.Wait()
+		b.net.set(true)
+		b.net.set(false)
+		time.Sleep(3 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if !slices.Equal(heard, []uint64{1, 2, 3}) {
+			t.Errorf("the hub heard %v", heard)
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if len(b.got) != 2 || b.got[1].Seq != 2 {
+			t.Errorf("%+v", b.got)
+		}
+	})
+}
+
+func TestTheNextHubIsTriedWhenOneIsAway(t *testing.T) {
+	try(t, welcome, func(b *bench) {
+		b.cfg.URLs = []string{"ws://one" + wire.Path, "ws://two" + wire.Path}
+		var dialled []string
+		b.cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dialled = append(dialled, addr)
+			if addr == "one:80" {
+				return nil, errors.New("connection refused")
+			}
+			return b.net.dial(ctx, network, addr)
+		}
+		b.net.set(true)
+		b.net.set(false)
+		time.Sleep(3 * time.Second)
+		if got := b.take(); !slices.Equal(dialled, []string{"one:80", "two:80"}) || !strings.HasSuffix(got[len(got)-1], "up s") {
+			t.Errorf("%q: %q", dialled, got)
 		}
 	})
 }

@@ -13,7 +13,14 @@ import (
 
 // Run runs the scripts in testdata.
 func Run(t *testing.T, setup func(*testscript.Env) error) {
-	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: setup, Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status}})
+	ready := func(e *testscript.Env) error {
+		e.Setenv("GORACE", "atexit_sleep_ms=0") // a program built for the race detector sleeps a second at its end
+		if setup == nil {
+			return nil
+		}
+		return setup(e)
+	}
+	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: ready, Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status}})
 }
 
 // status N PROGRAM ARGS... fails unless the program ends with the exit status N; its stderr can be grepped as file

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"intercom/hub"
+	"intercom/hub/access"
+	"intercom/hub/nats"
+	"intercom/hub/record"
+	"intercom/internal/config"
+	"intercom/internal/supervise"
+	"intercom/systemd"
+)
+
+// serve runs the hub until ctx ends, and then lets its calls go on and tells its devices.
+func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
+	log := systemd.Logger(config.Level(cfg.LogLevel))
+	slog.SetDefault(log)
+	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
+		log.Warn("the state folder cannot be made", "err", err)
+	}
+	secret, err := access.OpenSecret(cfg.Secret())
+	if err != nil && secret == nil {
+		return fmt.Errorf("the hub's secret: %w", err)
+	} else if err != nil {
+		log.Error("the hub's secret cannot be kept; tokens and tickets will not outlive this process", "err", err)
+	}
+	l, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w; is another hub running, or is the port below 1024?", cfg.Listen, err)
+	}
+	bus, err := nats.Open(nats.Config{Name: cfg.Name, URL: cfg.NATS.URL, Credentials: cfg.NATS.Credentials, Dir: filepath.Join(cfg.StateDir, "nats"), Replicas: cfg.NATS.Replicas,
+		Cluster: nats.Cluster{Listen: cfg.NATS.Listen, Routes: cfg.NATS.Routes, Secret: secret.For("cluster route").Sign(nil)}}, log)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	defer bus.Close()
+	records := record.Open(cfg.Records(), cfg.Name, cfg.KeepRecords.Std(), bus, log)
+	h := hub.New(hub.Settings{Bus: bus, Access: dir, Secret: secret, RingTime: cfg.RingTime.Std(), Record: records.Add, Recorded: records.Find, Trouble: records.Trouble}, log)
+	if len(dir.Accounts()) == 0 {
+		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'", "path", cfg.Accounts)
+	}
+	if cfg.TLSCert == "" && cfg.AllowPlain {
+		log.Warn("serving without TLS because allow_plain is set; everybody on the way can listen in", "listen", cfg.Listen)
+	}
+	systemd.Ready()
+	systemd.Status("Serving on " + l.Addr().String())
+	log.Info("started", "listen", l.Addr().String(), "accounts", len(dir.Accounts()))
+	context.AfterFunc(ctx, systemd.Stopping)
+	return supervise.Run(ctx, log,
+		supervise.Part{Name: "records", Run: records.Run},
+		supervise.Part{Name: "cluster", Run: h.Run},
+		supervise.Part{Name: "accounts", Run: func(ctx context.Context) error { return reload(ctx, dir, h, log) }},
+		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error { return listen(ctx, l, cfg, h) }},
+		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error { return systemd.Watchdog(ctx, log, h.Alive) }},
+	)
+}
+
+const lookEvery = 2 * time.Second
+
+// reload reads the accounts again when they changed, or on SIGHUP. A file with a problem changes nothing.
+func reload(ctx context.Context, dir *access.Directory, h *hub.Hub, log *slog.Logger) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	told := ""
+	for {
+		wait, cancel := context.WithTimeout(ctx, lookEvery)
+		select {
+		case <-hup:
+		case <-wait.Done():
+		}
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		switch changed, err := dir.Reload(); {
+		case err != nil && err.Error() != told:
+			told = err.Error()
+			log.Error("the accounts have a problem and stay as they were", "err", err)
+		case changed:
+			told = ""
+			log.Info("accounts read again", "accounts", len(dir.Accounts()))
+			h.Reload()
+		}
+	}
+}
+
+func listen(ctx context.Context, l net.Listener, cfg *hub.Config, h *hub.Hub) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
+	ended := make(chan error, 1)
+	go func() {
+		if cfg.TLSCert != "" {
+			ended <- s.ServeTLS(l, cfg.TLSCert, cfg.TLSKey)
+		} else {
+			ended <- s.Serve(l)
+		}
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	h.Stop()
+	h.Wait(3 * time.Second)
+	s.Close()
+	<-ended
+	return nil
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"intercom/internal/config"
+	"intercom/internal/stage"
+	"intercom/wire"
+)
+
+// cluster is hubs of our own, each a process, on loopback: one alone, or several with their own servers inside.
+type cluster struct {
+	dir, program string
+	hubs         []*node
+	key          config.Secret
+	tls          bool
+}
+
+type node struct {
+	*stage.Process
+	dir, addr, conf string
+}
+
+// newCluster writes the configuration of n hubs with one account, demo, and starts them. more is added to each file.
+func newCluster(ctx context.Context, dir, program string, n int, withTLS bool, more string) (*cluster, error) {
+	c := &cluster{dir: dir, program: program, tls: withTLS}
+	free, err := ports(2 * n)
+	if err != nil {
+		return nil, err
+	}
+	base := fmt.Sprintf("accounts = %q\nsecret_file = %q\nlog_level = \"warn\"\n", filepath.Join(dir, "accounts"), filepath.Join(dir, "secret"))
+	if withTLS {
+		cert, key, err := certificate(dir)
+		if err != nil {
+			return nil, err
+		}
+		base += fmt.Sprintf("tls_cert = %q\ntls_key = %q\n", cert, key)
+	}
+	for i := range n {
+		h := &node{dir: filepath.Join(dir, fmt.Sprint("hub", i+1)), addr: fmt.Sprint("127.0.0.1:", free[i])}
+		h.conf = filepath.Join(h.dir, "hub.toml")
+		text := base + fmt.Sprintf("name = \"hub%d\"\nlisten = %q\nstate_dir = %q\n%s\n", i+1, h.addr, h.dir, more)
+		if n > 1 {
+			var routes []string
+			for j := range n {
+				if j != i {
+					routes = append(routes, fmt.Sprintf("\"127.0.0.1:%d\"", free[n+j]))
+				}
+			}
+			text += fmt.Sprintf("[nats]\nlisten = \"127.0.0.1:%d\"\nroutes = [%s]\n", free[n+i], strings.Join(routes, ", "))
+		}
+		if err := errors.Join(os.MkdirAll(h.dir, 0o700), os.WriteFile(h.conf, []byte(text), 0o600)); err != nil {
+			return nil, err
+		}
+		c.hubs = append(c.hubs, h)
+	}
+	out, err := exec.CommandContext(ctx, program, "key", "new", "-config", c.hubs[0].conf, "-account", "demo").Output()
+	if err != nil {
+		return nil, fmt.Errorf("making a key: %w", err)
+	}
+	keyFile := filepath.Join(dir, "key")
+	if err := os.WriteFile(keyFile, out, 0o600); err != nil {
+		return nil, err
+	}
+	if c.key, err = config.ReadSecret(keyFile); err != nil {
+		return nil, err
+	}
+	// The secret is made before several hubs want it.
+	if err := exec.CommandContext(ctx, program, "token", "-config", c.hubs[0].conf, "-account", "demo").Run(); err != nil {
+		return nil, fmt.Errorf("making the secret: %w", err)
+	}
+	for _, h := range c.hubs {
+		if err := c.up(ctx, h); err != nil {
+			c.stop()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// up starts a hub, at first or again, and waits until it serves.
+func (c *cluster) up(ctx context.Context, h *node) (err error) {
+	if h.Process, err = stage.Start(h.dir, filepath.Base(h.dir), nil, c.program, "-config", h.conf); err != nil {
+		return err
+	}
+	t, err := c.target()
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: t.TLS, DisableKeepAlives: true}}
+	return h.Wait(ctx, "it was ready", func() bool {
+		scheme := "http://"
+		if c.tls {
+			scheme = "https://"
+		}
+		r, err := client.Get(scheme + h.addr + "/readyz")
+		if err != nil {
+			return false
+		}
+		r.Body.Close()
+		return r.StatusCode == http.StatusOK
+	})
+}
+
+func (c *cluster) stop() {
+	for _, h := range c.hubs {
+		if h.Process != nil {
+			_ = h.Stop(10 * time.Second)
+		}
+	}
+}
+
+// target is where stations sign in.
+func (c *cluster) target() (target, error) {
+	t := target{Account: "demo", APIKey: c.key}
+	scheme, ca := "ws://", ""
+	if c.tls {
+		scheme, ca = "wss://", filepath.Join(c.dir, "cert.pem")
+	}
+	for _, h := range c.hubs {
+		t.URLs = append(t.URLs, scheme+h.addr+wire.Path)
+	}
+	var err error
+	t.TLS, err = trust(ca)
+	return t, err
+}
+
+// ports are free ones on loopback.
+func ports(n int) ([]int, error) {
+	var all []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		all = append(all, l.Addr().(*net.TCPAddr).Port)
+	}
+	return all, nil
+}
+
+// certificate makes a self-signed one for 127.0.0.1.
+func certificate(dir string) (cert, key string, err error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", "", err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		return "", "", err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return "", "", err
+	}
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	return cert, key, errors.Join(
+		os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
+		os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
+}
+
+// rss is the resident memory of a hub in KiB.
+func (h *node) rss() float64 {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.PID()))
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
+			n, _ := strconv.ParseFloat(f[1], 64)
+			return n
+		}
+	}
+	return 0
+}
+
+// cpu is the processor time that a hub has used.
+func (h *node) cpu() time.Duration {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", h.PID()))
+	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(f[11], 10, 64)
+	system, _ := strconv.ParseInt(f[12], 10, 64)
+	return time.Duration(user+system) * time.Second / 100 // clock ticks
+}

@@ -1,0 +1,46 @@
+package access
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Token lets its bearer sign in without the API key that it was made with, for a while: for browsers, which cannot keep
+// a secret.
+type Token struct {
+	Account string `json:"a"`
+	CUID    string `json:"c,omitempty"` // the only one that it is good for; any when empty
+	Key     string `json:"k"`           // id of the API key that it stands on
+	Expires int64  `json:"e"`           // seconds since the epoch
+}
+
+// ForTokens is the purpose of the signer of tokens.
+const ForTokens = "token"
+
+// Limits of a token's life.
+const (
+	TokenTime    = time.Hour // unless asked otherwise
+	MaxTokenTime = 24 * time.Hour
+)
+
+// Mint makes a token.
+func (s *Signer) Mint(t Token) (string, error) {
+	b, err := json.Marshal(t)
+	if err != nil {
+		return "", err
+	}
+	return "it_" + s.Sign(b), nil
+}
+
+// Token reads a token that is valid at now and whose key is still there.
+func (d *Directory) Token(s *Signer, text string, now time.Time) (Token, bool) {
+	var t Token
+	if len(text) < 3 || text[:3] != "it_" {
+		return t, false
+	}
+	b, ok := s.Open(text[3:])
+	if !ok || json.Unmarshal(b, &t) != nil || now.Unix() >= t.Expires || !d.HasKey(t.Account, t.Key) {
+		return Token{}, false
+	}
+	return t, true
+}

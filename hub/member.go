@@ -1,0 +1,120 @@
+package hub
+
+import (
+	"encoding/json"
+	"sync"
+	"time"
+
+	"intercom/wire"
+)
+
+// conn is a signed-in connection, as the router sees it. Its methods return at once.
+type conn interface {
+	send(wire.Envelope)
+	close(code int, reason string)
+}
+
+// who is a device: cuids belong to their account.
+type who struct{ account, cuid string }
+
+// legRef is a call that a device is in, and the hub that owns it.
+type legRef struct{ id, owner string }
+
+// member is a device that is signed in here, or was a moment ago: its session goes on when its connection does not.
+type member struct {
+	who
+	name     string
+	instance string
+	key      string // id of the API key that it came in by
+	revision uint64 // of its claim; 0 while the bus could not be asked
+
+	// Under the router's lock.
+	call     legRef          // the live call that it is in
+	answered json.RawMessage // what it was told at the answer, with the ticket
+	last     legRef          // the one before, for what comes late
+	seeking  []string        // calls whose owner is being looked for
+	held     []wire.Envelope // what it said about a call whose owner is being looked for
+	drop     *time.Timer     // ends the session of one that is away
+
+	mu      sync.Mutex // below the router's
+	session string
+	conn    conn // nil while away
+	out     wire.Outbox
+	in      wire.Inbox
+}
+
+// send gives the device a message: now, and again when it comes back and has not had it.
+func (m *member) send(e wire.Envelope) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e.Ack = m.in.Last()
+	if wire.Numbered(e) {
+		e = m.out.Push(e)
+	}
+	if m.conn != nil {
+		m.conn.send(e)
+	}
+}
+
+// heard notes a message of the device, and reports whether it is new.
+func (m *member) heard(e wire.Envelope) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.out.Acked(e.Ack)
+	return m.in.Fresh(e)
+}
+
+func (m *member) online() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.conn != nil
+}
+
+// attach gives the member a new connection, and closes the one before. When the client can resume its session it gets
+// what it missed, after the welcome; otherwise it begins a new one.
+func (m *member) attach(c conn, resume *wire.Resume, re uint64, body wire.WelcomeBody) (resumed bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.conn != nil {
+		m.conn.close(wire.CloseReplaced, "the same device signed in again")
+	}
+	m.conn = c
+	var missed []wire.Envelope
+	if resume != nil && resume.Session == m.session {
+		missed, resumed = m.out.After(resume.Seq)
+	}
+	if resumed {
+		body.Resumed, body.Ack = true, m.in.Last()
+	} else {
+		m.session, m.out, m.in = random(), wire.Outbox{}, wire.Inbox{}
+	}
+	body.Session = m.session
+	e := wire.New(wire.Welcome, "", body)
+	e.Re = re
+	c.send(e)
+	for _, e := range missed {
+		e.Ack = m.in.Last()
+		c.send(e)
+	}
+	return resumed
+}
+
+// detach takes the connection away if it is still this one.
+func (m *member) detach(c conn) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.conn != c {
+		return false
+	}
+	m.conn = nil
+	return true
+}
+
+func (m *member) close(code int, reason string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.conn != nil {
+		m.conn.close(code, reason)
+		m.conn = nil
+	}
+}

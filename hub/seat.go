@@ -1,0 +1,417 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"intercom/hub/bus"
+	"intercom/internal/fault"
+	"intercom/wire"
+)
+
+// A device has one seat in the cluster: the claim of its cuid, and the connection at the hub that holds it. This file
+// gives seats and takes them.
+
+const (
+	askOwner  = 2 * time.Second        // how long the owner of a cuid has to prove that it is there
+	askHub    = askOwner + time.Second // the same through its hub
+	askBus    = 1500 * time.Millisecond
+	askAll    = 150 * time.Millisecond
+	joinTries = 5
+)
+
+func deviceClaim(w who) string   { return "device." + w.account + "." + w.cuid }
+func callClaim(k callKey) string { return "call." + k.account + "." + k.id }
+func (r *router) value() []byte  { return []byte(r.name) }
+func holder(value []byte) string { return string(value) }
+func tokenOf(t string) (account, call, cuid string) {
+	p := strings.SplitN(t, ".", 3)
+	for len(p) < 3 {
+		p = append(p, "")
+	}
+	return p[0], p[1], p[2]
+}
+
+// hello is a sign-in whose credentials are good.
+type hello struct {
+	wire.HelloBody
+	re  uint64
+	key string // id of the API key
+}
+
+// enter gives a device its seat: this connection is from now on the one owner of its cuid. It is told welcome, and then
+// what it missed or how its calls stand.
+func (r *router) enter(ctx context.Context, w who, h hello, c conn, welcome wire.WelcomeBody) (*member, *fault.Error) {
+	done, err := r.alone(ctx, w)
+	if err != nil {
+		return nil, fault.New(fault.HubDegraded)
+	}
+	defer done()
+	r.mu.Lock()
+	m := r.members[w]
+	r.mu.Unlock()
+	if m != nil {
+		if m.instance != h.Instance && m.alive() {
+			return nil, fault.New(fault.AlreadySignedIn)
+		}
+		return r.seat(w, h, c, welcome, m.revision)
+	}
+	revision, ferr := r.claim(ctx, w, h.Instance)
+	if ferr != nil {
+		return nil, ferr
+	}
+	return r.seat(w, h, c, welcome, revision)
+}
+
+// alone waits until nobody else signs in with this cuid here.
+func (r *router) alone(ctx context.Context, w who) (done func(), err error) {
+	for {
+		r.mu.Lock()
+		other := r.signing[w]
+		if other == nil {
+			mine := make(chan struct{})
+			r.signing[w] = mine
+			r.mu.Unlock()
+			return func() {
+				r.mu.Lock()
+				delete(r.signing, w)
+				r.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		r.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// claim takes the cuid in the cluster. While the bus is away the seat is given without a claim, which is made good
+// later.
+func (r *router) claim(ctx context.Context, w who, instance string) (uint64, *fault.Error) {
+	key := deviceClaim(w)
+	var value []byte
+	var revision uint64
+	for range joinTries {
+		bctx, cancel := context.WithTimeout(ctx, askBus)
+		got, err := r.bus.Claim(bctx, key, r.value(), revision)
+		if err == nil {
+			cancel()
+			return got, nil
+		}
+		if errors.Is(err, bus.ErrTaken) {
+			value, revision, err = r.bus.Claimed(bctx, key)
+		}
+		cancel()
+		if err != nil {
+			r.log.Warn("a device was let in without a claim: the bus does not answer", "cuid", w.cuid, "err", err)
+			return 0, nil
+		}
+		if other := holder(value); revision != 0 && other != r.name {
+			if err := r.askToYield(ctx, other, w, instance); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return 0, fault.New(fault.AlreadySignedIn) // others are always faster
+}
+
+const (
+	yielded = "yielded"
+	stays   = "stays"
+)
+
+// askToYield asks the hub that holds a cuid to give it up. A hub that is gone has.
+func (r *router) askToYield(ctx context.Context, hub string, w who, instance string) *fault.Error {
+	ctx, cancel := context.WithTimeout(ctx, askHub)
+	defer cancel()
+	answer, err := r.bus.Ask(ctx, hub, slip{Kind: kYield, Hub: r.name, Account: w.account, CUID: w.cuid, Text: instance}.bytes())
+	switch {
+	case errors.Is(err, bus.ErrNobody):
+		return nil
+	case err != nil: // it is there and does not answer: frozen, perhaps; its lease will tell
+		return fault.New(fault.HubDegraded)
+	case string(answer) == yielded:
+		return nil
+	}
+	return fault.New(fault.AlreadySignedIn)
+}
+
+// yield gives a cuid up to another hub, unless another device holds it and is alive.
+func (r *router) yield(w who, instance string) string {
+	ctx, cancel := context.WithTimeout(r.ctx, askHub)
+	defer cancel()
+	done, err := r.alone(ctx, w)
+	if err != nil {
+		return stays
+	}
+	defer done()
+	r.mu.Lock()
+	m := r.members[w]
+	r.mu.Unlock()
+	if m == nil {
+		return yielded
+	}
+	if m.instance != instance && m.alive() {
+		return stays
+	}
+	m.close(wire.CloseReplaced, "the same device signed in again")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.remove(m)
+	return yielded
+}
+
+// alive asks the device for a sign of life.
+func (m *member) alive() bool {
+	m.mu.Lock()
+	c := m.conn
+	m.mu.Unlock()
+	asked, ok := c.(interface{ alive(time.Duration) bool })
+	return ok && asked.alive(askOwner)
+}
+
+// seat puts the device on its seat.
+func (r *router) seat(w who, h hello, c conn, welcome wire.WelcomeBody, revision uint64) (*member, *fault.Error) {
+	r.mu.Lock()
+	if r.stopped {
+		r.mu.Unlock()
+		return nil, fault.New(fault.HubDegraded)
+	}
+	m := r.members[w]
+	if m == nil {
+		m = &member{who: w}
+		r.members[w] = m
+	}
+	if m.drop != nil {
+		m.drop.Stop()
+		m.drop = nil
+	}
+	resume := h.Resume
+	if m.instance != h.Instance {
+		resume = nil
+	}
+	m.name, m.instance, m.key, m.revision = h.Name, h.Instance, h.key, revision
+	resumed := m.attach(c, resume, h.re, welcome)
+	was := m.call
+	r.mu.Unlock()
+	r.recall(m, h, was, resumed)
+	return m, nil
+}
+
+// leave says that a connection is gone. The session goes on for a while; for good means that it does not.
+func (r *router) leave(m *member, c conn, forGood bool) {
+	r.mu.Lock()
+	if !m.detach(c) || r.members[m.who] != m { // it has another one already
+		r.mu.Unlock()
+		return
+	}
+	was := m.call
+	if forGood || r.stopped {
+		r.drop(m)
+	} else {
+		m.drop = time.AfterFunc(wire.SessionGrace, func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.members[m.who] == m && !m.online() {
+				r.drop(m)
+			}
+		})
+	}
+	r.mu.Unlock()
+	r.away(m.who, was, forGood)
+}
+
+// away tells the owner of a device's call that the device is gone.
+func (r *router) away(w who, call legRef, forGood bool) {
+	if call.id == "" || call.owner == "" {
+		return
+	}
+	if call.owner != r.name {
+		r.send(call.owner, slip{Kind: kGone, Account: w.account, CUID: w.cuid, Call: call.id, Final: forGood})
+	} else if t := r.find(w.account, call.id); t != nil {
+		t.left(w.cuid, r.name, forGood)
+	}
+}
+
+// drop ends a session and releases its claim. The router's lock is held.
+func (r *router) drop(m *member) {
+	r.remove(m)
+	if m.revision != 0 && !r.stopped {
+		r.background(func() { r.release(deviceClaim(m.who), m.revision) })
+	}
+}
+
+func (r *router) remove(m *member) {
+	if m.drop != nil {
+		m.drop.Stop()
+		m.drop = nil
+	}
+	if r.members[m.who] == m {
+		delete(r.members, m.who)
+	}
+}
+
+func (r *router) release(key string, revision uint64) {
+	ctx, cancel := context.WithTimeout(r.ctx, askBus)
+	defer cancel()
+	if err := r.bus.Release(ctx, key, revision); err != nil && !errors.Is(err, bus.ErrTaken) {
+		r.log.Debug("a claim is left behind", "key", key, "err", err) // a hint only: whoever wants it asks
+	}
+}
+
+// stop ends the calls that are not answered, tells all to come back, and closes. Answered calls go on: their parties
+// hold tickets.
+func (r *router) stop() {
+	r.mu.Lock()
+	r.stopped = true
+	var live []*talk
+	for _, t := range r.calls {
+		live = append(live, t)
+	}
+	r.mu.Unlock()
+	for _, t := range live {
+		t.happen(news{what: hubStops})
+		t.handOver()
+	}
+	r.closeAll(wire.CloseRestart, "the hub restarts")
+}
+
+// handOver tells the hubs of the parties elsewhere that this one stops.
+func (t *talk) handOver() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.lane.talks() {
+		return
+	}
+	for cuid, p := range t.at {
+		if p.hub != "" && p.hub != t.r.name {
+			t.r.send(p.hub, slip{Kind: kLeaves, Account: t.account, CUID: cuid, Call: t.lane.Call})
+		}
+	}
+}
+
+func (r *router) closeAll(code int, why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.members {
+		m.mu.Lock()
+		if m.conn != nil {
+			m.conn.send(wire.New(wire.GoAway, "", wire.GoAwayBody{SpreadMS: Spread.Milliseconds()}))
+			m.conn.close(code, why)
+		}
+		m.mu.Unlock()
+	}
+}
+
+// end stops what waits for other hubs, and the clocks of the calls.
+func (r *router) end() {
+	r.cancel()
+	r.mu.Lock()
+	calls := r.calls
+	r.calls = map[callKey]*talk{}
+	r.mu.Unlock()
+	for _, t := range calls {
+		t.silence()
+	}
+	r.work.Wait()
+}
+
+// silence stops all that the call would do by itself.
+func (t *talk) silence() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.perform([]effect{disarm{}})
+	for _, p := range t.at {
+		if p.away != nil {
+			p.away.Stop()
+			p.away = nil
+		}
+	}
+}
+
+// fence gives up all that this hub holds, because its lease ran out and others may hold it now. Nothing is recorded:
+// the calls are their new owners'.
+func (r *router) fence() {
+	r.mu.Lock()
+	calls := r.calls
+	r.calls = map[callKey]*talk{}
+	var members []*member
+	for _, m := range r.members {
+		members = append(members, m)
+	}
+	for _, m := range members {
+		r.remove(m)
+	}
+	r.mu.Unlock()
+	for _, m := range members {
+		m.close(wire.CloseRestart, "the hub was away")
+	}
+	for _, t := range calls {
+		t.silence()
+	}
+	r.liveCalls.Store(0)
+}
+
+// fenceIfStale fences a hub that could not look after its lease for longer than that lasts: it was frozen. Whatever
+// comes first after the thaw asks.
+func (r *router) fenceIfStale() {
+	last := r.pulse.Load()
+	if last == 0 || time.Since(time.Unix(0, last)) < bus.LeaseTime {
+		return
+	}
+	if r.pulse.CompareAndSwap(last, time.Now().UnixNano()) {
+		r.log.Warn("this hub was frozen; its devices sign in again")
+		r.fence()
+	}
+}
+
+// expel closes the connections that came in by a key that is not there any more.
+func (r *router) expel() {
+	r.mu.Lock()
+	var out []*member
+	for _, m := range r.members {
+		if !r.access.HasKey(m.account, m.key) {
+			out = append(out, m)
+			r.drop(m)
+		}
+	}
+	r.mu.Unlock()
+	for _, m := range out {
+		r.log.Info("a device has to leave: its key was revoked", "cuid", m.cuid)
+		m.send(wire.Reply(wire.Envelope{}, fault.New(fault.Credentials)))
+		call := m.call
+		m.close(wire.CloseCredentials, "the key was revoked")
+		r.away(m.who, call, true)
+	}
+}
+
+// reclaim makes good the claims of those who were let in while the bus was away. A device whose cuid another took in
+// the meantime has to go.
+func (r *router) reclaim(ctx context.Context) {
+	r.mu.Lock()
+	var without []*member
+	for _, m := range r.members {
+		if m.revision == 0 {
+			without = append(without, m)
+		}
+	}
+	r.mu.Unlock()
+	for _, m := range without {
+		revision, err := r.claim(ctx, m.who, m.instance)
+		r.mu.Lock()
+		switch {
+		case r.members[m.who] != m:
+		case err != nil:
+			r.remove(m)
+			m.close(wire.CloseTaken, "the cuid was taken while the hub was alone")
+		default:
+			m.revision = revision
+		}
+		r.mu.Unlock()
+	}
+}

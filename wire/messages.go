@@ -1,0 +1,178 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"intercom/internal/fault"
+	"intercom/internal/outcome"
+)
+
+// ChallengeBody opens every connection.
+type ChallengeBody struct {
+	Nonce   string `json:"nonce"` // 128 random bits, hexadecimal; the devices' own keys will sign it
+	Version string `json:"version"`
+}
+
+// HelloBody signs in, with the API key or a token made from it. Instance is a secret that the device made once and
+// keeps: who knows it is the same device. Resume names the session that was lost. Calls are those that the device
+// believes to be alive; the hub says of each what it knows.
+type HelloBody struct {
+	Account  string    `json:"account"`
+	APIKey   string    `json:"apikey,omitempty"`
+	Token    string    `json:"token,omitempty"`
+	CUID     string    `json:"cuid"`
+	Name     string    `json:"name,omitempty"`
+	Instance string    `json:"instance"`
+	Agent    string    `json:"agent,omitempty"`
+	Resume   *Resume   `json:"resume,omitempty"`
+	Calls    []CallRef `json:"calls,omitempty"`
+}
+
+// Resume asks for a session that was lost: its name, and the last number that the client had from the hub.
+type Resume struct {
+	Session string `json:"session"`
+	Seq     uint64 `json:"seq"`
+}
+
+// CallRef names a call, with the ticket that came with its answer.
+type CallRef struct {
+	Call   string `json:"call"`
+	Ticket string `json:"ticket,omitempty"`
+}
+
+// WelcomeBody ends the sign-in. When the session was resumed, Ack is the last number that the hub had from the client,
+// and what the client missed follows.
+type WelcomeBody struct {
+	Session    string      `json:"session"`
+	Resumed    bool        `json:"resumed,omitempty"`
+	Ack        uint64      `json:"ack,omitempty"`
+	ServerTime time.Time   `json:"server_time"`
+	RingMS     int64       `json:"ring_ms"`
+	PingMS     int64       `json:"ping_ms"`
+	ICEServers []ICEServer `json:"ice_servers"`
+}
+
+// ICEServer is a STUN or TURN server, as in the browser's RTCIceServer.
+type ICEServer struct {
+	URLs       []string `json:"urls"`
+	Username   string   `json:"username,omitempty"`
+	Credential string   `json:"credential,omitempty"`
+}
+
+// GoAwayBody asks all to come back at a random time within the spread.
+type GoAwayBody struct {
+	SpreadMS int64 `json:"spread_ms"`
+}
+
+// InviteBody starts a call; the caller chose the call id. To is one cuid, the name of a group, or a list of cuids. Mode
+// and EachMS are about lists; a group has its own. MaxDurationMS asks for a limit, and the hub's is the lower one.
+type InviteBody struct {
+	To             Receivers `json:"to"`
+	Context        string    `json:"context"`
+	InitiatorImage string    `json:"initiator_image,omitempty"`
+	Mode           Mode      `json:"mode,omitempty"`
+	EachMS         int64     `json:"each_ms,omitempty"`
+	MaxDurationMS  int64     `json:"max_duration_ms,omitempty"`
+}
+
+// Mode is how several are called.
+type Mode string
+
+// The modes; "" is parallel.
+const (
+	Parallel Mode = "parallel" // all ring at once
+	Sequence Mode = "sequence" // one after the other
+)
+
+// Receivers is one cuid or a list; one is a plain string in JSON.
+type Receivers []string
+
+// MarshalJSON writes a string for one, and a list for more.
+func (r Receivers) MarshalJSON() ([]byte, error) {
+	if len(r) == 1 {
+		return json.Marshal(r[0])
+	}
+	return json.Marshal([]string(r))
+}
+
+// UnmarshalJSON reads a string or a list.
+func (r *Receivers) UnmarshalJSON(b []byte) error {
+	if b = bytes.TrimSpace(b); len(b) > 0 && b[0] == '[' {
+		return json.Unmarshal(b, (*[]string)(r))
+	}
+	*r = make(Receivers, 1)
+	return json.Unmarshal(b, &(*r)[0])
+}
+
+// String joins the cuids as results show them.
+func (r Receivers) String() string { return strings.Join(r, ",") }
+
+// InvitedBody is the reply to an invite: for how long it will ring at most.
+type InvitedBody struct {
+	RingMS int64 `json:"ring_ms"`
+}
+
+// IncomingBody tells the callee who calls.
+type IncomingBody struct {
+	From           string `json:"from"`
+	Name           string `json:"name,omitempty"`
+	Context        string `json:"context"`
+	InitiatorImage string `json:"initiator_image,omitempty"`
+	RingMS         int64  `json:"ring_ms"`               // how long it will ring
+	AutoAnswer     bool   `json:"auto_answer,omitempty"` // the account's lists allow it; the station must as well
+}
+
+// SDPBody is a session description (RFC 8866). In call.ringing it is the ringing side's offer, and From says whose; in
+// call.sdp it is the answer. Of several who ring, the caller is told the offer of one; a further call.ringing replaces
+// it.
+type SDPBody struct {
+	SDP  string `json:"sdp,omitempty"`
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"` // from the caller: whose offer this answers
+}
+
+// ICEBody is a candidate as in the browser's RTCIceCandidateInit; an empty one ends the gathering.
+type ICEBody struct {
+	Candidate string `json:"candidate"`
+	To        string `json:"to,omitempty"` // from the caller: for whom it is
+}
+
+// AnsweredBody tells both sides that they may speak. The ticket proves the call to any hub; LimitMS is how long it may
+// last, 0 for no limit.
+type AnsweredBody struct {
+	Peer    string `json:"peer"`
+	Ticket  string `json:"ticket"`
+	LimitMS int64  `json:"limit_ms,omitempty"`
+}
+
+// WarningBody says how much is left of a metered call.
+type WarningBody struct {
+	LeftMS int64 `json:"left_ms"`
+}
+
+// DeclineBody says why a callee refuses: declined, busy, not_allowed or mic_unavailable.
+type DeclineBody struct {
+	Reason outcome.Reason `json:"reason"`
+}
+
+// CancelBody says why a caller gives up: cancelled (by hand) or ring_timeout (its own limit).
+type CancelBody struct {
+	Reason outcome.Reason `json:"reason"`
+}
+
+// HangUpBody says why a party of an answered call ends it: hangup, max_duration, lost, shutdown or media_failed. What a
+// hub did not hear in time is said later, with the ticket and the time of the end.
+type HangUpBody struct {
+	Reason  outcome.Reason `json:"reason"`
+	Ticket  string         `json:"ticket,omitempty"`
+	EndedAt *time.Time     `json:"ended_at,omitempty"`
+}
+
+// EndedBody is the final result; Error says more where the contract has a code for it (404, ERR_USER_BUSY, …).
+type EndedBody struct {
+	outcome.Result
+	Error *fault.Error `json:"error,omitempty"`
+}
