@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,7 @@ type Hub struct {
 	router  *router
 	lobby   lobby
 	ready   atomic.Bool
+	signIns atomic.Int64
 	mux     *http.ServeMux
 	sockets sync.WaitGroup
 }
@@ -118,6 +120,23 @@ func (h *Hub) renew(ctx context.Context) {
 		}
 		h.router.reclaim(ctx)
 	}
+}
+
+// Calm gives memory back to the system when many devices have signed in and it is quiet again, until ctx ends: a storm
+// leaves behind several times of what its devices need.
+func (h *Hub) Calm(ctx context.Context) error {
+	const quiet, many = 5 * time.Second, 500
+	var seen, settled int64
+	for ctx.Err() == nil {
+		backoff.Sleep(ctx, quiet)
+		now := h.signIns.Load()
+		if now == seen && now-settled > many {
+			debug.FreeOSMemory()
+			settled = now
+		}
+		seen = now
+	}
+	return nil
 }
 
 // Stop ends what is not answered, tells all devices to come back, and closes their sockets.

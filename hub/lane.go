@@ -73,6 +73,7 @@ type news struct {
 	reason  outcome.Reason
 	outcome outcome.Outcome // of refused
 	env     wire.Envelope   // of relayed
+	to      string          // of relayed, from the caller: for whom it is
 	at      time.Time       // of hungUp, when it is told late
 }
 
@@ -191,7 +192,7 @@ func (l *lane) relay(n news, now time.Time) []effect {
 	e := wire.Envelope{T: n.env.T, Call: l.Call, B: n.env.B}
 	if n.by == l.From {
 		// With several called, what the caller said to one may come when another has taken its place.
-		if b, err := wire.Body[struct{ To string }](e); l.lead == "" || err == nil && b.To != "" && b.To != l.lead {
+		if l.lead == "" || n.to != "" && n.to != l.lead {
 			return nil
 		}
 		if l.AnsweredAt == nil {

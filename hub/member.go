@@ -56,6 +56,14 @@ func (m *member) send(e wire.Envelope) {
 	}
 }
 
+// stamp acknowledges what the device said so far in a message that has no number.
+func (m *member) stamp(e wire.Envelope) wire.Envelope {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e.Ack = m.in.Last()
+	return e
+}
+
 // heard notes a message of the device, and reports whether it is new.
 func (m *member) heard(e wire.Envelope) bool {
 	m.mu.Lock()

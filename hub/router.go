@@ -215,15 +215,15 @@ func read(by string, e wire.Envelope) (n news, err *fault.Error) {
 	n.by = by
 	switch e.T {
 	case wire.Ringing, wire.SDP:
-		n.what, n.env = relayed, e
 		b, err := wire.Body[wire.SDPBody](e)
+		n.what, n.env, n.to = relayed, e, b.To
 		if err == nil && len(b.SDP) > wire.MaxSDP {
 			err = fault.New(fault.TooLarge)
 		}
 		return n, err
 	case wire.ICE:
-		n.what, n.env = relayed, e
 		b, err := wire.Body[wire.ICEBody](e)
+		n.what, n.env, n.to = relayed, e, b.To
 		if err == nil && len(b.Candidate) > wire.MaxCandidate {
 			err = fault.New(fault.TooLarge)
 		}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,7 +28,7 @@ import (
 // of the time most of ten thousand sockets have nothing to say.
 type socket struct {
 	ws    *websocket.Conn
-	nc    net.Conn
+	out   *conduit
 	heard atomic.Int64 // when the last message came, in nanoseconds since the epoch
 
 	mu      sync.Mutex
@@ -78,7 +77,7 @@ func (s *socket) wake() {
 	}
 }
 
-// flush writes what is queued, and the end.
+// flush writes what is queued, and the end. What is queued together goes out together, in one system call.
 func (s *socket) flush() {
 	for {
 		s.mu.Lock()
@@ -98,27 +97,40 @@ func (s *socket) flush() {
 			return
 		}
 		s.mu.Unlock()
-		for _, e := range queue {
-			if s.put(e) != nil {
-				s.ws.CloseNow()
-				s.mu.Lock()
-				s.ending, s.queue = true, nil
-				s.mu.Unlock()
-				break
-			}
+		if s.put(queue) != nil {
+			s.ws.CloseNow()
+			s.mu.Lock()
+			s.ending, s.queue = true, nil
+			s.mu.Unlock()
 		}
 	}
 }
 
-func (s *socket) put(e wire.Envelope) error {
-	b, err := json.Marshal(e)
-	if err != nil {
+func (s *socket) put(queue []wire.Envelope) error {
+	if err := s.out.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
 		return err
 	}
-	if err := s.nc.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
-		return err
+	s.out.cork()
+	for _, e := range queue {
+		if err := s.ws.Write(context.Background(), websocket.MessageText, wire.Encode(e)); err != nil {
+			return err
+		}
 	}
-	return s.ws.Write(context.Background(), websocket.MessageText, b)
+	return s.out.uncork()
+}
+
+// pong answers a ping from the reader itself: ten thousand idle devices ping, and nothing else happens.
+func (s *socket) pong(e wire.Envelope) {
+	s.mu.Lock()
+	if s.writing || s.ending {
+		s.mu.Unlock()
+		s.send(e)
+		return
+	}
+	s.writing = true
+	s.mu.Unlock()
+	_ = s.put([]wire.Envelope{e}) // what is wrong with the connection, the reader will see
+	s.flush()                     // and what was queued meanwhile
 }
 
 // alive asks the other end for a sign of life.
@@ -138,10 +150,59 @@ const (
 	idleBytes = 512 // of each buffer of a socket: an idle device must not cost much
 )
 
+// conduit is a connection that can hold back what is written, to write it at once.
+type conduit struct {
+	net.Conn
+	early []byte // what the HTTP server had read already
+
+	mu   sync.Mutex
+	held *[]byte // nil while nothing is held back
+}
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+func (c *conduit) cork() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = buffers.Get().(*[]byte)
+}
+
+func (c *conduit) uncork() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	held := c.held
+	c.held = nil
+	_, err := c.Conn.Write(*held)
+	*held = (*held)[:0]
+	buffers.Put(held)
+	return err
+}
+
+func (c *conduit) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held == nil {
+		return c.Conn.Write(b)
+	}
+	*c.held = append(*c.held, b...)
+	return len(b), nil
+}
+
+func (c *conduit) Read(b []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(b, c.early)
+		if c.early = c.early[n:]; len(c.early) == 0 {
+			c.early = nil
+		}
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
+
 // slim hands the connection of a request over with buffers of its own, smaller than those of the HTTP server.
 type slim struct {
 	http.ResponseWriter
-	nc net.Conn
+	out *conduit
 }
 
 func (s *slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -149,29 +210,12 @@ func (s *slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	s.out = &conduit{Conn: nc}
 	if n := brw.Reader.Buffered(); n > 0 { // the client was quick
 		b, _ := brw.Reader.Peek(n)
-		nc = &early{nc, bytes.Clone(b)}
+		s.out.early = bytes.Clone(b)
 	}
-	s.nc = nc
-	return nc, bufio.NewReadWriter(bufio.NewReaderSize(nc, idleBytes), bufio.NewWriterSize(nc, idleBytes)), nil
-}
-
-// early is a connection of which some was read already.
-type early struct {
-	net.Conn
-	b []byte
-}
-
-func (e *early) Read(b []byte) (int, error) {
-	if len(e.b) > 0 {
-		n := copy(b, e.b)
-		if e.b = e.b[n:]; len(e.b) == 0 {
-			e.b = nil
-		}
-		return n, nil
-	}
-	return e.Conn.Read(b)
+	return s.out, bufio.NewReadWriter(bufio.NewReaderSize(s.out, idleBytes), bufio.NewWriterSize(s.out, idleBytes)), nil
 }
 
 // serveSocket signs a connection in. What serves it from then on is a goroutine of its own, whose stack is small.
@@ -189,7 +233,7 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return // Accept has answered
 	}
 	h.sockets.Add(1)
-	s := &socket{ws: ws, nc: sw.nc}
+	s := &socket{ws: ws, out: sw.out}
 	if ws.Subprotocol() != wire.Subprotocol {
 		h.finish(s, wire.CloseBadFrame, "the subprotocol must be "+wire.Subprotocol)
 		return
@@ -256,7 +300,7 @@ func (h *Hub) listen(s *socket, m *member) (forGood bool, err error) {
 		case e.T == wire.Bye:
 			return true, nil
 		case e.T == wire.Ping:
-			m.send(wire.Reply(e, nil))
+			s.pong(m.stamp(wire.Envelope{T: wire.OK, Re: e.ID}))
 		case fresh:
 			h.router.receive(m, e)
 		}
@@ -295,6 +339,7 @@ func (h *Hub) signIn(s *socket, room *waitingRoom) (*member, error) {
 		s.fail(e, ferr)
 		return nil, ferr
 	}
+	h.signIns.Add(1)
 	h.log.Info("signed in", "cuid", hi.CUID, "account", hi.Account, "agent", hi.Agent)
 	return m, nil
 }
@@ -409,26 +454,67 @@ func closing(err error) (int, string) {
 
 // read takes one message of at most limit bytes, and waits for the whole of it no longer than patience.
 func (s *socket) read(patience time.Duration, limit int) (wire.Envelope, error) {
-	if err := s.nc.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := s.out.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return wire.Envelope{}, err
 	}
 	kind, r, err := s.ws.Reader(context.Background())
 	if err != nil {
 		return wire.Envelope{}, err
 	}
-	b, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
-	if err != nil {
-		return wire.Envelope{}, err
+	buf := buffers.Get().(*[]byte)
+	defer func() { *buf = (*buf)[:0]; buffers.Put(buf) }()
+	for len(*buf) <= limit {
+		if len(*buf) == cap(*buf) {
+			*buf = append(*buf, 0)[:len(*buf)]
+		}
+		n, err := r.Read((*buf)[len(*buf):cap(*buf)])
+		*buf = (*buf)[:len(*buf)+n]
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return wire.Envelope{}, err
+		}
 	}
 	s.heard.Store(time.Now().UnixNano())
 	if kind != websocket.MessageText {
 		return wire.Envelope{}, fault.In(fault.BadMessage, "", "The message is binary; send text.")
 	}
-	e, ferr := wire.Decode(b, limit)
+	if e, ok := ping(*buf); ok {
+		return e, nil
+	}
+	e, ferr := wire.Decode(*buf, limit)
 	if ferr != nil {
 		return e, ferr
 	}
 	return e, nil
+}
+
+// ping reads a ping as our own clients write it, without the decoder: {"t":"ping","id":7,"ack":3}. The stack of a reader
+// that never decodes stays small.
+func ping(b []byte) (e wire.Envelope, ok bool) {
+	e.T = wire.Ping
+	if b, ok = bytes.CutPrefix(b, []byte(`{"t":"ping","id":`)); !ok {
+		return e, false
+	}
+	if e.ID, b, ok = number(b); !ok {
+		return e, false
+	}
+	if rest, has := bytes.CutPrefix(b, []byte(`,"ack":`)); has {
+		if e.Ack, b, ok = number(rest); !ok {
+			return e, false
+		}
+	}
+	return e, len(b) == 1 && b[0] == '}'
+}
+
+// number reads up to 18 digits, of which the first is not 0.
+func number(b []byte) (n uint64, rest []byte, ok bool) {
+	i := 0
+	for ; i < len(b) && i < 18 && b[i] >= '0' && b[i] <= '9'; i++ {
+		n = n*10 + uint64(b[i]-'0')
+	}
+	return n, b[i:], n > 0 && b[0] != '0'
 }
 
 // random is 128 bits in hexadecimal.

@@ -321,3 +321,19 @@ func TestTheLobby(t *testing.T) {
 		t.Errorf("%v %v", r, err)
 	}
 }
+
+// The quick reader of pings says the same as the decoder, or nothing.
+func FuzzPing(f *testing.F) {
+	for _, s := range []string{`{"t":"ping","id":7}`, `{"t":"ping","id":7,"ack":3}`, `{"t":"ping","id":07}`, `{"t":"ping","id":7,"ack":}`, `{"t":"ping","id":7,"id":8}`, `{"t":"ping","id":`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		quick, ok := ping(b)
+		if !ok {
+			return
+		}
+		if e, err := wire.Decode(b, wire.MaxMessage); err != nil || e.T != quick.T || e.ID != quick.ID || e.Ack != quick.Ack {
+			t.Fatalf("%s: %+v, but the decoder says %+v, %v", b, quick, e, err)
+		}
+	})
+}

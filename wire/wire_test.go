@@ -3,11 +3,15 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
+	"io"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
@@ -92,15 +96,12 @@ func TestGoldenMessages(t *testing.T) {
 	}
 	var b bytes.Buffer
 	for _, e := range all {
-		js, err := json.Marshal(e)
-		if err != nil {
-			t.Fatal(err)
-		}
+		js := Encode(e)
 		back, ferr := Decode(js, MaxMessage)
 		if ferr != nil {
 			t.Fatalf("%s: %v", js, ferr)
 		}
-		if again, _ := json.Marshal(back); !bytes.Equal(js, again) {
+		if again := Encode(back); !bytes.Equal(js, again) {
 			t.Errorf("%s came back as %s", js, again)
 		}
 		b.Write(append(js, '\n'))
@@ -153,5 +154,92 @@ func FuzzDecode(f *testing.F) {
 		_, _ = Body[InviteBody](e)
 		_, _ = Body[HelloBody](e)
 		_, _ = Body[SDPBody](e)
+	})
+}
+
+// slowShape is the same by the standard library, for comparison: it refuses what a decoder would swallow: nesting, keys that come twice, more than one value.
+func slowShape(frame []byte) error {
+	d := json.NewDecoder(bytes.NewReader(frame))
+	d.UseNumber()
+	type level struct {
+		keys  map[string]bool // nil in an array
+		value bool            // the next token in an object is a value
+	}
+	var stack []level
+	for first := true; ; first = false {
+		t, err := d.Token()
+		if err == io.EOF && !first && len(stack) == 0 {
+			return nil
+		}
+		if err != nil {
+			return errors.New("is not JSON")
+		}
+		if !first && len(stack) == 0 {
+			return errors.New("has more than one value")
+		}
+		if t == json.Delim('}') || t == json.Delim(']') {
+			stack = stack[:len(stack)-1]
+			continue
+		}
+		if n := len(stack); n > 0 && stack[n-1].keys != nil {
+			top := &stack[n-1]
+			if !top.value {
+				key, _ := t.(string)
+				if top.keys[key] {
+					return errors.New("has a key twice")
+				}
+				top.keys[key], top.value = true, true
+				continue
+			}
+			top.value = false
+		}
+		switch t {
+		case json.Delim('{'):
+			stack = append(stack, level{keys: map[string]bool{}})
+		case json.Delim('['):
+			stack = append(stack, level{})
+		default:
+			if first {
+				return errors.New("is not an object")
+			}
+		}
+		if len(stack) > MaxDepth {
+			return errors.New("is nested too deeply")
+		}
+	}
+}
+
+func FuzzShape(f *testing.F) {
+	for _, s := range []string{`{"a":1,"b":{"a":2}}`, `{"a":1,"\u0061":2}`, `{"a":[{"a":1},{"a":1}],"b":"}{"}`, `[]`, `{} {}`, `{"t":"\\"}`, ` {"a" : 1 , "a":2}`,
+		`{"a":[[[[[[[]]]]]]]}`, `{"a":[[[[[[[[]]]]]]]]}`, `{"1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1,"8":1,"9":1,"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"h":2}`, `{"":1,"":2}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if !json.Valid(b) || !utf8.Valid(b) {
+			shape(b) // no panic
+			return
+		}
+		if bytes.TrimSpace(b)[0] != '{' {
+			return // the slow one leaves arrays to the decoder
+		}
+		if fast, slow := shape(b), slowShape(b); (fast == "") != (slow == nil) {
+			t.Fatalf("%s: %q, but the slow one says %v", b, fast, slow)
+		}
+	})
+}
+
+func FuzzEncode(f *testing.F) {
+	f.Add("ping", uint64(1), uint64(0), "c1", []byte(`{"a":1}`))
+	f.Add("x\"", uint64(0), uint64(9), "\x00\u2028", []byte(nil))
+	f.Fuzz(func(t *testing.T, typ string, id, re uint64, call string, body []byte) {
+		e := Envelope{T: Type(typ), ID: id, Re: re, Seq: id, Ack: re, Call: call, B: body}
+		if len(body) > 0 && !json.Valid(body) || !utf8.ValidString(typ) || !utf8.ValidString(call) {
+			return
+		}
+		var fast, slow any
+		b, err := json.Marshal(e)
+		if err != nil || json.Unmarshal(b, &slow) != nil || json.Unmarshal(Encode(e), &fast) != nil || !reflect.DeepEqual(fast, slow) {
+			t.Fatalf("%s, but the standard library writes %s (%v)", Encode(e), b, err)
+		}
 	})
 }

@@ -60,6 +60,7 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 	return supervise.Run(ctx, log,
 		supervise.Part{Name: "records", Run: records.Run},
 		supervise.Part{Name: "cluster", Run: h.Run},
+		supervise.Part{Name: "memory", Run: h.Calm},
 		supervise.Part{Name: "accounts", Run: func(ctx context.Context) error { return reload(ctx, dir, h, log) }},
 		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error { return listen(ctx, l, cfg, h) }},
 		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error { return systemd.Watchdog(ctx, log, h.Alive) }},

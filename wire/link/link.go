@@ -9,7 +9,6 @@ package link
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -361,11 +360,7 @@ func (s *session) write(ctx context.Context, l *Link) error {
 }
 
 func send(ctx context.Context, ws *websocket.Conn, e wire.Envelope) error {
-	b, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	return ws.Write(ctx, websocket.MessageText, b)
+	return ws.Write(ctx, websocket.MessageText, wire.Encode(e))
 }
 
 // receive reads one message; a close by the hub becomes an error that says why.
