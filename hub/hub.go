@@ -132,6 +132,7 @@ func (h *Hub) Calm(ctx context.Context) error {
 		now := h.signIns.Load()
 		if now == seen && now-settled > many {
 			debug.FreeOSMemory()
+			debug.FreeOSMemory() // pools keep what they have for one collection
 			settled = now
 		}
 		seen = now

@@ -116,7 +116,7 @@ func (r *router) ring(w who, from string, call legRef, e wire.Envelope) rung {
 			return yours
 		}
 	}
-	m.call = call
+	m.call, m.caller = call, from
 	m.send(e)
 	return rang
 }
@@ -287,14 +287,14 @@ func (r *router) invite(m *member, e wire.Envelope) (any, *fault.Error) {
 		return nil, fault.New(fault.HubDegraded)
 	}
 	if id := m.call.id; id != "" {
-		own := r.calls[callKey{m.account, id}]
+		called := t.target != "" && m.caller == t.target
 		r.mu.Unlock()
-		if own != nil && own.lane.From == t.target { // both call each other: the first invite is the call
+		if called { // both call each other: the first invite is the call
 			return nil, fault.New(fault.Conflict)
 		}
 		return nil, fault.New(fault.CallInProgress)
 	}
-	m.call = legRef{e.Call, r.name}
+	m.call, m.caller = legRef{e.Call, r.name}, ""
 	r.calls[t.key] = t
 	r.mu.Unlock()
 	r.liveCalls.Add(1)

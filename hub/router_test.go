@@ -690,14 +690,20 @@ func TestHubs(t *testing.T) {
 		w.expect("charly<call.ended missed/offline")
 	})
 	on("both call each other from two hubs: one call, the smaller id", 2, func(w *world) {
-		for _, s := range []struct{ from, to, id string }{{"alpha", "bravo", idB}, {"bravo", "alpha", idA}} {
-			e := wire.New(wire.Invite, s.id, wire.InviteBody{To: wire.Receivers{s.to}, Context: "x"})
-			w.at[s.from].hub.router.receive(w.at[s.from].m, e)
-		}
+		w.net.Hold(true)
+		w.invite("alpha", "bravo", idB)
+		w.invite("bravo", "alpha", idA)
+		w.net.Hold(false)
 		w.expectSome("alpha<call.incoming", "alpha<call.ended cancelled/cancelled")
 		w.say("alpha", wire.Answer, idA, nil)
 		w.expectSome("alpha<call.answered", "bravo<call.answered")
 		w.recorded(outcome.Of(outcome.Cancelled, outcome.ByCaller))
+	})
+	on("whoever is called cannot call the caller, also across hubs", 2, func(w *world) {
+		w.invite("alpha", "bravo", idA)
+		if err := w.invite("bravo", "alpha", idB); err == nil || err.Code != fault.Conflict {
+			t.Error(err)
+		}
 	})
 	on("a claim that is wrong is only a hint", 2, func(w *world) {
 		w.net.Forge(deviceClaim(dev("bravo")), []byte("hub7"))

@@ -28,6 +28,7 @@ import (
 // of the time most of ten thousand sockets have nothing to say.
 type socket struct {
 	ws    *websocket.Conn
+	in    *bufio.Reader // what ws reads from; of the reader alone
 	out   *conduit
 	heard atomic.Int64 // when the last message came, in nanoseconds since the epoch
 
@@ -37,7 +38,7 @@ type socket struct {
 	ending  bool
 	code    int
 	why     string
-	flushed chan struct{} // closed when the last is written; made when somebody waits
+	flushed chan struct{} // closed when the last is written; made when the reader waits for it
 }
 
 // send queues a message. A client that does not read is closed when its queue is full; the others notice nothing.
@@ -85,20 +86,20 @@ func (s *socket) flush() {
 		s.queue = nil
 		if len(queue) == 0 {
 			s.writing = false
-			ending, code, why := s.ending, s.code, s.why
-			flushed := s.flushed
+			if s.flushed != nil {
+				close(s.flushed)
+				s.flushed = nil
+			}
+			ending := s.ending
 			s.mu.Unlock()
-			if ending {
-				s.ws.Close(websocket.StatusCode(code), why)
-				if flushed != nil {
-					close(flushed)
-				}
+			if ending { // the reader closes: only it may touch what ws reads from
+				_ = s.out.SetReadDeadline(time.Unix(1, 0))
 			}
 			return
 		}
 		s.mu.Unlock()
 		if s.put(queue) != nil {
-			s.ws.CloseNow()
+			s.out.Close()
 			s.mu.Lock()
 			s.ending, s.queue = true, nil
 			s.mu.Unlock()
@@ -144,10 +145,12 @@ func (s *socket) alive(within time.Duration) bool {
 }
 
 const (
-	bucket    = 48 // messages at once; fewer than a peer's queue holds, so that nobody can flood another out
-	perSecond = 25 // messages a second
-	writeTime = 10 * time.Second
-	idleBytes = 512 // of each buffer of a socket: an idle device must not cost much
+	bucket       = 48 // messages at once; fewer than a peer's queue holds, so that nobody can flood another out
+	perSecond    = 25 // messages a second
+	writeTime    = 10 * time.Second
+	farewellTime = 2 * time.Second // for the other end to close too
+	readBytes    = 128             // of a socket's buffer: an idle device must not cost much, and a ping fits
+	writeBytes   = 16              // the same for writing, where the conduit gathers what belongs together
 )
 
 // conduit is a connection that can hold back what is written, to write it at once.
@@ -202,6 +205,7 @@ func (c *conduit) Read(b []byte) (int, error) {
 // slim hands the connection of a request over with buffers of its own, smaller than those of the HTTP server.
 type slim struct {
 	http.ResponseWriter
+	in  *bufio.Reader
 	out *conduit
 }
 
@@ -215,7 +219,8 @@ func (s *slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		b, _ := brw.Reader.Peek(n)
 		s.out.early = bytes.Clone(b)
 	}
-	return s.out, bufio.NewReadWriter(bufio.NewReaderSize(s.out, idleBytes), bufio.NewWriterSize(s.out, idleBytes)), nil
+	s.in = bufio.NewReaderSize(s.out, readBytes)
+	return s.out, bufio.NewReadWriter(s.in, bufio.NewWriterSize(s.out, writeBytes)), nil
 }
 
 // serveSocket signs a connection in. What serves it from then on is a goroutine of its own, whose stack is small.
@@ -233,7 +238,7 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return // Accept has answered
 	}
 	h.sockets.Add(1)
-	s := &socket{ws: ws, out: sw.out}
+	s := &socket{ws: ws, in: sw.in, out: sw.out}
 	if ws.Subprotocol() != wire.Subprotocol {
 		h.finish(s, wire.CloseBadFrame, "the subprotocol must be "+wire.Subprotocol)
 		return
@@ -249,62 +254,104 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 	go h.serve(s, m)
 }
 
-// finish closes a socket with what is still to be sent.
+// finish closes a socket, after what is still to be sent. Only the reader calls it.
 func (h *Hub) finish(s *socket, code int, why string) {
+	defer h.sockets.Done()
+	defer s.ws.CloseNow()
 	s.mu.Lock()
-	s.flushed = make(chan struct{})
-	wait := s.flushed
-	over := s.ending && !s.writing
 	s.end(code, why)
+	code, why = s.code, s.why
+	var wait chan struct{}
+	if s.writing {
+		s.flushed = make(chan struct{})
+		wait = s.flushed
+	}
 	s.mu.Unlock()
-	if !over {
+	if wait != nil {
 		t := time.NewTimer(writeTime)
+		defer t.Stop()
 		select {
 		case <-wait:
 		case <-t.C:
+			return
 		}
-		t.Stop()
 	}
-	s.ws.CloseNow()
-	h.sockets.Done()
+	now := time.Now()
+	if s.out.SetReadDeadline(now.Add(farewellTime)) == nil && s.out.SetWriteDeadline(now.Add(farewellTime)) == nil {
+		s.ws.Close(websocket.StatusCode(code), why)
+	}
+}
+
+func (s *socket) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ending
 }
 
 // serve reads until the connection ends.
 func (h *Hub) serve(s *socket, m *member) {
 	forGood, err := h.listen(s, m)
+	if s.over() {
+		err = errClosed
+	}
 	h.router.leave(m, s, forGood)
 	h.log.Info("signed out", "cuid", m.cuid, "err", cause(err))
 	code, why := closing(err)
 	h.finish(s, code, why)
 }
 
+// listen reads until the end. It waits for a message at little depth and goes down to read it only when it is there: the
+// stack of a goroutine that waits deep down cannot be made small again.
 func (h *Hub) listen(s *socket, m *member) (forGood bool, err error) {
-	tokens, last := float64(bucket), time.Now()
-	for {
-		e, err := s.read(wire.DeadAfter, wire.MaxMessage)
-		h.router.fenceIfStale()
-		if err != nil {
-			s.fail(e, err)
-			return false, err
+	rate := allowance{tokens: bucket, last: time.Now()}
+	for !forGood && err == nil {
+		if err = s.out.SetReadDeadline(time.Now().Add(wire.DeadAfter)); err == nil && s.over() { // see flush
+			err = errClosed
 		}
-		now := time.Now()
-		tokens = min(bucket, tokens+now.Sub(last).Seconds()*perSecond) - 1
-		last = now
-		if tokens < 0 {
-			err := fault.New(fault.RateLimited)
-			s.fail(e, err)
-			return false, err
+		if err == nil {
+			_, err = s.in.Peek(1)
 		}
-		fresh := m.heard(e)
-		switch {
-		case e.T == wire.Bye:
-			return true, nil
-		case e.T == wire.Ping:
-			s.pong(m.stamp(wire.Envelope{T: wire.OK, Re: e.ID}))
-		case fresh:
-			h.router.receive(m, e)
+		if err == nil {
+			forGood, err = h.take(s, m, &rate)
 		}
 	}
+	return forGood, err
+}
+
+// allowance is how many messages a device may send.
+type allowance struct {
+	tokens float64
+	last   time.Time
+}
+
+func (a *allowance) spend() bool {
+	now := time.Now()
+	a.tokens = min(bucket, a.tokens+now.Sub(a.last).Seconds()*perSecond) - 1
+	a.last = now
+	return a.tokens >= 0
+}
+
+// take reads and handles one message.
+func (h *Hub) take(s *socket, m *member, rate *allowance) (forGood bool, err error) {
+	e, err := s.read(wire.DeadAfter, wire.MaxMessage)
+	h.router.fenceIfStale()
+	if err == nil && !rate.spend() {
+		err = fault.New(fault.RateLimited)
+	}
+	if err != nil {
+		s.fail(e, err)
+		return false, err
+	}
+	fresh := m.heard(e)
+	switch {
+	case e.T == wire.Bye:
+		return true, nil
+	case e.T == wire.Ping:
+		s.pong(m.stamp(wire.Envelope{T: wire.OK, Re: e.ID}))
+	case fresh:
+		h.router.receive(m, e)
+	}
+	return false, nil
 }
 
 // signIn goes through challenge, hello and welcome.
@@ -414,7 +461,10 @@ func cause(err error) error {
 	return fault.Root(err)
 }
 
-var errSignInTime = errors.New("no sign-in in time")
+var (
+	errSignInTime = errors.New("no sign-in in time")
+	errClosed     = errors.New("closed by the hub")
+)
 
 // fail tells the client what is wrong before its socket is closed.
 func (s *socket) fail(e wire.Envelope, err error) {

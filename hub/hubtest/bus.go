@@ -17,6 +17,7 @@ type Net struct {
 	buses map[string]*Bus
 	keys  map[string]entry
 	last  uint64
+	held  bool
 }
 
 type entry struct {
@@ -94,9 +95,26 @@ var errDown = errors.New("the bus does not answer")
 // post gives the hub of a name something to do. The lock is held.
 func (b *Bus) post(f func()) {
 	b.mail = append(b.mail, f)
+	b.wake()
+}
+
+func (b *Bus) wake() {
+	if b.net.held {
+		return
+	}
 	select {
 	case b.ring <- struct{}{}:
 	default:
+	}
+}
+
+// Hold keeps what is said between hubs on its way, so that it crosses, or lets it go on.
+func (n *Net) Hold(held bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.held = held
+	for _, b := range n.buses {
+		b.wake()
 	}
 }
 
