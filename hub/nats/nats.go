@@ -72,6 +72,9 @@ func Open(cfg Config, log *slog.Logger) (*Bus, error) {
 		}
 		b.server = s
 		opts = append(opts, nats.InProcessServer(s))
+		if cfg.Cluster.Listen != "" {
+			opts = append(opts, nats.UserInfo(user, cfg.Cluster.Secret))
+		}
 	} else if cfg.Credentials != "" {
 		opts = append(opts, nats.UserCredentials(cfg.Credentials))
 	}
@@ -131,6 +134,11 @@ func (b *Bus) prepare(ctx context.Context, ready chan struct{}) {
 }
 
 func (b *Bus) buckets(ctx context.Context) error {
+	if b.server != nil {
+		if err := enable(b.server, b.cfg.Dir); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	claims, err := b.bucket(ctx, jetstream.KeyValueConfig{Bucket: "intercom_claims", Storage: jetstream.MemoryStorage, LimitMarkerTTL: time.Minute})

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -19,14 +21,49 @@ type Cluster struct {
 	Secret string   // the same on all
 }
 
-const startTime = 10 * time.Second
+const (
+	startTime = 10 * time.Second
+	user      = "hub"
+)
 
-// embed starts a server inside the process. Without a cluster it opens no port.
+// writable reports why JetStream could not keep files in a folder.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	probe := filepath.Join(dir, ".probe")
+	defer os.Remove(probe)
+	return os.WriteFile(probe, make([]byte, 64<<10), 0o600)
+}
+
+const (
+	maxMemory = 256 << 20
+	maxStore  = 4 << 30
+)
+
+// enable starts JetStream in a server that began without it, once its folder can be written.
+func enable(s *server.Server, dir string) error {
+	if s.JetStreamEnabled() {
+		return nil
+	}
+	if err := writable(dir); err != nil {
+		return err
+	}
+	return s.EnableJetStream(&server.JetStreamConfig{StoreDir: dir, MaxMemory: maxMemory, MaxStore: maxStore, SyncAlways: true})
+}
+
+// embed starts a server inside the process. Without a cluster it opens no port. A folder that cannot be written, as on a
+// full disk, keeps JetStream from starting, and the server with it: then it starts without, and enable tries on.
 func embed(name, dir string, c Cluster, log *slog.Logger) (*server.Server, error) {
+	jetStream := true
+	if err := writable(dir); err != nil {
+		log.Error("the bus starts without JetStream: its folder cannot be written", "err", err)
+		jetStream = false
+	}
 	opts := &server.Options{
-		ServerName: name, DontListen: true, NoSigs: true, JetStream: true, StoreDir: dir,
+		ServerName: name, DontListen: true, NoSigs: true, JetStream: jetStream, StoreDir: dir,
 		SyncAlways:         true, // an acknowledged record is on the disk
-		JetStreamMaxMemory: 256 << 20, JetStreamMaxStore: 4 << 30,
+		JetStreamMaxMemory: maxMemory, JetStreamMaxStore: maxStore,
 	}
 	if c.Listen != "" {
 		host, port, err := net.SplitHostPort(c.Listen)
@@ -37,9 +74,11 @@ func embed(name, dir string, c Cluster, log *slog.Logger) (*server.Server, error
 		if err != nil {
 			return nil, err
 		}
-		opts.Cluster = server.ClusterOpts{Name: "intercom", Host: host, Port: n, Username: "hub", Password: c.Secret, NoAdvertise: true}
+		// The server's routes wait for its clients' port, so there is one: any, on loopback, for those who know the secret.
+		opts.DontListen, opts.Host, opts.Port, opts.Username, opts.Password = false, "127.0.0.1", -1, user, c.Secret
+		opts.Cluster = server.ClusterOpts{Name: "intercom", Host: host, Port: n, Username: user, Password: c.Secret, NoAdvertise: true}
 		for _, r := range c.Routes {
-			opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats-route", User: url.UserPassword("hub", c.Secret), Host: r})
+			opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats-route", User: url.UserPassword(user, c.Secret), Host: r})
 		}
 	}
 	s, err := server.NewServer(opts)
