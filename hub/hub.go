@@ -57,7 +57,6 @@ func New(s Settings, log *slog.Logger) *Hub {
 	h.mux.HandleFunc("GET "+wire.Path, h.serveSocket)
 	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, true) })
 	h.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, h.ready.Load()) })
-	h.ready.Store(true)
 	return h
 }
 
@@ -84,6 +83,7 @@ const (
 	Spread = 2 * time.Second // over which devices come back after a clean stop
 
 	RenewEvery = 5 * time.Second
+	JoinTime   = 15 * time.Second // a hub that cannot join the others for so long is ready without them
 )
 
 // Run keeps the hub's place among the others until ctx ends: it listens to them and renews its lease. A hub that finds
@@ -92,34 +92,42 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer h.router.end()
 	served := make(chan error, 1)
 	go func() { served <- h.set.Bus.Serve(ctx, h.router) }()
+	began, every := time.Now(), 100*time.Millisecond // until the bus is there for the first time
 	for ctx.Err() == nil {
 		h.router.fenceIfStale()
 		h.router.pulse.Store(time.Now().UnixNano())
-		h.renew(ctx)
-		backoff.Sleep(ctx, RenewEvery)
+		if joined := h.renew(ctx); every < RenewEvery && (joined || time.Since(began) > JoinTime) {
+			every = RenewEvery
+			h.ready.Store(!h.router.isStopped())
+		}
+		backoff.Sleep(ctx, every)
 	}
 	return <-served
 }
 
-func (h *Hub) renew(ctx context.Context) {
+// renew keeps the lease, and reports whether there is one.
+func (h *Hub) renew(ctx context.Context) bool {
 	rctx, cancel := context.WithTimeout(ctx, RenewEvery)
 	err := h.set.Bus.Renew(rctx)
 	cancel()
 	switch {
 	case ctx.Err() != nil:
+		return false
 	case errors.Is(err, bus.ErrFenced):
 		h.log.Warn("the lease of this hub had run out; its devices sign in again")
 		h.router.fence()
 	case err != nil:
-		if !h.router.cutOff.Swap(true) {
+		if !h.router.cutOff.Swap(true) && h.ready.Load() {
 			h.log.Warn("the bus between the hubs is away; calls within this hub go on", "err", err)
 		}
+		return false
 	default:
-		if h.router.cutOff.Swap(false) {
+		if h.router.cutOff.Swap(false) && h.ready.Load() {
 			h.log.Info("the bus between the hubs is back")
 		}
 		h.router.reclaim(ctx)
 	}
+	return true
 }
 
 // Calm gives memory back to the system when many devices have signed in and it is quiet again, until ctx ends: a storm

@@ -108,8 +108,7 @@ func (r *router) claim(ctx context.Context, w who, instance string) (uint64, *fa
 		}
 		cancel()
 		if err != nil {
-			r.log.Warn("a device was let in without a claim: the bus does not answer", "cuid", w.cuid, "err", err)
-			return 0, nil
+			return 0, r.claimLater(ctx, w, instance, err)
 		}
 		if other := holder(value); revision != 0 && other != r.name {
 			if err := r.askToYield(ctx, other, w, instance); err != nil {
@@ -118,6 +117,20 @@ func (r *router) claim(ctx context.Context, w who, instance string) (uint64, *fa
 		}
 	}
 	return 0, fault.New(fault.AlreadySignedIn) // others are always faster
+}
+
+// claimLater lets a device in without a claim, while the store of claims does not answer. Other hubs that can be asked
+// are asked.
+func (r *router) claimLater(ctx context.Context, w who, instance string, why error) *fault.Error {
+	r.log.Warn("a device is let in without a claim: the bus does not answer", "cuid", w.cuid, "err", why)
+	if !r.bus.Peers() {
+		return nil
+	}
+	hub, err := r.askAll(ctx, slip{Kind: kHolds, Hub: r.name, Account: w.account, CUID: w.cuid})
+	if err != nil || hub == "" {
+		return nil
+	}
+	return r.askToYield(ctx, hub, w, instance)
 }
 
 const (
@@ -262,6 +275,12 @@ func (r *router) release(key string, revision uint64) {
 	if err := r.bus.Release(ctx, key, revision); err != nil && !errors.Is(err, bus.ErrTaken) {
 		r.log.Debug("a claim is left behind", "key", key, "err", err) // a hint only: whoever wants it asks
 	}
+}
+
+func (r *router) isStopped() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stopped
 }
 
 // stop ends the calls that are not answered, tells all to come back, and closes. Answered calls go on: their parties

@@ -212,7 +212,6 @@ func benchCluster(ctx context.Context, dir, program string, s sizes, got map[str
 		return err
 	}
 	defer c.stop()
-	sleep(ctx, 5*time.Second) // the servers elect their leaders
 	if got["cross_hub_p50_ms"], err = c.cross(ctx, s.calling); err != nil {
 		return err
 	}

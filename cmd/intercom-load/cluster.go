@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -85,37 +86,76 @@ func newCluster(ctx context.Context, dir, program string, n int, withTLS bool, m
 	if err := exec.CommandContext(ctx, program, "token", "-config", c.hubs[0].conf, "-account", "demo").Run(); err != nil {
 		return nil, fmt.Errorf("making the secret: %w", err)
 	}
-	for _, h := range c.hubs {
-		if err := c.up(ctx, h); err != nil {
-			c.stop()
-			return nil, err
+	for _, start := range []func(*node) error{c.start, func(h *node) error { return c.await(ctx, h) }} { // they wait for one another
+		for _, h := range c.hubs {
+			if err := start(h); err != nil {
+				c.stop()
+				return nil, err
+			}
 		}
 	}
 	return c, nil
 }
 
-// up starts a hub, at first or again, and waits until it serves.
-func (c *cluster) up(ctx context.Context, h *node) (err error) {
-	if h.Process, err = stage.Start(h.dir, filepath.Base(h.dir), nil, c.program, "-config", h.conf); err != nil {
-		return err
-	}
+func (c *cluster) start(h *node) (err error) {
+	h.Process, err = stage.Start(h.dir, filepath.Base(h.dir), nil, c.program, "-config", h.conf)
+	return err
+}
+
+// await waits until a hub serves.
+func (c *cluster) await(ctx context.Context, h *node) error {
 	t, err := c.target()
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: t.TLS, DisableKeepAlives: true}}
-	return h.Wait(ctx, "it was ready", func() bool {
-		scheme := "http://"
-		if c.tls {
-			scheme = "https://"
+	return h.Wait(ctx, "it was ready", func() bool { return h.probe(t) >= 0 })
+}
+
+// up starts a hub again.
+func (c *cluster) up(ctx context.Context, h *node) error {
+	if err := c.start(h); err != nil {
+		return err
+	}
+	return c.await(ctx, h)
+}
+
+// probe is how many devices a hub says that it has; -1 when it is not ready.
+func (h *node) probe(t target) int {
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: t.TLS, DisableKeepAlives: true}}
+	scheme := "http://"
+	if t.TLS != nil {
+		scheme = "https://"
+	}
+	r, err := client.Get(scheme + h.addr + "/readyz")
+	if err != nil {
+		return -1
+	}
+	defer r.Body.Close()
+	var state struct{ Devices int }
+	if r.StatusCode != http.StatusOK || json.NewDecoder(r.Body).Decode(&state) != nil {
+		return -1
+	}
+	return state.Devices
+}
+
+// devices waits until the hubs together have n devices.
+func (c *cluster) devices(ctx context.Context, n int) error {
+	t, err := c.target()
+	if err != nil {
+		return err
+	}
+	for {
+		have := 0
+		for _, h := range c.hubs {
+			have += max(0, h.probe(t))
 		}
-		r, err := client.Get(scheme + h.addr + "/readyz")
-		if err != nil {
-			return false
+		if have >= n {
+			return nil
 		}
-		r.Body.Close()
-		return r.StatusCode == http.StatusOK
-	})
+		if sleep(ctx, 5*time.Millisecond); ctx.Err() != nil {
+			return fmt.Errorf("%d of %d devices are there", have, n)
+		}
+	}
 }
 
 func (c *cluster) stop() {

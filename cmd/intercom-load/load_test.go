@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// program is the hub, built once for all tests, with the race detector where the tests have it.
+var program string
+
+// buildFlags are those of the tests themselves.
+var buildFlags []string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "intercom-hub-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "intercom-hub")
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // of the hubs, which would else end a second late
+	if out, err := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", program, "../intercom-hub")...).CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
+	code := m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func begin(t *testing.T, hubs int, withTLS bool) (context.Context, *cluster) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+	t.Cleanup(cancel)
+	c, err := newCluster(ctx, t.TempDir(), program, hubs, withTLS, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.stop()
+		for _, h := range c.hubs {
+			if out := h.Tail(); strings.Contains(out, "DATA RACE") || strings.Contains(out, "panic") {
+				t.Errorf("%s:\n%s", h.Name, out)
+			}
+		}
+	})
+	return ctx, c
+}
+
+// The program as a user runs it, against a hub with TLS: all sign in, hold, call, and come back when the hub is killed.
+func TestAsAUserRunsIt(t *testing.T) {
+	ctx, c := begin(t, 1, true)
+	target, err := c.target()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-hub", target.URLs[0], "-apikey-file", filepath.Join(c.dir, "key"), "-ca-file", filepath.Join(c.dir, "cert.pem"), "-stations", "40", "-rate", "50", "-for", "1s", "-json", "-storm"}
+	ended := make(chan int, 1)
+	var out, errs bytes.Buffer
+	go func() { ended <- run(ctx, args, &out, &errs) }()
+	if err := c.devices(ctx, 40); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.hubs[0].Signal(syscall.SIGKILL)
+	<-c.hubs[0].Ended()
+	if err := c.up(ctx, c.hubs[0]); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-ended; code != 0 {
+		t.Fatalf("exit status %d: %s", code, errs.String())
+	}
+	var f figures
+	if err := json.Unmarshal(out.Bytes(), &f); err != nil || f.Stations != 40 || f.Back <= 0 || f.Calls == nil || f.Calls.Count == 0 || f.Calls.Ended["over/hangup"] != f.Calls.Count {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	list, err := exec.Command(program, "calls", "-config", c.hubs[0].conf, "-json", "-n", "1000").Output()
+	if n := bytes.Count(list, []byte("\n")); err != nil || n != f.Calls.Count {
+		t.Errorf("%d records of %d calls: %v", n, f.Calls.Count, err)
+	}
+}
+
+func TestWrongUse(t *testing.T) {
+	for want, args := range map[int][]string{exUsage: {"-stations", "1"}, 1: {"-apikey-file", "/nowhere/key"}} {
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), args, &out, &errs); code != want || errs.Len() == 0 {
+			t.Errorf("%v: exit status %d, %s", args, code, errs.String())
+		}
+	}
+}
+
+// Three hubs with servers of their own: calls across them, one owner a cuid, nobody said to be offline who has just
+// signed in, and a hub that dies. Each hub has every record.
+func TestThreeHubs(t *testing.T) {
+	ctx, c := begin(t, 3, false)
+	if _, err := c.cross(ctx, time.Second); err != nil {
+		t.Error(err)
+	}
+	if n, err := c.freshCalls(ctx, 40); n != 0 || err != nil {
+		t.Errorf("%v of 40 that had just signed in were said to be offline; %v", n, err)
+	}
+	if n, err := c.race(ctx, 20); n != 0 || err != nil {
+		t.Errorf("%v of 20 races for a cuid had not one winner; %v", n, err)
+	}
+	var all [3]string
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		for i, h := range c.hubs {
+			out, err := exec.Command(program, "calls", "-config", h.conf, "-csv", "-n", "10000").Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[i] = fmt.Sprint(bytes.Count(out, []byte("\n")) - 1)
+		}
+		if all[0] == all[1] && all[1] == all[2] && all[0] > "40" {
+			break
+		}
+	}
+	if all[0] != all[1] || all[1] != all[2] || all[0] == "0" {
+		t.Errorf("the hubs have %v records", all)
+	}
+	if _, err := c.killOne(ctx, 30); err != nil {
+		t.Error(err)
+	}
+}
