@@ -2,6 +2,7 @@
 # make demo ONCE=1   four calls, measured, with one line of JSON at the end
 # make test          everything that is checked, as CI does
 # make build         the programs, into bin/
+# make bench-hub     what hubs carry, measured
 # make deps          what the above need and Debian has (they call it themselves)
 
 SHELL := /bin/bash
@@ -11,7 +12,7 @@ SHELL := /bin/bash
 # hraban/opus without the file reader, which would need libopusfile.
 export GOFLAGS := $(GOFLAGS) -tags=nolibopusfile
 
-.PHONY: build demo test deps deps-test check unit pure arm64 generate clean
+.PHONY: build bench-hub demo test deps deps-test check unit pure arm64 generate clean
 
 build: deps
 	go build -trimpath -o bin/ ./cmd/...
@@ -47,6 +48,10 @@ deps:
 
 deps-test:
 	@scripts/deps $(if $(filter arm64,$(shell go env GOHOSTARCH)),,gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+
+# What hubs carry: client and hubs on this machine, medians of three runs, a table and bin/bench-hub.json. 15 minutes.
+bench-hub: build
+	bin/intercom-load bench -hub-program bin/intercom-hub -json bin/bench-hub.json
 
 # The documents and golden files that are made from the code.
 generate:

@@ -122,6 +122,13 @@ func (d *Device) Down(err error) {
 	})
 }
 
+// serve notes the servers for a call, where the hub has some.
+func (d *Device) serve(id string, servers []wire.ICEServer) {
+	if len(servers) > 0 && (d.state.ID == id || d.state.ID == "") {
+		d.servers = servers
+	}
+}
+
 // Calls are those that the hub is asked about at the sign-in. It is called by the link.
 func (d *Device) Calls() []wire.CallRef {
 	calls := make(chan []wire.CallRef, 1)
@@ -175,7 +182,8 @@ func (d *Device) receive(m link.Message) *fault.Error {
 	switch m.T {
 	case wire.OK:
 		if m.To == wire.Invite {
-			b, _ := wire.Body[wire.InvitedBody](m.Envelope) // without one, the usual time
+			b, _ := wire.Body[wire.InvitedBody](m.Envelope) // without one, the usual time and servers
+			d.serve(m.Call, b.ICEServers)
 			d.handle(call.Acked{ID: m.Call, Ring: time.Duration(b.RingMS) * time.Millisecond})
 		}
 	case wire.Fail:
@@ -193,6 +201,9 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		d.why = b.Context
 		if d.state.Phase == call.Idle || d.state.Caller { // else it is a third, who gets busy
 			d.caller = b
+		}
+		if d.state.Phase == call.Idle || d.state.ID == m.Call {
+			d.serve(m.Call, b.ICEServers)
 		}
 		d.handle(call.Incoming{ID: m.Call, Peer: b.From})
 	case wire.Ringing, wire.SDP:

@@ -3,8 +3,10 @@ package hub
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +27,58 @@ type Config struct {
 	KeepRecords config.Duration `toml:"keep_records" doc:"how long call records are kept; 0s for ever"`
 	LogLevel    string          `toml:"log_level" doc:"debug, info, warn or error"`
 
+	TURN TURNConfig `toml:"turn" doc:"STUN and TURN, for stations that networks keep apart: inside the hub, or a server elsewhere."`
 	NATS NATSConfig `toml:"nats" doc:"What joins several hubs; without it the hub is alone. See docs/operate.md."`
+}
+
+// TURNConfig says which STUN and TURN servers stations are told of.
+type TURNConfig struct {
+	Listen       string   `toml:"listen" doc:"address and port of the server inside, for UDP and TCP, like \"0.0.0.0:3478\"; empty for none"`
+	Public       string   `toml:"public" doc:"IP address at which stations reach the server inside"`
+	MinPort      int      `toml:"min_port" doc:"lowest port of relayed addresses"`
+	MaxPort      int      `toml:"max_port" doc:"highest port of relayed addresses"`
+	AllowPrivate bool     `toml:"allow_private" doc:"relay to private addresses too, when all stations are in one private network"`
+	PerAccount   int      `toml:"per_account" doc:"relayed addresses of one account at once; a relayed call needs one or two"`
+	URLs         []string `toml:"urls" doc:"servers elsewhere, like \"stun:stun.example.org\", \"turn:turn.example.org?transport=udp\""`
+	SecretFile   string   `toml:"secret_file" doc:"file with the secret that the servers elsewhere share with the hub (coturn: static-auth-secret)"`
+
+	secret config.Secret
+}
+
+// Secret is what the servers elsewhere share with the hub, read by Check.
+func (t *TURNConfig) Secret() config.Secret { return t.secret }
+
+func (t *TURNConfig) check(r *config.Report) {
+	if t.Listen != "" {
+		if _, port, err := net.SplitHostPort(t.Listen); err != nil || port == "0" || port == "" {
+			r.Addf("turn.listen", "%q is not an address with a port; write it like \"0.0.0.0:3478\"", t.Listen)
+		}
+		if a, err := netip.ParseAddr(t.Public); err != nil || a.IsUnspecified() {
+			r.Addf("turn.public", "%q is not an IP address; name the one at which stations reach this machine", t.Public)
+		}
+	}
+	if t.MinPort < 1024 || t.MaxPort > 65535 || t.MinPort > t.MaxPort {
+		r.Addf("turn.min_port", "and max_port must be 1024 to 65535, the lower first")
+	}
+	if t.PerAccount < 1 {
+		r.Addf("turn.per_account", "is %d; it must be at least 1", t.PerAccount)
+	}
+	relays := false
+	for i, u := range t.URLs {
+		scheme, rest, _ := strings.Cut(u, ":")
+		if !slices.Contains([]string{"stun", "stuns", "turn", "turns"}, scheme) || rest == "" {
+			r.Addf(fmt.Sprintf("turn.urls[%d]", i), "%q is not a server; write it like \"stun:stun.example.org:3478\" or \"turn:turn.example.org?transport=udp\"", u)
+		}
+		relays = relays || strings.HasPrefix(scheme, "turn")
+	}
+	if relays && t.SecretFile == "" {
+		r.Addf("turn.secret_file", "is missing; turn servers elsewhere share a secret with the hub")
+	} else if t.SecretFile != "" {
+		var err error
+		if t.secret, err = config.ReadSecret(t.SecretFile); err != nil {
+			r.Addf("turn.secret_file", "%v", err)
+		}
+	}
 }
 
 // NATSConfig says how hubs are joined.
@@ -46,6 +99,7 @@ func Defaults() *Config {
 		RingTime:    config.Duration(30 * time.Second),
 		KeepRecords: config.Duration(365 * 24 * time.Hour),
 		LogLevel:    "info",
+		TURN:        TURNConfig{MinPort: 49152, MaxPort: 65535, PerAccount: 100},
 	}
 }
 
@@ -87,6 +141,7 @@ func (c *Config) Check(r *config.Report) {
 		r.Addf("ring_time", "is %v; it must be 1s to 2m", c.RingTime)
 	}
 	config.CheckLevel(r, "log_level", c.LogLevel)
+	c.TURN.check(r)
 	c.NATS.check(r)
 }
 

@@ -35,7 +35,7 @@ type Settings struct {
 	Record   func(account string, r outcome.Result)            // takes each result; returns at once
 	Recorded func(account, call string) (outcome.Result, bool) // finds the result of a call within TicketTime
 	Trouble  func() error                                      // what keeps the records from being written; nil for nothing
-	Servers  func(account, cuid string) []wire.ICEServer       // STUN and TURN for a device that signs in; nil for none
+	Servers  func(account, cuid, call string) []wire.ICEServer // STUN and TURN for a party of a call, STUN for "" ; nil for none
 }
 
 // Hub is a signalling server.

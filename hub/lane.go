@@ -33,10 +33,11 @@ type plan struct {
 
 // leg is one of the called.
 type leg struct {
-	cuid  string
-	auto  bool // the lists allow it to answer by itself
-	state legState
-	end   outcome.Result // once it is over for this one
+	cuid    string
+	auto    bool // the lists allow it to answer by itself
+	servers []wire.ICEServer
+	state   legState
+	end     outcome.Result // once it is over for this one
 	media
 }
 
@@ -460,7 +461,7 @@ func (l *lane) incoming(g *leg, now time.Time) wire.Envelope {
 		left = min(left, l.each)
 	}
 	return wire.New(wire.Incoming, l.Call, wire.IncomingBody{From: l.From, Name: l.name, Context: l.Context, InitiatorImage: l.image,
-		RingMS: max(0, left.Milliseconds()), AutoAnswer: g.auto})
+		RingMS: max(0, left.Milliseconds()), AutoAnswer: g.auto, ICEServers: g.servers})
 }
 
 func ended(r outcome.Result) wire.Envelope {

@@ -27,6 +27,7 @@ type router struct {
 	ringing  time.Duration
 	record   func(account string, r outcome.Result)
 	recorded func(account, call string) (outcome.Result, bool)
+	servers  func(account, cuid, call string) []wire.ICEServer
 
 	ctx       context.Context // ends when the hub does
 	cancel    context.CancelFunc
@@ -45,6 +46,9 @@ type router struct {
 func newRouter(cfg Settings, log *slog.Logger) *router {
 	r := &router{log: log, name: cfg.Bus.Name(), bus: cfg.Bus, access: cfg.Access, tickets: cfg.Secret.For("call ticket"), ringing: cfg.RingTime,
 		record: cfg.Record, recorded: cfg.Recorded, members: map[who]*member{}, calls: map[callKey]*talk{}, signing: map[who]chan struct{}{}}
+	if r.servers = cfg.Servers; r.servers == nil {
+		r.servers = func(string, string, string) []wire.ICEServer { return nil }
+	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -167,8 +171,9 @@ func (r *router) receive(m *member, e wire.Envelope) {
 			m.reply(e, nil, fault.New(fault.HubDegraded))
 		}
 	case e.T == wire.Invite && t == nil:
-		body, err := r.invite(m, e)
-		m.reply(e, body, err)
+		if err := r.invite(m, e); err != nil {
+			m.reply(e, nil, err)
+		}
 	default:
 		if err := r.lost(m, t, e); err != errNotHere {
 			m.reply(e, nil, err)
@@ -253,25 +258,30 @@ func read(by string, e wire.Envelope) (n news, err *fault.Error) {
 	return n, nil
 }
 
-// invite starts a call; the caller's hub owns it.
-func (r *router) invite(m *member, e wire.Envelope) (any, *fault.Error) {
+// invite starts a call, which this hub owns. It replies, unless it gives an error.
+func (r *router) invite(m *member, e wire.Envelope) *fault.Error {
 	b, err := wire.Body[wire.InviteBody](e)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if raw, err := hex.DecodeString(e.Call); err != nil || len(raw) != 16 {
-		return nil, fault.In(fault.InvalidCall, "call", "The call id must be 128 random bits as 32 hexadecimal digits.")
+		return fault.In(fault.InvalidCall, "call", "The call id must be 128 random bits as 32 hexadecimal digits.")
 	}
 	if r.known(m, e.Call) { // it had an end, of which the device had not heard
-		return nil, nil
+		m.reply(e, nil, nil)
+		return nil
 	}
 	l, err := r.plan(m.who, b)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	now := time.Now()
 	l.name, l.image = m.name, b.InitiatorImage
 	l.Result = outcome.Result{Call: e.Call, From: m.cuid, To: b.To.String(), Context: b.Context, InvitedAt: outcome.At(now)}
+
+	for i := range l.legs {
+		l.legs[i].servers = r.servers(m.account, l.legs[i].cuid, e.Call)
+	}
 
 	// The call is locked before others can find it.
 	t := r.newTalk(m.account, l)
@@ -284,23 +294,24 @@ func (r *router) invite(m *member, e wire.Envelope) (any, *fault.Error) {
 	r.mu.Lock()
 	if r.stopped {
 		r.mu.Unlock()
-		return nil, fault.New(fault.HubDegraded)
+		return fault.New(fault.HubDegraded)
 	}
 	if id := m.call.id; id != "" {
 		called := t.target != "" && m.caller == t.target
 		r.mu.Unlock()
 		if called { // both call each other: the first invite is the call
-			return nil, fault.New(fault.Conflict)
+			return fault.New(fault.Conflict)
 		}
-		return nil, fault.New(fault.CallInProgress)
+		return fault.New(fault.CallInProgress)
 	}
 	m.call, m.caller = legRef{e.Call, r.name}, ""
 	r.calls[t.key] = t
 	r.mu.Unlock()
 	r.liveCalls.Add(1)
-	acts := t.lane.begin(now)
-	t.perform(acts)
-	return wire.InvitedBody{RingMS: l.ring.Milliseconds()}, nil
+	// The caller has the servers for its media path before it hears of anybody who rings.
+	m.reply(e, wire.InvitedBody{RingMS: l.ring.Milliseconds(), ICEServers: r.servers(m.account, m.cuid, e.Call)}, nil)
+	t.perform(t.lane.begin(now))
+	return nil
 }
 
 // plan checks an invite and says who is to ring, how and how long.

@@ -376,9 +376,7 @@ func (h *Hub) signIn(s *socket, room *waitingRoom) (*member, error) {
 	w := who{hi.Account, hi.CUID}
 	welcome := wire.WelcomeBody{ServerTime: time.Now().UTC().Truncate(time.Millisecond), RingMS: h.set.RingTime.Milliseconds(),
 		PingMS: wire.PingEvery.Milliseconds(), ICEServers: []wire.ICEServer{}}
-	if h.set.Servers != nil {
-		welcome.ICEServers = h.set.Servers(hi.Account, hi.CUID)
-	}
+	welcome.ICEServers = append(welcome.ICEServers, h.router.servers(hi.Account, hi.CUID, "")...)
 	ctx, cancel := context.WithTimeout(context.Background(), wire.SignInTime)
 	defer cancel()
 	m, ferr := h.router.enter(ctx, w, hi, s, welcome)

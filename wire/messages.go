@@ -110,9 +110,10 @@ func (r *Receivers) UnmarshalJSON(b []byte) error {
 // String joins the cuids as results show them.
 func (r Receivers) String() string { return strings.Join(r, ",") }
 
-// InvitedBody is the reply to an invite: for how long it will ring at most.
+// InvitedBody is the reply to an invite: for how long it will ring at most, and the servers for this call.
 type InvitedBody struct {
-	RingMS int64 `json:"ring_ms"`
+	RingMS     int64       `json:"ring_ms"`
+	ICEServers []ICEServer `json:"ice_servers,omitempty"`
 }
 
 // IncomingBody tells the callee who calls.
@@ -123,6 +124,8 @@ type IncomingBody struct {
 	InitiatorImage string `json:"initiator_image,omitempty"`
 	RingMS         int64  `json:"ring_ms"`               // how long it will ring
 	AutoAnswer     bool   `json:"auto_answer,omitempty"` // the account's lists allow it; the station must as well
+
+	ICEServers []ICEServer `json:"ice_servers,omitempty"` // for this call
 }
 
 // SDPBody is a session description (RFC 8866). In call.ringing it is the ringing side's offer, and From says whose; in

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -17,9 +20,11 @@ import (
 	"intercom/hub/access"
 	"intercom/hub/nats"
 	"intercom/hub/record"
+	"intercom/hub/relay"
 	"intercom/internal/config"
 	"intercom/internal/supervise"
 	"intercom/systemd"
+	"intercom/wire"
 )
 
 // serve runs the hub until ctx ends, and then lets its calls go on and tells its devices.
@@ -49,8 +54,14 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		return err
 	}
 	defer bus.Close()
+	servers, closeRelay, err := iceServers(cfg, secret, log)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer closeRelay()
 	records := record.Open(cfg.Records(), cfg.Name, cfg.KeepRecords.Std(), bus, log)
-	h := hub.New(hub.Settings{Bus: bus, Access: dir, Secret: secret, RingTime: cfg.RingTime.Std(), Record: records.Add, Recorded: records.Find, Trouble: records.Trouble}, log)
+	h := hub.New(hub.Settings{Bus: bus, Access: dir, Secret: secret, RingTime: cfg.RingTime.Std(), Record: records.Add, Recorded: records.Find, Trouble: records.Trouble,
+		Servers: servers}, log)
 	if len(dir.Accounts()) == 0 {
 		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'", "path", cfg.Accounts)
 	}
@@ -69,6 +80,42 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error { return listen(ctx, l, cfg, h) }},
 		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error { return systemd.Watchdog(ctx, log, h.Alive) }},
 	)
+}
+
+// iceServers starts the relay inside, if it is wanted, and says what a party of a call is told of it and of those
+// elsewhere. Credentials are made for each call.
+func iceServers(cfg *hub.Config, secret *access.Secret, log *slog.Logger) (servers func(account, cuid, call string) []wire.ICEServer, stop func(), err error) {
+	t := cfg.TURN
+	stop = func() {}
+	var own []string
+	inside := secret.For("turn").Sign(nil)
+	if t.Listen != "" {
+		r, err := relay.Open(relay.Config{Listen: t.Listen, Public: t.Public, MinPort: t.MinPort, MaxPort: t.MaxPort, AllowPrivate: t.AllowPrivate, MostOf: t.PerAccount, Secret: inside}, log)
+		if err != nil {
+			return nil, nil, fmt.Errorf("cannot relay on %s: %w", t.Listen, err)
+		}
+		stop = func() { _ = r.Close() }
+		_, port, _ := net.SplitHostPort(t.Listen)
+		at := net.JoinHostPort(t.Public, port)
+		own = []string{"stun:" + at, "turn:" + at + "?transport=udp", "turn:" + at + "?transport=tcp"}
+	}
+	return func(account, cuid, call string) []wire.ICEServer {
+		return slices.Concat(offer(own, inside, account, cuid, call), offer(t.URLs, t.Secret().Reveal(), account, cuid, call))
+	}, stop, nil
+}
+
+// offer gives addresses their credentials; without a call there are none, so only STUN is left.
+func offer(urls []string, secret, account, cuid, call string) (all []wire.ICEServer) {
+	stun := slices.DeleteFunc(slices.Clone(urls), func(u string) bool { return !strings.HasPrefix(u, "stun") })
+	turn := slices.DeleteFunc(slices.Clone(urls), func(u string) bool { return !strings.HasPrefix(u, "turn") })
+	if len(stun) > 0 {
+		all = append(all, wire.ICEServer{URLs: stun})
+	}
+	if len(turn) > 0 && call != "" {
+		user, password := relay.Credentials(secret, account, cuid, call, time.Now())
+		all = append(all, wire.ICEServer{URLs: turn, Username: user, Credential: password})
+	}
+	return all
 }
 
 const lookEvery = 2 * time.Second

@@ -1,7 +1,7 @@
 // Command intercom-load puts many stations on hubs: they sign in as real ones do, hold, call one another without sound,
 // and come back when a hub dies.
 //
-//	intercom-load -hub ws://127.0.0.1:8443/v1/ws -account demo -apikey-file key -stations 1000 -rate 50 -for 10s
+//	intercom-load -hub ws://127.0.0.1:8443/v1/ws -account demo -apikey-file ./key -stations 1000 -rate 50 -for 10s
 //	intercom-load bench -hub-program bin/intercom-hub      what make bench-hub runs: hubs of its own, all figures
 //
 // With -json it prints one line of JSON. Exit status: 0 all stations signed in and all calls went as they should, 1

@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"internal"},
 	{"call", "wire"},
 	{"gpio", "audio", "call/rtc", "wire/link", "systemd", "hub/bus"},
-	{"hub/access", "hub/nats", "hub/record", "hub/hubtest"},
+	{"hub/access", "hub/nats", "hub/record", "hub/hubtest", "hub/relay"},
 	{"device", "hub"},
 	{"cmd"},
 }
@@ -41,6 +41,8 @@ var owners = map[string][]string{
 	"github.com/coreos/go-systemd":    {"systemd"},
 	"github.com/coder/websocket":      {"wire/link", "hub"},
 	"github.com/pelletier/go-toml":    {"internal/config", "hub/access"},
+	"github.com/pion/turn":            {"call/rtc", "hub/relay"},
+	"github.com/pion/stun":            {"call/rtc", "hub/relay"},
 	"github.com/nats-io":              {"hub/nats"},
 	"github.com/rogpeppe/go-internal": {"cmd"},
 }
