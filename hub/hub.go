@@ -55,12 +55,13 @@ type Hub struct {
 func New(s Settings, log *slog.Logger) *Hub {
 	h := &Hub{log: log, set: s, tokens: s.Secret.For(access.ForTokens), router: newRouter(s, log), mux: http.NewServeMux()}
 	h.mux.HandleFunc("GET "+wire.Path, h.serveSocket)
+	h.mux.HandleFunc("POST "+TokenPath, h.mintToken)
 	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, true) })
 	h.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, h.ready.Load()) })
 	return h
 }
 
-// ServeHTTP serves the WebSocket at /v1/ws and the probes /healthz and /readyz.
+// ServeHTTP serves the WebSocket at /v1/ws, tokens at /v1/token, and the probes /healthz and /readyz.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
 // health answers a probe: 200 or 503 with the same JSON.

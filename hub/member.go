@@ -36,6 +36,7 @@ type member struct {
 	seeking  []string        // calls whose owner is being looked for
 	held     []wire.Envelope // what it said about a call whose owner is being looked for
 	drop     *time.Timer     // ends the session of one that is away
+	expiry   *time.Timer     // ends the session of one that came in by a token
 
 	mu      sync.Mutex // below the router's
 	session string

@@ -38,7 +38,8 @@ func tokenOf(t string) (account, call, cuid string) {
 type hello struct {
 	wire.HelloBody
 	re  uint64
-	key string // id of the API key
+	key string    // id of the API key
+	end time.Time // of its token; zero for one that came in by the key itself
 }
 
 // enter gives a device its seat: this connection is from now on the one owner of its cuid. It is told welcome, and then
@@ -210,6 +211,7 @@ func (r *router) seat(w who, h hello, c conn, welcome wire.WelcomeBody, revision
 	}
 	m.name, m.instance, m.key, m.revision = h.Name, h.Instance, h.key, revision
 	resumed := m.attach(c, resume, h.re, welcome)
+	r.expire(m, h.end)
 	was := m.call
 	r.mu.Unlock()
 	r.recall(m, h, was, resumed)
@@ -260,6 +262,7 @@ func (r *router) drop(m *member) {
 }
 
 func (r *router) remove(m *member) {
+	r.expire(m, time.Time{})
 	if m.drop != nil {
 		m.drop.Stop()
 		m.drop = nil

@@ -348,6 +348,8 @@ func (h *Hub) take(s *socket, m *member, rate *allowance) (forGood bool, err err
 		return true, nil
 	case e.T == wire.Ping:
 		s.pong(m.stamp(wire.Envelope{T: wire.OK, Re: e.ID}))
+	case e.T == wire.Renew:
+		m.reply(e, nil, h.renewToken(m, e))
 	case fresh:
 		h.router.receive(m, e)
 	}
@@ -404,11 +406,11 @@ func (h *Hub) greet(e wire.Envelope) (hello, *fault.Error) {
 		return hi, err
 	}
 	if b.Token != "" {
-		t, ok := h.set.Access.Token(h.tokens, b.Token, time.Now())
-		if !ok || t.Account != b.Account || t.CUID != "" && t.CUID != b.CUID {
-			return hi, fault.New(fault.Credentials)
+		t, err := h.checkToken(b.Token, b.Account, b.CUID)
+		if err != nil {
+			return hi, err
 		}
-		hi.key = t.Key
+		hi.key, hi.end = t.Key, time.Unix(t.Expires, 0)
 	} else if id, ok := h.set.Access.Allowed(b.Account, b.APIKey); ok {
 		hi.key = id
 	} else {

@@ -309,6 +309,61 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+func TestTokensOverHTTP(t *testing.T) {
+	s := serve(t)
+	post := func(key, body string) (int, map[string]any) {
+		q, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+TokenPath, strings.NewReader(body))
+		q.Header.Set("Authorization", "Bearer "+key)
+		r, err := http.DefaultClient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		var got map[string]any
+		_ = json.NewDecoder(r.Body).Decode(&got)
+		return r.StatusCode, got
+	}
+	for body, want := range map[string]int{`{"account":"demo","cuid":"door-1"}`: 400, `{"account":"demo","ttl_s":100000}`: 400, `nonsense`: 400, `{"account":"other"}`: 401} {
+		if status, got := post(s.key, body); status != want || got["code"] == nil {
+			t.Errorf("%s: %d %v", body, status, got)
+		}
+	}
+	if status, _ := post("ik_wrong", `{"account":"demo"}`); status != 401 {
+		t.Errorf("a wrong key: %d", status)
+	}
+	status, got := post(s.key, `{"account":"demo","cuid":"browser_1","ttl_s":60}`)
+	token, _ := got["token"].(string)
+	if status != 200 || token == "" || got["expires_at"] == nil {
+		t.Fatalf("%d %v", status, got)
+	}
+	// It has a minute, so that its end is near at once; with a new one the session goes on.
+	c := s.dial()
+	c.hello(wire.HelloBody{Account: "demo", Token: token, CUID: "browser_1", Instance: "i"})
+	if e, _ := c.until(wire.Expiring); e.T != wire.Expiring {
+		t.Fatal("the end was not told")
+	}
+	_, got = post(s.key, `{"account":"demo","cuid":"browser_1"}`)
+	e := wire.New(wire.Renew, "", wire.RenewBody{Token: got["token"].(string)})
+	e.ID = 2
+	c.say(e)
+	if e, _ := c.next(); e.T != wire.OK || e.Re != 2 {
+		t.Errorf("%+v", e)
+	}
+	e = wire.New(wire.Renew, "", wire.RenewBody{Token: "it_x"})
+	e.ID = 3
+	c.say(e)
+	if e, _ := c.next(); e.T != wire.Fail {
+		t.Errorf("%+v", e)
+	}
+	// One that is not renewed ends.
+	_, got = post(s.key, `{"account":"demo","cuid":"browser_2","ttl_s":1}`)
+	c = s.dial()
+	c.hello(wire.HelloBody{Account: "demo", Token: got["token"].(string), CUID: "browser_2", Instance: "i"})
+	if _, code := c.until("nothing"); code != wire.CloseCredentials {
+		t.Errorf("closed with %d", code)
+	}
+}
+
 // An address has twenty places for those who have not signed in; who has does not count.
 func TestTheLobby(t *testing.T) {
 	s := serve(t)

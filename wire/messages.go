@@ -67,6 +67,16 @@ type GoAwayBody struct {
 	SpreadMS int64 `json:"spread_ms"`
 }
 
+// ExpiringBody says how much is left of the token with which the client signed in.
+type ExpiringBody struct {
+	LeftMS int64 `json:"left_ms"`
+}
+
+// RenewBody has a new token for the session.
+type RenewBody struct {
+	Token string `json:"token"`
+}
+
 // InviteBody starts a call; the caller chose the call id. To is one cuid, the name of a group, or a list of cuids. Mode
 // and EachMS are about lists; a group has its own. MaxDurationMS asks for a limit, and the hub's is the lower one.
 type InviteBody struct {

@@ -77,6 +77,8 @@ const (
 	GoAway    Type = "goaway"    // hub → client, before it restarts
 	Ping      Type = "ping"      // either way, request
 	Bye       Type = "bye"       // client → hub, before it leaves for good
+	Expiring  Type = "expiring"  // hub → client: its token is about to expire
+	Renew     Type = "renew"     // client → hub, request: a new token
 
 	Invite   Type = "call.invite"   // caller → hub, request
 	Incoming Type = "call.incoming" // hub → callee

@@ -73,6 +73,8 @@ func TestGoldenMessages(t *testing.T) {
 		{T: OK, Re: 9},
 		New(GoAway, "", GoAwayBody{SpreadMS: 2000}),
 		{T: Bye},
+		New(Expiring, "", ExpiringBody{LeftMS: 60000}),
+		func() Envelope { e := New(Renew, "", RenewBody{Token: "it_x"}); e.ID = 4; return e }(),
 		invite,
 		New(Invite, "c1", InviteBody{To: Receivers{"reception", "office"}, Context: "Delivery", Mode: Sequence, EachMS: 15000, MaxDurationMS: 60000}),
 		func() Envelope {

@@ -1,0 +1,157 @@
+package hub
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"intercom/hub/access"
+	"intercom/internal/backoff"
+	"intercom/internal/fault"
+	"intercom/wire"
+)
+
+// TokenPath is where tokens are made.
+const TokenPath = "/v1/token"
+
+// tokenRequest asks for a token; the API key is in the header Authorization, as Bearer.
+type tokenRequest struct {
+	Account string `json:"account"`
+	CUID    string `json:"cuid,omitempty"`  // the only one that it is good for
+	TTL     int64  `json:"ttl_s,omitempty"` // an hour unless set, a day at most
+}
+
+type tokenReply struct {
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires_at"`
+}
+
+// mintToken makes a token for a browser. It is called by the application's server: the key stays there.
+func (h *Hub) mintToken(w http.ResponseWriter, r *http.Request) {
+	room, leave, ok := h.lobby.enter(r.RemoteAddr)
+	if !ok {
+		refuse(w, fault.New(fault.RateLimited))
+		return
+	}
+	defer leave()
+	var q tokenRequest
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, wire.MaxBeforeSignIn)).Decode(&q); err != nil {
+		refuse(w, fault.In(fault.BadMessage, "", "The body must be JSON with account, and cuid and ttl_s if wanted."))
+		return
+	}
+	key, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	id, ok := h.set.Access.Allowed(q.Account, key)
+	if !ok {
+		backoff.Sleep(r.Context(), h.lobby.refuse(room))
+		refuse(w, fault.New(fault.Credentials))
+		return
+	}
+	ttl := time.Duration(q.TTL) * time.Second
+	if q.TTL == 0 {
+		ttl = access.TokenTime
+	}
+	if q.TTL < 0 || ttl > access.MaxTokenTime {
+		refuse(w, fault.In(fault.InvalidInit, "ttl_s", "A token lives 1 to %d seconds.", int(access.MaxTokenTime.Seconds())))
+		return
+	}
+	if q.CUID != "" {
+		if err := wire.CheckCUID(q.CUID); err != nil {
+			refuse(w, err)
+			return
+		}
+	}
+	t := access.Token{Account: q.Account, CUID: q.CUID, Key: id, Expires: time.Now().Add(ttl).Unix()}
+	text, err := h.tokens.Mint(t)
+	if err != nil {
+		refuse(w, fault.New(fault.Internal))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(tokenReply{text, time.Unix(t.Expires, 0).UTC()})
+}
+
+// refuse answers a request over HTTP with an error.
+func refuse(w http.ResponseWriter, err *fault.Error) {
+	status := http.StatusBadRequest
+	switch err.Code {
+	case fault.Credentials:
+		status = http.StatusUnauthorized
+	case fault.NotAllowed:
+		status = http.StatusForbidden
+	case fault.RateLimited:
+		status = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", "1")
+	case fault.Internal:
+		status = http.StatusInternalServerError
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(err)
+}
+
+// checkToken reads a token that lets this device in at now.
+func (h *Hub) checkToken(text, account, cuid string) (access.Token, *fault.Error) {
+	t, ok := h.set.Access.Token(h.tokens, text, time.Now())
+	if !ok || t.Account != account || t.CUID != "" && t.CUID != cuid {
+		return t, fault.New(fault.Credentials)
+	}
+	return t, nil
+}
+
+// renew gives a session that came in by a token more time.
+func (h *Hub) renewToken(m *member, e wire.Envelope) *fault.Error {
+	b, err := wire.Body[wire.RenewBody](e)
+	if err != nil {
+		return err
+	}
+	t, err := h.checkToken(b.Token, m.account, m.cuid)
+	if err != nil {
+		return err
+	}
+	h.router.mu.Lock()
+	defer h.router.mu.Unlock()
+	m.key = t.Key
+	h.router.expire(m, time.Unix(t.Expires, 0))
+	return nil
+}
+
+// ExpiryNotice is how long before its end a token's session is told.
+const ExpiryNotice = time.Minute
+
+// expire sets when the session of a device that came in by a token ends; the zero time is never. The router's lock is
+// held.
+func (r *router) expire(m *member, at time.Time) {
+	if m.expiry != nil {
+		m.expiry.Stop()
+		m.expiry = nil
+	}
+	if at.IsZero() {
+		return
+	}
+	var timer *time.Timer
+	told := false
+	left := time.Until(at)
+	timer = time.AfterFunc(max(0, left-ExpiryNotice), func() {
+		r.mu.Lock()
+		if m.expiry != timer || r.members[m.who] != m {
+			r.mu.Unlock()
+			return
+		}
+		if left := time.Until(at); !told && left > 0 {
+			told = true
+			m.send(wire.New(wire.Expiring, "", wire.ExpiringBody{LeftMS: left.Milliseconds()}))
+			timer.Reset(left)
+			r.mu.Unlock()
+			return
+		}
+		call := m.call
+		r.drop(m)
+		r.mu.Unlock()
+		m.send(wire.Reply(wire.Envelope{}, fault.New(fault.Credentials)))
+		m.close(wire.CloseCredentials, "the token has expired")
+		r.away(m.who, call, true)
+	})
+	m.expiry = timer
+}
