@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -135,5 +136,36 @@ func TestThreeHubs(t *testing.T) {
 	}
 	if _, err := c.killOne(ctx, 30); err != nil {
 		t.Error(err)
+	}
+}
+
+// A client in another language, written by docs/protocol.md alone, takes a call and makes one.
+func TestAClientInAnotherLanguage(t *testing.T) {
+	ctx, c := begin(t, 1, false)
+	target, err := c.target()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := func(out *bytes.Buffer, args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, "/usr/bin/python3", append([]string{"../../docs/examples/client.py", target.URLs[0], "demo"}, args...)...)
+		cmd.Env = append(os.Environ(), "APIKEY="+c.key.Reveal())
+		cmd.Stdout, cmd.Stderr = out, os.Stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatalf("%v; 'make deps-test' installs it", err)
+		}
+		return cmd
+	}
+	var taken, made bytes.Buffer
+	callee := client(&taken, "kiosk_1")
+	if err := c.devices(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	caller := client(&made, "kiosk_2", "kiosk_1")
+	if err := errors.Join(caller.Wait(), callee.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	var result struct{ Status, Reason, From, To, By, Context string }
+	if err := json.Unmarshal(made.Bytes(), &result); err != nil || fmt.Sprint(result) != "{over hangup kiosk_2 kiosk_1 kiosk_1 From Python}" || taken.String() != made.String() {
+		t.Errorf("%v\n%s%s", err, made.String(), taken.String())
 	}
 }
