@@ -166,7 +166,7 @@ func (e ears) State(s rtc.State) {
 // Quality is how well the call is heard.
 func (p *path) Quality() control.Quality {
 	j, r, s := p.jitter.Stats(), p.peer.Stats(), p.v.audio.Status()
-	q := control.Quality{RoundTripMS: ms(r.RoundTrip), Loss: r.Loss, JitterMS: ms(r.Jitter), Received: j.Received, Late: j.Late, Recovered: j.Recovered, Concealed: j.Concealed}
+	q := control.Quality{Route: string(p.peer.Route()), RoundTripMS: ms(r.RoundTrip), Loss: r.Loss, JitterMS: ms(r.Jitter), Received: j.Received, Late: j.Late, Recovered: j.Recovered, Concealed: j.Concealed}
 	if c := p.codec.Load(); c != nil {
 		q.Codec = *c
 	}

@@ -137,6 +137,7 @@ type Peer struct {
 	once   sync.Once
 	out    track
 	stats  atomic.Pointer[Stats]
+	route  atomic.Pointer[Route]
 
 	// Of the peer's goroutine alone.
 	early []webrtc.ICECandidateInit // remote candidates that came before the description
@@ -200,6 +201,32 @@ func (p *Peer) Stats() Stats {
 		return *s
 	}
 	return Stats{}
+}
+
+// Route is the way that a path takes.
+type Route string
+
+// The routes. None is the zero value.
+const (
+	None   Route = ""
+	Direct Route = "direct" // from station to station
+	Relay  Route = "relay"  // through a TURN server, at one end or both
+)
+
+// Route is the way that the path takes now.
+func (p *Peer) Route() Route {
+	if r := p.route.Load(); r != nil {
+		return *r
+	}
+	return None
+}
+
+func (p *Peer) routed(pair *webrtc.ICECandidatePair) {
+	r := Direct
+	if pair.Local.Typ == webrtc.ICECandidateTypeRelay || pair.Remote.Typ == webrtc.ICECandidateTypeRelay {
+		r = Relay
+	}
+	p.route.Store(&r)
 }
 
 // Close ends the path. It does not wait; see [Peer.Closed].
@@ -297,6 +324,7 @@ func (p *Peer) open(servers []wire.ICEServer) (*webrtc.PeerConnection, error) {
 	if err != nil {
 		return pc, err
 	}
+	sender.Transport().ICETransport().OnSelectedCandidatePairChange(p.routed)
 	go p.reports(sender)
 	return pc, nil
 }

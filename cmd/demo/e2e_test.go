@@ -322,7 +322,7 @@ func TestTheCommandLine(t *testing.T) {
 
 // awayHub is a hub that was needed for its key and is stopped again.
 func awayHub(ctx context.Context, t *testing.T, dir string) *stage.Hub {
-	hub, err := stage.StartHub(ctx, dir, programs, 30*time.Second)
+	hub, err := stage.StartHub(ctx, dir, programs, stage.HubSettings{Ring: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

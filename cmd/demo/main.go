@@ -94,7 +94,7 @@ func open(ctx context.Context, dir, bin string, own bool, ring time.Duration) (s
 			return s, err
 		}
 	}
-	if s.hub, err = stage.StartHub(ctx, dir, bin, ring); err != nil {
+	if s.hub, err = stage.StartHub(ctx, dir, bin, stage.HubSettings{Ring: ring}); err != nil {
 		return s, err
 	}
 	station := func(set stage.Settings, prefix string) (*stage.Station, error) {

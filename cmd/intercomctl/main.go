@@ -297,7 +297,7 @@ func (c *ctl) status(ctx context.Context) int {
 	}
 	row("sound", "loudspeaker %s (%.0f ms), microphone %s", or(s.Sound.Sink, "none"), s.Sound.PlaybackMS, mic)
 	if q := s.Quality; q != nil {
-		row("voice", "%s, %.0f ms from mouth to ear, round trip %.0f ms, loss %.0f %%, %d concealed", q.Codec, q.DelayMS, q.RoundTripMS, 100*q.Loss, q.Concealed)
+		row("voice", "%s, %s, %.0f ms from mouth to ear, round trip %.0f ms, loss %.0f %%, %d concealed", q.Codec, or(q.Route, "no path yet"), q.DelayMS, q.RoundTripMS, 100*q.Loss, q.Concealed)
 	}
 	for part, text := range s.Faults {
 		row("fault", "%s: %s", part, text)

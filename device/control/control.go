@@ -96,6 +96,7 @@ type SoundStatus struct {
 // Quality is how well a call is heard.
 type Quality struct {
 	Codec       string  `json:"codec"`
+	Route       string  `json:"route"` // direct, relay, or empty while there is none
 	RoundTripMS float64 `json:"round_trip_ms"`
 	Loss        float64 `json:"loss"` // of what we send, 0 to 1
 	JitterMS    float64 `json:"jitter_ms"`

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,17 +27,29 @@ type Hub struct {
 	Key     string // API key of the account "demo"
 
 	dir, bin string
+	within   []string
 }
 
-// StartHub starts a hub on a free loopback port, with one account, demo, and its key. bin is the folder of the programs.
-func StartHub(ctx context.Context, dir, bin string, ring time.Duration) (*Hub, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
+// HubSettings are what tests and the demo choose of a hub.
+type HubSettings struct {
+	Ring   time.Duration
+	Listen string   // address and port; a free one on loopback when empty
+	Extra  string   // more lines of the configuration
+	Within []string // a command that runs the hub elsewhere, as in a namespace
+}
+
+// StartHub starts a hub with one account, demo, and its key. bin is the folder of the programs.
+func StartHub(ctx context.Context, dir, bin string, set HubSettings) (*Hub, error) {
+	if set.Listen == "" {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		set.Listen = l.Addr().String()
+		l.Close()
 	}
-	h := &Hub{Addr: l.Addr().String(), Records: filepath.Join(dir, "hub", "calls"), dir: dir, bin: bin}
-	l.Close()
-	conf := fmt.Sprintf("listen = %q\naccounts = %q\nstate_dir = %q\nring_time = %q\n", h.Addr, filepath.Join(dir, "accounts"), filepath.Join(dir, "hub"), ring)
+	h := &Hub{Addr: set.Listen, Records: filepath.Join(dir, "hub", "calls"), dir: dir, bin: bin, within: set.Within}
+	conf := fmt.Sprintf("listen = %q\naccounts = %q\nstate_dir = %q\nring_time = %q\n%s\n", h.Addr, filepath.Join(dir, "accounts"), filepath.Join(dir, "hub"), set.Ring, set.Extra)
 	if err := os.WriteFile(h.config(), []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
@@ -63,10 +76,15 @@ func (h *Hub) config() string { return filepath.Join(h.dir, "hub.toml") }
 
 // Up starts the hub's process, at first or again, and waits until it is ready.
 func (h *Hub) Up(ctx context.Context) (err error) {
-	if h.Process, err = Start(h.dir, "hub", nil, filepath.Join(h.bin, "intercom-hub"), "-config", h.config()); err != nil {
+	if h.Process, err = startIn(h.within, h.dir, "hub", nil, filepath.Join(h.bin, "intercom-hub"), "-config", h.config()); err != nil {
 		return err
 	}
 	return h.Wait(ctx, "it was ready", func() bool {
+		if h.within != nil { // out of our reach: whether it listens
+			host, port, _ := net.SplitHostPort(h.Addr)
+			probe := append(slices.Clone(h.within), "bash", "-c", "exec 3<>/dev/tcp/"+host+"/"+port)
+			return exec.CommandContext(ctx, probe[0], probe[1:]...).Run() == nil
+		}
 		r, err := http.Get("http://" + h.Addr + "/readyz")
 		if err != nil {
 			return false
@@ -74,6 +92,12 @@ func (h *Hub) Up(ctx context.Context) (err error) {
 		r.Body.Close()
 		return r.StatusCode == http.StatusOK
 	})
+}
+
+// startIn starts a program, elsewhere if within says how.
+func startIn(within []string, dir, name string, env []string, program string, args ...string) (*Process, error) {
+	command := slices.Concat(within, []string{program}, args)
+	return Start(dir, name, env, command[0], command[1:]...)
 }
 
 // Station is a running intercomd with the virtual buttons call, answer, hangup and toggle, and the LED status.
@@ -84,6 +108,7 @@ type Station struct {
 
 	dir, bin string
 	env      []string
+	within   []string
 	http     *http.Client
 }
 
@@ -93,11 +118,13 @@ type Settings struct {
 	Server, Sink, Source    string // sound; empty for what intercomd finds by itself
 	Extra                   string // more lines of the configuration, in its last table
 	Env                     []string
+	Interfaces              []string // the one for the voice; the loopback one when empty
+	Within                  []string // a command that runs the station elsewhere, as in a namespace
 }
 
 // NewStation writes a station's configuration. Up starts it.
 func NewStation(dir, bin string, h *Hub, s Settings) (*Station, error) {
-	t := &Station{CUID: s.CUID, Socket: filepath.Join(dir, s.CUID+".sock"), dir: dir, bin: bin, env: s.Env}
+	t := &Station{CUID: s.CUID, Socket: filepath.Join(dir, s.CUID+".sock"), dir: dir, bin: bin, env: s.Env, within: s.Within}
 	t.http = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", t.Socket)
 	}}}
@@ -107,8 +134,8 @@ func NewStation(dir, bin string, h *Hub, s Settings) (*Station, error) {
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "cuid = %q\nname = %q\ncontext = %q\nstate_dir = %q\ncontrol = %q\n\n", s.CUID, s.Name, s.Context, filepath.Join(dir, s.CUID), t.Socket)
-	fmt.Fprintf(&b, "[hub]\nurl = \"ws://%s/v1/ws\"\naccount = \"demo\"\napikey_file = %q\n\n[call]\nto = %q\n\n", h.Addr, key, s.To)
-	fmt.Fprintf(&b, "[audio]\nserver = %q\nsink = %q\nsource = %q\n\n[media]\ninterfaces = [\"lo\"]\n\n[gpio]\ndriver = \"virtual\"\n\n", s.Server, s.Sink, s.Source)
+	fmt.Fprintf(&b, "[hub]\nurl = \"ws://%s/v1/ws\"\nallow_plain = true\naccount = \"demo\"\napikey_file = %q\n\n[call]\nto = %q\n\n", h.Addr, key, s.To)
+	fmt.Fprintf(&b, "[audio]\nserver = %q\nsink = %q\nsource = %q\n\n[media]\ninterfaces = [%q]\n\n[gpio]\ndriver = \"virtual\"\n\n", s.Server, s.Sink, s.Source, strings.Join(append(s.Interfaces, "lo")[:1], ""))
 	for _, name := range []string{"call", "answer", "hangup", "toggle"} {
 		fmt.Fprintf(&b, "[[button]]\nname = %q\naction = %q\n\n", name, name)
 	}
@@ -120,7 +147,7 @@ func (t *Station) config() string { return filepath.Join(t.dir, t.CUID+".toml") 
 
 // Up starts the station's process, at first or again, and waits until it answers on its control socket.
 func (t *Station) Up(ctx context.Context) (err error) {
-	if t.Process, err = Start(t.dir, t.CUID, t.env, filepath.Join(t.bin, "intercomd"), "-config", t.config()); err != nil {
+	if t.Process, err = startIn(t.within, t.dir, t.CUID, t.env, filepath.Join(t.bin, "intercomd"), "-config", t.config()); err != nil {
 		return err
 	}
 	return t.Wait(ctx, "it answered", func() bool { _, err := t.Status(ctx); return err == nil })
@@ -142,6 +169,7 @@ type Status struct {
 	}
 	Quality *struct {
 		Codec       string
+		Route       string
 		RoundTripMS float64 `json:"round_trip_ms"`
 		DelayMS     float64 `json:"delay_ms"`
 		Loss        float64
