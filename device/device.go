@@ -291,6 +291,7 @@ func (d *Device) Fault(part, text string) {
 			delete(d.faults, part)
 		}
 		d.emit(control.Event{Event: "health", Part: part, Trouble: text})
+		d.declare()
 		d.shine()
 	})
 }

@@ -110,6 +110,7 @@ func (d *Device) Up(w wire.WelcomeBody) {
 		}
 		d.servers, d.hubTrouble = w.ICEServers, ""
 		d.handle(call.LinkUp{})
+		d.declare()
 		d.settle()
 	})
 }
@@ -127,6 +128,18 @@ func (d *Device) serve(id string, servers []wire.ICEServer) {
 	if len(servers) > 0 && (d.state.ID == id || d.state.ID == "") {
 		d.servers = servers
 	}
+}
+
+// declare tells the hub how the station is.
+func (d *Device) declare() {
+	b := wire.StateBody{Health: "healthy"}
+	if len(d.faults) > 0 {
+		b.Health, b.Faults = "degraded", map[string]string{}
+	}
+	for part, text := range d.faults {
+		b.Faults[wire.Printable(part, 64)] = wire.Printable(text, 500)
+	}
+	d.wire.Send(wire.New(wire.State, "", b))
 }
 
 // Calls are those that the hub is asked about at the sign-in. It is called by the link.

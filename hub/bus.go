@@ -22,6 +22,8 @@ type Bus interface {
 	Ask(ctx context.Context, to string, m []byte) ([]byte, error)
 	// AskAll asks all others, and gives the first answer that is not empty; bus.ErrNobody when there is none in time.
 	AskAll(ctx context.Context, m []byte) ([]byte, error)
+	// Tell says something to all others, at most once, without waiting.
+	Tell(m []byte) error
 	// Peers reports whether other hubs are there; when not sure, it says yes.
 	Peers() bool
 
@@ -69,6 +71,12 @@ const (
 	kSaid   kind = "said"   // it says this
 	kGone   kind = "gone"   // it is away; final: for good
 	kBack   kind = "back"   // it is here now; final: its session went on, so nothing was missed
+)
+
+// What hubs say of who is there.
+const (
+	kWatch   kind = "watch"   // somebody here watches the account
+	kDevices kind = "devices" // these are mine; Text is the list
 )
 
 // What hubs ask one another.

@@ -128,6 +128,7 @@ func (h *Hub) renew(ctx context.Context) bool {
 		}
 		h.router.reclaim(ctx)
 	}
+	h.router.presence.round()
 	return true
 }
 

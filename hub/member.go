@@ -31,6 +31,10 @@ type member struct {
 	// Under the router's lock.
 	call     legRef          // the live call that it is in
 	caller   string          // of that call, if it rings here or rang
+	ringing  bool            // that call rings here
+	state    *wire.StateBody // what it says of itself; nil before it does
+	agent    string
+	since    time.Time
 	answered json.RawMessage // what it was told at the answer, with the ticket
 	last     legRef          // the one before, for what comes late
 	seeking  []string        // calls whose owner is being looked for

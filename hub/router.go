@@ -29,6 +29,8 @@ type router struct {
 	recorded func(account, call string) (outcome.Result, bool)
 	servers  func(account, cuid, call string) []wire.ICEServer
 
+	presence *presence
+
 	ctx       context.Context // ends when the hub does
 	cancel    context.CancelFunc
 	work      sync.WaitGroup // what waits for other hubs
@@ -49,6 +51,7 @@ func newRouter(cfg Settings, log *slog.Logger) *router {
 	if r.servers = cfg.Servers; r.servers == nil {
 		r.servers = func(string, string, string) []wire.ICEServer { return nil }
 	}
+	r.presence = newPresence(r)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -111,6 +114,8 @@ func (r *router) ring(w who, from string, call legRef, e wire.Envelope) rung {
 		return absent
 	case m.call == call: // said twice
 		return rang
+	case m.call.id == "" && m.state != nil && m.state.DND:
+		return busy
 	case m.call.id != "":
 		// Both call each other, at two hubs at once: the call with the smaller id is the one; both hubs see it so. The
 		// device that lost drops its own call when it is told of this one.
@@ -120,7 +125,8 @@ func (r *router) ring(w who, from string, call legRef, e wire.Envelope) rung {
 			return yours
 		}
 	}
-	m.call, m.caller = call, from
+	m.call, m.caller, m.ringing = call, from, true
+	r.presence.touch(w)
 	m.send(e)
 	return rang
 }
@@ -137,8 +143,10 @@ func (r *router) deliver(w who, e wire.Envelope) bool {
 	case m.call.id != e.Call:
 	case e.T == wire.Ended:
 		m.call, m.last, m.answered = legRef{}, m.call, nil
+		r.presence.touch(w)
 	case e.T == wire.Answered:
-		m.answered = e.B
+		m.answered, m.ringing = e.B, false
+		r.presence.touch(w)
 	}
 	m.send(e)
 	return true
@@ -304,7 +312,8 @@ func (r *router) invite(m *member, e wire.Envelope) *fault.Error {
 		}
 		return fault.New(fault.CallInProgress)
 	}
-	m.call, m.caller = legRef{e.Call, r.name}, ""
+	m.call, m.caller, m.ringing = legRef{e.Call, r.name}, "", false
+	r.presence.touch(m.who)
 	r.calls[t.key] = t
 	r.mu.Unlock()
 	r.liveCalls.Add(1)
@@ -397,6 +406,12 @@ func (r *router) Heard(b []byte) {
 		r.adoptedBy(w, s.Call, s.Hub)
 	case kLeaves:
 		r.orphaned(w, s.Call)
+	case kWatch:
+		r.presence.watched(s.Hub, s.Account)
+		return
+	case kDevices:
+		r.presence.learned(s.Hub, s.Account, s.Text)
+		return
 	case kSaid:
 		if s.Env == nil {
 			return

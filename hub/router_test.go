@@ -45,6 +45,8 @@ type station struct {
 	refusal *fault.Error
 	session string
 	seq     uint64
+	sees    map[string]wire.DeviceState // what it is told of the others
+	told    int                         // in how many messages
 }
 
 func (s *station) send(e wire.Envelope) {
@@ -58,6 +60,16 @@ func (s *station) send(e wire.Envelope) {
 		s.session = b.Session
 		return
 	case wire.OK:
+		return
+	case wire.Presence:
+		b, _ := wire.Body[wire.PresenceBody](e)
+		if b.Whole {
+			s.sees = map[string]wire.DeviceState{}
+		}
+		for _, d := range b.Devices {
+			s.sees[d.CUID] = d.State
+		}
+		s.told++
 		return
 	case wire.Fail:
 		b, _ := wire.Body[fault.Error](e)
@@ -654,6 +666,80 @@ func TestSessions(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestPresence(t *testing.T) {
+	for _, hubs := range []int{1, 2, 3} {
+		testOn(t, fmt.Sprintf("who watches sees all, on %d hubs", hubs), hubs, "[[may_see]]\nfrom = ['alpha']\nto = ['*']\n", func(w *world) {
+			a := w.at["alpha"]
+			sees := func(want map[string]wire.DeviceState) {
+				t.Helper()
+				time.Sleep(time.Second)
+				synctest.Wait()
+				w.notes.Lock()
+				defer w.notes.Unlock()
+				for cuid, state := range want {
+					if a.sees[cuid] != state {
+						t.Errorf("%s is %q, want %q", cuid, a.sees[cuid], state)
+					}
+				}
+			}
+			a.hub.router.presence.watch(a.m)
+			sees(map[string]wire.DeviceState{"alpha": wire.Idle, "bravo": wire.Idle, "charly": wire.Idle, "delta": wire.Idle})
+			w.invite("charly", "bravo", idA)
+			sees(map[string]wire.DeviceState{"charly": wire.Busy, "bravo": wire.Rings})
+			w.say("bravo", wire.Answer, idA, nil)
+			sees(map[string]wire.DeviceState{"charly": wire.Busy, "bravo": wire.Busy})
+			w.say("bravo", wire.HangUp, idA, wire.HangUpBody{Reason: outcome.HangUp})
+			b := w.at["bravo"]
+			if err := b.hub.router.declare(b.m, wire.New(wire.State, "", wire.StateBody{Health: "degraded", Faults: map[string]string{"audio": "no microphone"}})); err != nil {
+				t.Error(err)
+			}
+			sees(map[string]wire.DeviceState{"charly": wire.Idle, "bravo": wire.Degraded})
+			if err := b.hub.router.declare(b.m, wire.New(wire.State, "", wire.StateBody{DND: true})); err != nil {
+				t.Error(err)
+			}
+			w.clear()
+			w.invite("charly", "bravo", idB)
+			w.expect("charly<call.ended declined/busy") // and bravo hears nothing
+			sees(map[string]wire.DeviceState{"bravo": wire.DoNotDisturb})
+			w.lose("delta", true)
+			sees(map[string]wire.DeviceState{"delta": wire.Offline})
+			w.sign("delta", "one", 0, nil)
+			sees(map[string]wire.DeviceState{"delta": wire.Idle})
+			// Changes are told together.
+			before := a.told
+			for range 50 {
+				w.lose("delta", true)
+				w.sign("delta", "one", 0, nil)
+			}
+			sees(map[string]wire.DeviceState{"delta": wire.Idle})
+			if a.told > before+2 {
+				t.Errorf("%d messages", a.told-before)
+			}
+			if hubs == 3 { // charly's hub dies
+				w.kill(2)
+				time.Sleep(watchEnds + 2*watchAgain)
+				sees(map[string]wire.DeviceState{"charly": wire.Offline, "bravo": wire.DoNotDisturb})
+			}
+			// The lists count: nobody but alpha sees anybody.
+			c := w.at["bravo"]
+			c.hub.router.presence.watch(c.m)
+			time.Sleep(time.Second)
+			if len(c.sees) != 0 {
+				t.Errorf("bravo sees %v", c.sees)
+			}
+		})
+	}
+	test(t, "what a device says of itself is looked at", func(w *world) {
+		a := w.at["alpha"]
+		for _, b := range []wire.StateBody{{Health: "great"}, {Faults: map[string]string{"audio": "line\nbreak"}}, {Faults: map[string]string{"audio": "\u202eevil"}}, {Faults: map[string]string{"": "x"}},
+			{Faults: map[string]string{"x": strings.Repeat("y", 501)}}} {
+			if err := a.hub.router.declare(a.m, wire.New(wire.State, "", b)); err == nil {
+				t.Errorf("%+v is taken", b)
+			}
+		}
+	})
 }
 
 func TestHubs(t *testing.T) {

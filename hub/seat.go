@@ -209,11 +209,16 @@ func (r *router) seat(w who, h hello, c conn, welcome wire.WelcomeBody, revision
 	if m.instance != h.Instance {
 		resume = nil
 	}
-	m.name, m.instance, m.key, m.revision = h.Name, h.Instance, h.key, revision
+	m.name, m.instance, m.key, m.revision, m.agent = h.Name, h.Instance, h.key, revision, h.Agent
+	m.since = time.Now().UTC().Truncate(time.Millisecond)
 	resumed := m.attach(c, resume, h.re, welcome)
 	r.expire(m, h.end)
 	was := m.call
 	r.mu.Unlock()
+	if !resumed {
+		r.presence.unwatch(m)
+	}
+	r.presence.touch(w)
 	r.recall(m, h, was, resumed)
 	return m, nil
 }
@@ -238,6 +243,7 @@ func (r *router) leave(m *member, c conn, forGood bool) {
 		})
 	}
 	r.mu.Unlock()
+	r.presence.touch(m.who)
 	r.away(m.who, was, forGood)
 }
 
@@ -270,6 +276,8 @@ func (r *router) remove(m *member) {
 	if r.members[m.who] == m {
 		delete(r.members, m.who)
 	}
+	r.presence.unwatch(m)
+	r.presence.touch(m.who)
 }
 
 func (r *router) release(key string, revision uint64) {
@@ -340,6 +348,7 @@ func (r *router) end() {
 	for _, t := range calls {
 		t.silence()
 	}
+	r.presence.end()
 	r.work.Wait()
 }
 

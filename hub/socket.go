@@ -350,6 +350,11 @@ func (h *Hub) take(s *socket, m *member, rate *allowance) (forGood bool, err err
 		s.pong(m.stamp(wire.Envelope{T: wire.OK, Re: e.ID}))
 	case e.T == wire.Renew:
 		m.reply(e, nil, h.renewToken(m, e))
+	case e.T == wire.State:
+		m.reply(e, nil, h.router.declare(m, e))
+	case e.T == wire.Watch:
+		m.reply(e, nil, nil)
+		h.router.presence.watch(m)
 	case fresh:
 		h.router.receive(m, e)
 	}

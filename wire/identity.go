@@ -79,6 +79,23 @@ func CheckImage(s string) *fault.Error {
 	return nil
 }
 
+// Printable makes a text fit for those who check it: what is not allowed becomes a space, and what is too long is cut.
+func Printable(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
+		if text(string(r), 1, 1) != "" {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, " "))
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most])
+	}
+	if s == "" {
+		s = " "
+	}
+	return s
+}
+
 // text says what is wrong with a text for people, or nothing.
 func text(s string, least, most int) string {
 	if !utf8.ValidString(s) {

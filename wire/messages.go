@@ -77,6 +77,64 @@ type RenewBody struct {
 	Token string `json:"token"`
 }
 
+// StateBody is how a device says that it is.
+type StateBody struct {
+	DND    bool              `json:"dnd,omitempty"`    // do not disturb: calls are declined as busy
+	Health string            `json:"health,omitempty"` // healthy or degraded
+	Faults map[string]string `json:"faults,omitempty"` // by part, what is wrong
+}
+
+// Check refuses what is too long, or could rewrite the screen that shows it.
+func (b StateBody) Check() *fault.Error {
+	if b.Health != "" && b.Health != "healthy" && b.Health != "degraded" {
+		return fault.In(fault.BadMessage, "health", "The health is healthy or degraded.")
+	}
+	if len(b.Faults) > 32 {
+		return fault.In(fault.TooLarge, "faults", "At most 32 faults are told.")
+	}
+	for part, what := range b.Faults {
+		if why := text(part, 1, 64); why != "" {
+			return fault.In(fault.BadMessage, "faults", "The name of a part %s.", why)
+		}
+		if why := text(what, 1, 500); why != "" {
+			return fault.In(fault.BadMessage, "faults", "The text of a fault %s.", why)
+		}
+	}
+	return nil
+}
+
+// DeviceState is how a device is, in a word; the first that is true of: offline, ringing, busy, dnd, degraded, idle.
+type DeviceState string
+
+// The states of a device.
+const (
+	Offline      DeviceState = "offline"
+	Rings        DeviceState = "ringing"
+	Busy         DeviceState = "busy"
+	DoNotDisturb DeviceState = "dnd"
+	Degraded     DeviceState = "degraded"
+	Idle         DeviceState = "idle"
+)
+
+// Device is one device as those who watch see it.
+type Device struct {
+	CUID     string            `json:"cuid"`
+	Name     string            `json:"name,omitempty"`
+	State    DeviceState       `json:"state"`
+	Health   string            `json:"health,omitempty"`
+	Faults   map[string]string `json:"faults,omitempty"`
+	Agent    string            `json:"agent,omitempty"`
+	Hub      string            `json:"hub,omitempty"`
+	Since    time.Time         `json:"since,omitzero"`     // of its sign-in
+	LastSeen time.Time         `json:"last_seen,omitzero"` // of one that is offline, as far as this hub knows
+}
+
+// PresenceBody tells of devices. Whole begins a list of all that there are; it may go on in further messages.
+type PresenceBody struct {
+	Whole   bool     `json:"whole,omitempty"`
+	Devices []Device `json:"devices"`
+}
+
 // InviteBody starts a call; the caller chose the call id. To is one cuid, the name of a group, or a list of cuids. Mode
 // and EachMS are about lists; a group has its own. MaxDurationMS asks for a limit, and the hub's is the lower one.
 type InviteBody struct {

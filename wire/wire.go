@@ -79,6 +79,9 @@ const (
 	Bye       Type = "bye"       // client → hub, before it leaves for good
 	Expiring  Type = "expiring"  // hub → client: its token is about to expire
 	Renew     Type = "renew"     // client → hub, request: a new token
+	State     Type = "state"     // client → hub, request: how it is
+	Watch     Type = "watch"     // client → hub, request: tell me who is there
+	Presence  Type = "presence"  // hub → client that watches
 
 	Invite   Type = "call.invite"   // caller → hub, request
 	Incoming Type = "call.incoming" // hub → callee

@@ -73,6 +73,14 @@ func TestGoldenMessages(t *testing.T) {
 		{T: OK, Re: 9},
 		New(GoAway, "", GoAwayBody{SpreadMS: 2000}),
 		{T: Bye},
+		func() Envelope {
+			e := New(State, "", StateBody{DND: true, Health: "degraded", Faults: map[string]string{"audio": "no microphone"}})
+			e.ID = 5
+			return e
+		}(),
+		{T: Watch, ID: 6},
+		New(Presence, "", PresenceBody{Whole: true, Devices: []Device{{CUID: "front_door", Name: "Front door", State: Degraded, Health: "degraded", Faults: map[string]string{"audio": "no microphone"},
+			Agent: "intercomd/0.1", Hub: "hub1", Since: at}, {CUID: "reception", State: Offline, LastSeen: at}}}),
 		New(Expiring, "", ExpiringBody{LeftMS: 60000}),
 		func() Envelope { e := New(Renew, "", RenewBody{Token: "it_x"}); e.ID = 4; return e }(),
 		invite,
@@ -244,4 +252,12 @@ func FuzzEncode(f *testing.F) {
 			t.Fatalf("%s, but the standard library writes %s (%v)", Encode(e), b, err)
 		}
 	})
+}
+
+func TestPrintable(t *testing.T) {
+	for in, want := range map[string]string{"audio": "audio", "a\nb\x1b[31m\u202e": "a b [31m ", "": " ", "\xff": " ", "äöü": "äöü", "toolong": "toolon"} {
+		if got := Printable(in, 6); got != want && len([]rune(want)) <= 6 || text(got, 1, 6) != "" {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
 }

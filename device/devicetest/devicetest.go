@@ -45,14 +45,19 @@ func (t *Tape) Take() []string {
 // Wire is a hub's line: it writes down what is sent. While Cut, nothing can be.
 type Wire struct {
 	*Tape
-	Cut  bool
-	Last wire.Envelope // what was sent last
+	Cut   bool
+	State wire.Envelope // the latest word on how it is
+	Last  wire.Envelope // what was sent last
 }
 
 // Send implements device.Wire.
 func (w *Wire) Send(e wire.Envelope) bool {
 	if w.Cut {
 		return false
+	}
+	if e.T == wire.State { // how the station is, not what it does
+		w.State = e
+		return true
 	}
 	w.Addf("sends %s", e.T)
 	w.Last = e

@@ -136,6 +136,21 @@ func (b *Bus) Send(to string, m []byte, token string) error {
 	return nil
 }
 
+// Tell says something to all the others.
+func (b *Bus) Tell(m []byte) error {
+	b.net.mu.Lock()
+	defer b.net.mu.Unlock()
+	if b.down {
+		return errDown
+	}
+	for _, other := range b.net.buses {
+		if other != b && !other.down && other.handler != nil {
+			other.post(func() { other.handler.Heard(m) })
+		}
+	}
+	return nil
+}
+
 // Ask asks one hub.
 func (b *Bus) Ask(ctx context.Context, to string, m []byte) ([]byte, error) {
 	b.net.mu.Lock()

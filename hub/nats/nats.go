@@ -221,7 +221,11 @@ func (b *Bus) hear(m *nats.Msg, h bus.Handler) {
 			h.Undelivered(hub, token)
 		}
 	default:
-		if m.Header.Get(fromHeader) == b.cfg.Name { // our own question to all
+		if m.Header.Get(fromHeader) == b.cfg.Name { // our own word to all
+			return
+		}
+		if m.Reply == "" {
+			h.Heard(m.Data)
 			return
 		}
 		h.Asked(m.Data, func(answer []byte) { _ = m.Respond(answer) })
@@ -233,6 +237,11 @@ const fromHeader = "From-Hub"
 // Send tells one hub something. If nobody listens there, the server says so to our subject for that.
 func (b *Bus) Send(to string, m []byte, token string) error {
 	return b.nc.PublishMsg(&nats.Msg{Subject: toHub + to, Reply: nobody + b.cfg.Name + "." + to + "." + token, Data: m})
+}
+
+// Tell says something to all others.
+func (b *Bus) Tell(m []byte) error {
+	return b.nc.PublishMsg(&nats.Msg{Subject: everybody, Data: m, Header: nats.Header{fromHeader: {b.cfg.Name}}})
 }
 
 // Ask asks one hub.
