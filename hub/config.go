@@ -24,6 +24,7 @@ type Config struct {
 	StateDir    string          `toml:"state_dir" doc:"folder for what the hub keeps: call records, its secret, the files of the NATS server inside"`
 	SecretFile  string          `toml:"secret_file" doc:"file with the secret that hubs of a cluster share; empty for one in state_dir, made at the first start"`
 	RingTime    config.Duration `toml:"ring_time" doc:"how long a station rings before the call is missed, 1s to 2m"`
+	Metrics     string          `toml:"metrics" doc:"loopback address and port for /metrics (Prometheus); empty for none"`
 	KeepRecords config.Duration `toml:"keep_records" doc:"how long call records are kept; 0s for ever"`
 	LogLevel    string          `toml:"log_level" doc:"debug, info, warn or error"`
 
@@ -106,6 +107,9 @@ func Defaults() *Config {
 // Records is the folder of the call records.
 func (c *Config) Records() string { return filepath.Join(c.StateDir, "calls") }
 
+// Control is the socket for the commands of this machine.
+func (c *Config) Control() string { return filepath.Join(c.StateDir, "control.sock") }
+
 // Secret is the file of the hub's secret.
 func (c *Config) Secret() string {
 	if c.SecretFile != "" {
@@ -139,6 +143,11 @@ func (c *Config) Check(r *config.Report) {
 	}
 	if d := c.RingTime.Std(); d < time.Second || d > MaxRing {
 		r.Addf("ring_time", "is %v; it must be 1s to 2m", c.RingTime)
+	}
+	if c.Metrics != "" {
+		if host, _, err := net.SplitHostPort(c.Metrics); err != nil || !config.Loopback(host) {
+			r.Addf("metrics", "%q is not a loopback address with a port; write it like \"127.0.0.1:9464\"", c.Metrics)
+		}
 	}
 	config.CheckLevel(r, "log_level", c.LogLevel)
 	c.TURN.check(r)

@@ -44,6 +44,7 @@ type Hub struct {
 	set     Settings
 	tokens  *access.Signer
 	router  *router
+	metrics *metrics
 	lobby   lobby
 	ready   atomic.Bool
 	signIns atomic.Int64
@@ -53,7 +54,14 @@ type Hub struct {
 
 // New makes a hub. Run must run.
 func New(s Settings, log *slog.Logger) *Hub {
-	h := &Hub{log: log, set: s, tokens: s.Secret.For(access.ForTokens), router: newRouter(s, log), mux: http.NewServeMux()}
+	h := &Hub{log: log, set: s, tokens: s.Secret.For(access.ForTokens), mux: http.NewServeMux()}
+	h.metrics = h.newMetrics()
+	record := s.Record
+	s.Record = func(account string, r outcome.Result) {
+		h.metrics.record(r)
+		record(account, r)
+	}
+	h.router = newRouter(s, log)
 	h.mux.HandleFunc("GET "+wire.Path, h.serveSocket)
 	h.mux.HandleFunc("POST "+TokenPath, h.mintToken)
 	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, true) })

@@ -246,6 +246,7 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 	ws.SetReadLimit(-1) // we count ourselves, to close with a code of ours
 	m, err := h.signIn(s, room)
 	if err != nil {
+		h.metrics.refused.Inc()
 		h.log.Info("sign-in failed", "err", cause(err), "address", r.RemoteAddr)
 		code, why := closing(err)
 		h.finish(s, code, why)

@@ -7,6 +7,7 @@
 //	intercom-hub token                    a short-lived token for a browser
 //	intercom-hub group set|list|remove    names under which several stations are called
 //	intercom-hub user add|list|remove     operators of the console
+//	intercom-hub stations                 the devices that are signed in at the hub of this machine
 //	intercom-hub calls                    the call records of this machine
 //
 // Every command takes -config FILE; -h shows its flags. Exit status: 0 stopped as asked, 1 something failed, 64 wrong
@@ -69,6 +70,7 @@ func commands() []command {
 		{"user add", "add an operator, or change the password; it is read from standard input", userAdd, false},
 		{"user list", "list the operators of an account", userList, true},
 		{"user remove", "take an operator away", userRemove, false},
+		{"stations", "show the devices that are signed in at the hub of this machine", stationsCommand, false},
 		{"calls", "show the call records of this machine", callsCommand, false},
 	}
 }

@@ -78,6 +78,8 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		supervise.Part{Name: "memory", Run: h.Calm},
 		supervise.Part{Name: "accounts", Run: func(ctx context.Context) error { return reload(ctx, dir, h, log) }},
 		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error { return listen(ctx, l, cfg, h) }},
+		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, cfg.Control(), h) }},
+		supervise.Part{Name: "metrics", Run: func(ctx context.Context) error { return measure(ctx, cfg.Metrics, h) }},
 		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error { return systemd.Watchdog(ctx, log, h.Alive) }},
 	)
 }
@@ -146,6 +148,44 @@ func reload(ctx context.Context, dir *access.Directory, h *hub.Hub, log *slog.Lo
 			h.Reload()
 		}
 	}
+}
+
+// control serves the commands of this machine on a socket that belongs to the hub's user.
+func control(ctx context.Context, path string, h *hub.Hub) error {
+	_ = os.Remove(path) // of a life before ours
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	return serveUntil(ctx, l, h.Admin())
+}
+
+// measure serves the metrics, where they are wanted.
+func measure(ctx context.Context, address string, h *hub.Hub) error {
+	if address == "" {
+		<-ctx.Done()
+		return nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", h.Metrics())
+	return serveUntil(ctx, l, mux)
+}
+
+func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() { s.Close() })
+	defer stop()
+	if err := s.Serve(l); ctx.Err() == nil {
+		return err
+	}
+	return nil
 }
 
 func listen(ctx context.Context, l net.Listener, cfg *hub.Config, h *hub.Hub) error {

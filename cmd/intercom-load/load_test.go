@@ -155,10 +155,20 @@ func TestAClientInAnotherLanguage(t *testing.T) {
 		}
 		return cmd
 	}
+	stations := func() string {
+		out, err := exec.Command(program, "stations", "-config", c.hubs[0].conf).CombinedOutput()
+		if err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return string(out)
+	}
 	var taken, made bytes.Buffer
 	callee := client(&taken, "kiosk_1")
 	if err := c.devices(ctx, 1); err != nil {
 		t.Fatal(err)
+	}
+	if out := stations(); !strings.Contains(out, "kiosk_1") || !strings.Contains(out, "idle") || !strings.Contains(out, "client.py") {
+		t.Errorf("the stations are\n%s", out)
 	}
 	caller := client(&made, "kiosk_2", "kiosk_1")
 	if err := errors.Join(caller.Wait(), callee.Wait()); err != nil {

@@ -43,6 +43,7 @@ var owners = map[string][]string{
 	"github.com/pelletier/go-toml":    {"internal/config", "hub/access"},
 	"github.com/pion/turn":            {"call/rtc", "hub/relay"},
 	"github.com/pion/stun":            {"call/rtc", "hub/relay"},
+	"github.com/prometheus":           {"hub"},
 	"github.com/nats-io":              {"hub/nats"},
 	"github.com/rogpeppe/go-internal": {"cmd"},
 }
