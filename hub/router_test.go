@@ -742,6 +742,52 @@ func TestPresence(t *testing.T) {
 	})
 }
 
+func TestASilentStationRaisesOneAlarm(t *testing.T) {
+	for _, hubs := range []int{1, 3} {
+		testOn(t, fmt.Sprintf("on %d hubs", hubs), hubs, "[[station]]\ncuid = 'bravo'\nsilent_after = '1m'\n", func(w *world) {
+			var told []string
+			ctx, cancel := context.WithCancel(context.Background())
+			var watching sync.WaitGroup
+			for _, h := range w.hubs {
+				watching.Go(func() {
+					_ = h.Silence(ctx, func(account, cuid string, silent bool, since time.Time) {
+						w.notes.Lock()
+						defer w.notes.Unlock()
+						told = append(told, fmt.Sprintf("%s/%s silent %v after %v", account, cuid, silent, time.Since(since).Round(10*time.Second)))
+					})
+				})
+			}
+			expect := func(want ...string) {
+				t.Helper()
+				synctest.Wait()
+				w.notes.Lock()
+				defer w.notes.Unlock()
+				if !slices.Equal(told, want) {
+					t.Errorf("told %q, want %q", told, want)
+				}
+				told = nil
+			}
+			time.Sleep(time.Hour)
+			w.lose("bravo", true)
+			time.Sleep(45 * time.Second)
+			w.sign("bravo", "one", 0, nil) // back in time
+			time.Sleep(time.Hour)
+			expect()
+			w.lose("bravo", true)
+			time.Sleep(time.Hour)
+			expect("demo/bravo silent true after 1m0s")
+			w.sign("bravo", "one", hubs-1, nil)
+			time.Sleep(time.Minute)
+			expect("demo/bravo silent false after 1h0m0s")
+			w.lose("bravo", true)
+			time.Sleep(2 * time.Minute)
+			expect("demo/bravo silent true after 1m0s")
+			cancel()
+			watching.Wait()
+		})
+	}
+}
+
 func TestHubs(t *testing.T) {
 	on := func(name string, hubs int, f func(w *world)) { testOn(t, name, hubs, "", f) }
 	answer := func(w *world) {

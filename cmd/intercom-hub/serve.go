@@ -18,10 +18,12 @@ import (
 
 	"intercom/hub"
 	"intercom/hub/access"
+	"intercom/hub/hook"
 	"intercom/hub/nats"
 	"intercom/hub/record"
 	"intercom/hub/relay"
 	"intercom/internal/config"
+	"intercom/internal/outcome"
 	"intercom/internal/supervise"
 	"intercom/systemd"
 	"intercom/wire"
@@ -60,7 +62,11 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 	}
 	defer closeRelay()
 	records := record.Open(cfg.Records(), cfg.Name, cfg.KeepRecords.Std(), bus, log)
-	h := hub.New(hub.Settings{Bus: bus, Access: dir, Secret: secret, RingTime: cfg.RingTime.Std(), Record: records.Add, Recorded: records.Find, Trouble: records.Trouble,
+	hooks := hook.New(dir, log)
+	h := hub.New(hub.Settings{Bus: bus, Access: dir, Secret: secret, RingTime: cfg.RingTime.Std(), Record: func(account string, r outcome.Result) {
+		records.Add(account, r)
+		tellCall(hooks, account, r)
+	}, Recorded: records.Find, Trouble: records.Trouble,
 		Servers: servers}, log)
 	if len(dir.Accounts()) == 0 {
 		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'", "path", cfg.Accounts)
@@ -76,12 +82,36 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		supervise.Part{Name: "records", Run: records.Run},
 		supervise.Part{Name: "cluster", Run: h.Run},
 		supervise.Part{Name: "memory", Run: h.Calm},
+		supervise.Part{Name: "webhooks", Run: hooks.Run},
+		supervise.Part{Name: "silence", Run: func(ctx context.Context) error {
+			return h.Silence(ctx, func(account, cuid string, silent bool, since time.Time) {
+				tellSilence(hooks, account, cuid, silent, since)
+			})
+		}},
 		supervise.Part{Name: "accounts", Run: func(ctx context.Context) error { return reload(ctx, dir, h, log) }},
 		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error { return listen(ctx, l, cfg, h) }},
 		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, cfg.Control(), h) }},
 		supervise.Part{Name: "metrics", Run: func(ctx context.Context) error { return measure(ctx, cfg.Metrics, h) }},
 		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error { return systemd.Watchdog(ctx, log, h.Alive) }},
 	)
+}
+
+func tellCall(hooks *hook.Sender, account string, r outcome.Result) {
+	e := hook.Event{ID: r.Call, Event: hook.CallEnded, At: time.Now().UTC(), Account: account, Call: &r}
+	hooks.Send(e)
+	if r.Status == outcome.Missed {
+		e.ID, e.Event = r.Call+".missed", hook.CallMissed
+		hooks.Send(e)
+	}
+}
+
+func tellSilence(hooks *hook.Sender, account, cuid string, silent bool, since time.Time) {
+	since = since.UTC()
+	e := hook.Event{ID: fmt.Sprint(cuid, ".silent.", since.Unix()), Event: hook.StationSilent, At: time.Now().UTC(), Account: account, Station: cuid, Since: &since}
+	if !silent {
+		e.ID, e.Event = fmt.Sprint(cuid, ".back.", since.Unix()), hook.StationBack
+	}
+	hooks.Send(e)
 }
 
 // iceServers starts the relay inside, if it is wanted, and says what a party of a call is told of it and of those

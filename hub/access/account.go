@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -32,6 +33,8 @@ type Account struct {
 	See         []Rule          `toml:"may_see" doc:"who sees whose presence; without a rule everyone sees everyone"`
 	AutoAnswer  []Rule          `toml:"may_be_answered_automatically" doc:"calls that a station set to it may answer by itself; without a rule none"`
 	OpenDoor    []Rule          `toml:"may_open_door" doc:"who may open whose door in a call; without a rule nobody"`
+	Stations    []Station       `toml:"station" doc:"stations that must be there; one that is silent for too long raises an alarm"`
+	Hooks       []Webhook       `toml:"webhook" doc:"URLs that are told what happened; see docs/operate.md"`
 	Users       []User          `toml:"user" doc:"operators of the console; intercom-hub user add adds one"`
 }
 
@@ -62,6 +65,46 @@ type Rule struct {
 	To   []string `toml:"to" doc:"cuids; * and ? stand for characters"`
 }
 
+// Station is one that must be there.
+type Station struct {
+	CUID        string          `toml:"cuid" doc:"of the station"`
+	SilentAfter config.Duration `toml:"silent_after" doc:"how long it may be away before the alarm, at least 30s; 5m unless set"`
+}
+
+// Webhook is a URL that is told what happened.
+type Webhook struct {
+	URL        string   `toml:"url" doc:"https URL; http only on loopback"`
+	SecretFile string   `toml:"secret_file" doc:"file with the secret that signs what is sent"`
+	Events     []string `toml:"events" doc:"call.ended, call.missed, station.silent, station.back; all when empty"`
+
+	secret config.Secret
+}
+
+// Secret signs what is sent; read by Check.
+func (w *Webhook) Secret() config.Secret { return w.secret }
+
+// Wants reports whether it is told of an event.
+func (w *Webhook) Wants(event string) bool {
+	return len(w.Events) == 0 || slices.Contains(w.Events, event)
+}
+
+func (w *Webhook) check(r *config.Report, at string) {
+	u, err := url.Parse(w.URL)
+	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !config.Loopback(u.Hostname())) {
+		r.Addf(at+".url", "%q is not an https URL; http is for loopback only", w.URL)
+	}
+	for i, e := range w.Events {
+		if !slices.Contains([]string{"call.ended", "call.missed", "station.silent", "station.back"}, e) {
+			r.Addf(fmt.Sprintf("%s.events[%d]", at, i), "%q is not an event; there are call.ended, call.missed, station.silent and station.back", e)
+		}
+	}
+	if w.SecretFile == "" {
+		r.Addf(at+".secret_file", "is missing; who is told checks by the secret that it was this hub")
+	} else if w.secret, err = config.ReadSecret(w.SecretFile); err != nil {
+		r.Addf(at+".secret_file", "%v", err)
+	}
+}
+
 // User is an operator of the console.
 type User struct {
 	Name     string `toml:"name" doc:"with which the operator signs in"`
@@ -80,6 +123,9 @@ const (
 
 // MaxKeys may be valid at once: the old one and the new one while they are changed.
 const MaxKeys = 2
+
+// SilentTime is how long a station may be away unless set.
+const SilentTime = 5 * time.Minute
 
 // EachTime is how long each of a sequence rings unless set.
 const EachTime = 15 * time.Second
@@ -120,6 +166,21 @@ func (a *Account) Check(r *config.Report) {
 				r.Addf(at, "needs from and to; [\"*\"] means all")
 			}
 		}
+	}
+	for i := range a.Stations {
+		s, at := &a.Stations[i], fmt.Sprintf("station[%d]", i)
+		if wire.CheckCUID(s.CUID) != nil {
+			r.Addf(at+".cuid", "%q is not a cuid", s.CUID)
+		}
+		if s.SilentAfter == 0 {
+			s.SilentAfter = config.Duration(SilentTime)
+		}
+		if s.SilentAfter.Std() < 30*time.Second {
+			r.Addf(at+".silent_after", "is %v; it must be at least 30s, or every restart is an alarm", s.SilentAfter)
+		}
+	}
+	for i := range a.Hooks {
+		a.Hooks[i].check(r, fmt.Sprintf("webhook[%d]", i))
 	}
 	users := map[string]bool{}
 	for i, u := range a.Users {

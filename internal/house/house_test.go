@@ -23,6 +23,7 @@ var layers = [][]string{
 	{"call", "wire"},
 	{"gpio", "audio", "call/rtc", "wire/link", "systemd", "hub/bus"},
 	{"hub/access", "hub/nats", "hub/record", "hub/hubtest", "hub/relay"},
+	{"hub/hook"},
 	{"device", "hub"},
 	{"cmd"},
 }

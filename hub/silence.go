@@ -1,0 +1,100 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"intercom/hub/bus"
+	"intercom/internal/backoff"
+)
+
+// Silence watches the stations that must be there, until ctx ends, and tells of those that are away for too long, and
+// when they are back. Of several hubs, one tells: the one that claims the alarm.
+func (h *Hub) Silence(ctx context.Context, tell func(account, cuid string, silent bool, since time.Time)) error {
+	w := &silence{r: h.router, tell: tell, away: map[who]time.Time{}, raised: map[who]uint64{}}
+	for ctx.Err() == nil {
+		backoff.Sleep(ctx, lookForSilent)
+		if ctx.Err() == nil {
+			w.look(ctx)
+		}
+	}
+	return nil
+}
+
+const lookForSilent = 10 * time.Second
+
+type silence struct {
+	r      *router
+	tell   func(account, cuid string, silent bool, since time.Time)
+	away   map[who]time.Time // since when
+	raised map[who]uint64    // alarms of this hub, with the revision of their claim
+}
+
+func alarmClaim(w who) string { return "alarm." + w.account + "." + w.cuid }
+
+func (s *silence) look(ctx context.Context) {
+	for _, id := range s.r.access.Accounts() {
+		acct := s.r.access.Account(id)
+		if acct == nil {
+			continue
+		}
+		for _, one := range acct.Stations {
+			w := who{id, one.CUID}
+			if s.there(w) {
+				s.back(ctx, w)
+				continue
+			}
+			since, known := s.away[w]
+			if !known {
+				s.away[w] = time.Now()
+				continue
+			}
+			if _, told := s.raised[w]; !told && time.Since(since) >= one.SilentAfter.Std() {
+				s.raise(ctx, w, since)
+			}
+		}
+	}
+}
+
+// there reports whether a station is signed in, here or at another hub.
+func (s *silence) there(w who) bool {
+	s.r.mu.Lock()
+	m := s.r.members[w]
+	s.r.mu.Unlock()
+	if m != nil && m.online() {
+		return true
+	}
+	if !s.r.bus.Peers() {
+		return false
+	}
+	hub, err := s.r.locate(w, false)
+	return err != nil || hub != "" // when the others cannot be asked, nobody is called silent
+}
+
+func (s *silence) raise(ctx context.Context, w who, since time.Time) {
+	bctx, cancel := context.WithTimeout(ctx, askBus)
+	defer cancel()
+	revision, err := s.r.bus.Claim(bctx, alarmClaim(w), s.r.value(), 0)
+	s.raised[w] = revision // also when another hub has told it: then it is nothing to us
+	if errors.Is(err, bus.ErrTaken) {
+		return
+	}
+	s.r.log.Warn("a station is silent", "cuid", w.cuid, "account", w.account, "since", since)
+	s.tell(w.account, w.cuid, true, since)
+}
+
+func (s *silence) back(ctx context.Context, w who) {
+	since, was := s.away[w]
+	delete(s.away, w)
+	revision, told := s.raised[w]
+	delete(s.raised, w)
+	if !was || !told || revision == 0 {
+		return
+	}
+	bctx, cancel := context.WithTimeout(ctx, askBus)
+	defer cancel()
+	_ = s.r.bus.Release(bctx, alarmClaim(w), revision) // a claim that stays keeps the next alarm from being told twice, at worst
+	s.r.log.Info("a silent station is back", "cuid", w.cuid, "account", w.account)
+	s.tell(w.account, w.cuid, false, since)
+}
