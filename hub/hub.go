@@ -21,6 +21,7 @@ import (
 
 	"intercom/hub/access"
 	"intercom/hub/bus"
+	"intercom/hub/record"
 	"intercom/internal/backoff"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -34,27 +35,30 @@ type Settings struct {
 	RingTime time.Duration                                     // until a call is missed
 	Record   func(account string, r outcome.Result)            // takes each result; returns at once
 	Recorded func(account, call string) (outcome.Result, bool) // finds the result of a call within TicketTime
+	Calls    func(record.Filter) (record.Page, error)          // the history
 	Trouble  func() error                                      // what keeps the records from being written; nil for nothing
 	Servers  func(account, cuid, call string) []wire.ICEServer // STUN and TURN for a party of a call, STUN for "" ; nil for none
 }
 
 // Hub is a signalling server.
 type Hub struct {
-	log     *slog.Logger
-	set     Settings
-	tokens  *access.Signer
-	router  *router
-	metrics *metrics
-	lobby   lobby
-	ready   atomic.Bool
-	signIns atomic.Int64
-	mux     *http.ServeMux
-	sockets sync.WaitGroup
+	log      *slog.Logger
+	set      Settings
+	tokens   *access.Signer
+	sessions *access.Signer // of operators
+	setup    setup
+	router   *router
+	metrics  *metrics
+	lobby    lobby
+	ready    atomic.Bool
+	signIns  atomic.Int64
+	mux      *http.ServeMux
+	sockets  sync.WaitGroup
 }
 
 // New makes a hub. Run must run.
 func New(s Settings, log *slog.Logger) *Hub {
-	h := &Hub{log: log, set: s, tokens: s.Secret.For(access.ForTokens), mux: http.NewServeMux()}
+	h := &Hub{log: log, set: s, tokens: s.Secret.For(access.ForTokens), sessions: s.Secret.For("operator session"), mux: http.NewServeMux()}
 	h.metrics = h.newMetrics()
 	record := s.Record
 	s.Record = func(account string, r outcome.Result) {
@@ -64,13 +68,21 @@ func New(s Settings, log *slog.Logger) *Hub {
 	h.router = newRouter(s, log)
 	h.mux.HandleFunc("GET "+wire.Path, h.serveSocket)
 	h.mux.HandleFunc("POST "+TokenPath, h.mintToken)
+	h.people(h.mux)
 	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, true) })
 	h.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, h.ready.Load()) })
 	return h
 }
 
-// ServeHTTP serves the WebSocket at /v1/ws, tokens at /v1/token, and the probes /healthz and /readyz.
-func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+// ServeHTTP serves the WebSocket at /v1/ws, tokens, operators and the history under /v1, and the probes /healthz and
+// /readyz.
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	head := w.Header()
+	head.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	head.Set("X-Content-Type-Options", "nosniff")
+	head.Set("Referrer-Policy", "no-referrer")
+	h.mux.ServeHTTP(w, r)
+}
 
 // health answers a probe: 200 or 503 with the same JSON.
 func (h *Hub) health(w http.ResponseWriter, ok bool) {

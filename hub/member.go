@@ -26,6 +26,7 @@ type member struct {
 	name     string
 	instance string
 	key      string // id of the API key that it came in by
+	user     string // or the operator, whose token it was
 	revision uint64 // of its claim; 0 while the bus could not be asked
 
 	// Under the router's lock.

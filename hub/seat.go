@@ -37,9 +37,10 @@ func tokenOf(t string) (account, call, cuid string) {
 // hello is a sign-in whose credentials are good.
 type hello struct {
 	wire.HelloBody
-	re  uint64
-	key string    // id of the API key
-	end time.Time // of its token; zero for one that came in by the key itself
+	re   uint64
+	key  string    // id of the API key
+	user string    // or the operator
+	end  time.Time // of its token; zero for one that came in by the key itself
 }
 
 // enter gives a device its seat: this connection is from now on the one owner of its cuid. It is told welcome, and then
@@ -209,7 +210,7 @@ func (r *router) seat(w who, h hello, c conn, welcome wire.WelcomeBody, revision
 	if m.instance != h.Instance {
 		resume = nil
 	}
-	m.name, m.instance, m.key, m.revision, m.agent = h.Name, h.Instance, h.key, revision, h.Agent
+	m.name, m.instance, m.key, m.user, m.revision, m.agent = h.Name, h.Instance, h.key, h.user, revision, h.Agent
 	m.since = time.Now().UTC().Truncate(time.Millisecond)
 	resumed := m.attach(c, resume, h.re, welcome)
 	r.expire(m, h.end)
@@ -406,7 +407,7 @@ func (r *router) expel() {
 	r.mu.Lock()
 	var out []*member
 	for _, m := range r.members {
-		if !r.access.HasKey(m.account, m.key) {
+		if !r.access.Stands(m.account, m.key, m.user) {
 			out = append(out, m)
 			r.drop(m)
 		}

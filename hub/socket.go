@@ -416,7 +416,7 @@ func (h *Hub) greet(e wire.Envelope) (hello, *fault.Error) {
 		if err != nil {
 			return hi, err
 		}
-		hi.key, hi.end = t.Key, time.Unix(t.Expires, 0)
+		hi.key, hi.user, hi.end = t.Key, t.User, time.Unix(t.Expires, 0)
 	} else if id, ok := h.set.Access.Allowed(b.Account, b.APIKey); ok {
 		hi.key = id
 	} else {

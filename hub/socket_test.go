@@ -15,6 +15,7 @@ import (
 
 	"intercom/hub/access"
 	"intercom/hub/hubtest"
+	"intercom/hub/record"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -43,7 +44,8 @@ func serve(t *testing.T) *server {
 	s := &server{T: t, key: key, folder: folder, dir: d}
 	var net hubtest.Net
 	s.hub = New(Settings{Bus: net.Join("hub"), Access: d, Secret: access.NewSecret(), RingTime: 30 * time.Second, Record: func(string, outcome.Result) {},
-		Recorded: func(string, string) (outcome.Result, bool) { return outcome.Result{}, false }, Trouble: func() error { return nil }}, quiet)
+		Recorded: func(string, string) (outcome.Result, bool) { return outcome.Result{}, false }, Trouble: func() error { return nil },
+		Calls: func(f record.Filter) (record.Page, error) { return record.Query(folder, f) }}, quiet)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = s.hub.Run(ctx) }()

@@ -67,9 +67,7 @@ func (h *Hub) mintToken(w http.ResponseWriter, r *http.Request) {
 		refuse(w, fault.New(fault.Internal))
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(tokenReply{text, time.Unix(t.Expires, 0).UTC()})
+	answer(w, tokenReply{text, time.Unix(t.Expires, 0).UTC()})
 }
 
 // refuse answers a request over HTTP with an error.
@@ -112,7 +110,7 @@ func (h *Hub) renewToken(m *member, e wire.Envelope) *fault.Error {
 	}
 	h.router.mu.Lock()
 	defer h.router.mu.Unlock()
-	m.key = t.Key
+	m.key, m.user = t.Key, t.User
 	h.router.expire(m, time.Unix(t.Expires, 0))
 	return nil
 }

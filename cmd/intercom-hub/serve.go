@@ -67,12 +67,16 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		records.Add(account, r)
 		tellCall(hooks, account, r)
 	}, Recorded: records.Find, Trouble: records.Trouble,
+		Calls:   func(f record.Filter) (record.Page, error) { return record.Query(cfg.Records(), f) },
 		Servers: servers}, log)
 	if len(dir.Accounts()) == 0 {
 		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'", "path", cfg.Accounts)
 	}
 	if cfg.TLSCert == "" && cfg.AllowPlain {
 		log.Warn("serving without TLS because allow_plain is set; everybody on the way can listen in", "listen", cfg.Listen)
+	}
+	if code := h.SetupCode(); code != "" {
+		log.Warn("there is no operator yet; make the first with the set-up code, which is good once and until the hub stops: docs/operate.md, Operators", "code", code)
 	}
 	systemd.Ready()
 	systemd.Status("Serving on " + l.Addr().String())

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -64,3 +65,33 @@ func (d *Directory) CheckPassword(account, name, password string) (User, bool) {
 	sum := argon2.IDKey([]byte(password), kept.salt, argonTime, argonMemory, argonThreads, 32)
 	return found, subtle.ConstantTimeCompare(sum, kept.sum) == 1 && found.Name != ""
 }
+
+// User finds an operator.
+func (d *Directory) User(account, name string) (User, bool) {
+	if a := d.Account(account); a != nil {
+		for _, u := range a.Users {
+			if u.Name == name {
+				return u, true
+			}
+		}
+	}
+	return User{}, false
+}
+
+// Mark changes with the password, and tells nothing of it.
+func (u User) Mark() string {
+	sum := sha256.Sum256([]byte(u.Password))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
+}
+
+// SetUser adds an operator to an account's file, or changes the one of that name.
+func (d *Directory) SetUser(account string, u User) error {
+	if err := SetUser(d.folder, account, u); err != nil {
+		return err
+	}
+	_, err := d.Reload()
+	return err
+}
+
+// Equal compares secrets in constant time.
+func Equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

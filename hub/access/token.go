@@ -10,7 +10,8 @@ import (
 type Token struct {
 	Account string `json:"a"`
 	CUID    string `json:"c,omitempty"` // the only one that it is good for; any when empty
-	Key     string `json:"k"`           // id of the API key that it stands on
+	Key     string `json:"k,omitempty"` // id of the API key that it stands on
+	User    string `json:"u,omitempty"` // or the operator
 	Expires int64  `json:"e"`           // seconds since the epoch
 }
 
@@ -39,8 +40,17 @@ func (d *Directory) Token(s *Signer, text string, now time.Time) (Token, bool) {
 		return t, false
 	}
 	b, ok := s.Open(text[3:])
-	if !ok || json.Unmarshal(b, &t) != nil || now.Unix() >= t.Expires || !d.HasKey(t.Account, t.Key) {
+	if !ok || json.Unmarshal(b, &t) != nil || now.Unix() >= t.Expires || !d.Stands(t.Account, t.Key, t.User) {
 		return Token{}, false
 	}
 	return t, true
+}
+
+// Stands reports whether the key, or the operator, by which somebody came in is still there.
+func (d *Directory) Stands(account, key, user string) bool {
+	if user != "" {
+		_, ok := d.User(account, user)
+		return ok
+	}
+	return d.HasKey(account, key)
 }

@@ -92,6 +92,12 @@ func Query(dir string, f Filter) (Page, error) {
 	return p, nil
 }
 
+// Check refuses an After that was not given out.
+func (f Filter) Check() error {
+	_, _, err := f.place()
+	return err
+}
+
 func (f Filter) place() (day string, at int, err error) {
 	if f.After == "" {
 		return "", 0, nil

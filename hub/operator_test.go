@@ -1,0 +1,160 @@
+package hub
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"intercom/hub/access"
+	"intercom/wire"
+)
+
+// ask sends a request over HTTP and gives the status, the JSON of the answer and its cookies.
+func (s *server) ask(method, path, body string, change func(*http.Request)) (int, map[string]any, []*http.Cookie) {
+	s.Helper()
+	q, err := http.NewRequestWithContext(s.Context(), method, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		s.Fatal(err)
+	}
+	if change != nil {
+		change(q)
+	}
+	r, err := http.DefaultClient.Do(q)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer r.Body.Close()
+	if csp := r.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'") {
+		s.Errorf("the policy is %q", csp)
+	}
+	var got map[string]any
+	_ = json.NewDecoder(r.Body).Decode(&got)
+	return r.StatusCode, got, r.Cookies()
+}
+
+func TestTheFirstOperator(t *testing.T) {
+	s := serve(t)
+	code := s.hub.SetupCode()
+	if len(code) < 32 {
+		t.Fatalf("the code is %q", code)
+	}
+	body := func(code, password string) string {
+		return fmt.Sprintf(`{"account":"demo","name":"anna","password":%q,"code":%q}`, password, code)
+	}
+	for name, c := range map[string]struct {
+		body   string
+		status int
+	}{"a wrong code": {body("x", "correct horse"), 401}, "no code": {body("", "correct horse"), 401}, "a short password": {body(code, "short"), 400}, "nonsense": {"x", 400}} {
+		if status, got, _ := s.ask(http.MethodPost, SetupPath, c.body, nil); status != c.status || got["code"] == nil {
+			t.Errorf("%s: %d %v", name, status, got)
+		}
+	}
+	status, got, cookies := s.ask(http.MethodPost, SetupPath, body(code, "correct horse"), nil)
+	if status != 200 || got["role"] != "administrator" || len(cookies) != 1 {
+		t.Fatalf("%d %v", status, got)
+	}
+	if c := cookies[0]; c.Name != Cookie || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" {
+		t.Errorf("the cookie is %+v", c)
+	}
+	if status, _, _ := s.ask(http.MethodPost, SetupPath, body(code, "correct horse"), nil); status != 401 {
+		t.Errorf("the code is good twice: %d", status)
+	}
+	if again := s.hub.SetupCode(); again != "" {
+		t.Error("there is an operator, and a code")
+	}
+}
+
+func TestOperators(t *testing.T) {
+	s := serve(t)
+	hash, err := access.HashPassword("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.dir.SetUser("demo", access.User{Name: "anna", Password: hash, Role: access.Operator}); err != nil {
+		t.Fatal(err)
+	}
+	good := `{"account":"demo","name":"anna","password":"correct horse"}`
+	for name, body := range map[string]string{"a wrong password": `{"account":"demo","name":"anna","password":"wrong horse"}`, "nobody": `{"account":"demo","name":"bert","password":"correct horse"}`} {
+		if status, _, cookies := s.ask(http.MethodPost, SessionPath, body, nil); status != 401 || len(cookies) > 0 {
+			t.Errorf("%s: %d", name, status)
+		}
+	}
+	if status, _, _ := s.ask(http.MethodPost, SessionPath, good, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }); status != 403 {
+		t.Errorf("a page of another site: %d", status)
+	}
+	status, got, cookies := s.ask(http.MethodPost, SessionPath, good, nil)
+	if status != 200 || got["role"] != "operator" || len(cookies) != 1 {
+		t.Fatalf("%d %v", status, got)
+	}
+	as := func(r *http.Request) { r.AddCookie(&http.Cookie{Name: Cookie, Value: cookies[0].Value}) }
+	status, got, _ = s.ask(http.MethodGet, SessionPath, "", as)
+	token, _ := got["token"].(string)
+	if status != 200 || got["name"] != "anna" || token == "" {
+		t.Errorf("%d %v", status, got)
+	}
+	if status, _, _ := s.ask(http.MethodGet, SessionPath, "", func(r *http.Request) {
+		r.AddCookie(&http.Cookie{Name: Cookie, Value: cookies[0].Value[1:]})
+	}); status != 401 {
+		t.Errorf("a forged cookie: %d", status)
+	}
+	// The token signs the page in at the WebSocket, until the operator is gone.
+	c := s.dial()
+	c.hello(wire.HelloBody{Account: "demo", Token: token, CUID: "anna_browser", Instance: "i"})
+	if e, _ := c.until(wire.Welcome); e.T != wire.Welcome {
+		t.Fatal("not let in")
+	}
+	if err := access.RemoveUser(s.folder, "demo", "anna"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.dir.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	s.hub.Reload()
+	if _, code := c.until("nothing"); code != wire.CloseCredentials {
+		t.Errorf("closed with %d", code)
+	}
+	if status, _, _ := s.ask(http.MethodGet, SessionPath, "", as); status != 401 {
+		t.Errorf("one who is gone is signed in: %d", status)
+	}
+	if status, _, cookies := s.ask(http.MethodDelete, SessionPath, "", as); status != 204 || len(cookies) != 1 || cookies[0].MaxAge >= 0 {
+		t.Errorf("signing out: %d", status)
+	}
+}
+
+func TestTheHistory(t *testing.T) {
+	s := serve(t)
+	lines := ""
+	for i, account := range []string{"demo", "demo", "other", "demo"} {
+		at := time.Date(2026, 1, 2, 3, i, 0, 0, time.UTC).Format(time.RFC3339)
+		lines += fmt.Sprintf(`{"account":%q,"hub":"h","call":"c%d","status":"missed","reason":"no_answer","by":"hub","from":"front_door","to":"reception","context":"x","invited_at":%q,"ended_at":%q,"duration_ms":0}`+"\n", account, i, at, at)
+	}
+	if err := os.WriteFile(filepath.Join(s.folder, "calls-2026-01-02.jsonl"), []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	with := func(key string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+key) }
+	}
+	status, got, _ := s.ask(http.MethodGet, CallsPath+"?account=demo&limit=2", "", with(s.key))
+	list, _ := got["calls"].([]any)
+	if status != 200 || len(list) != 2 || list[0].(map[string]any)["call"] != "c3" || got["next"] == nil {
+		t.Fatalf("%d %v", status, got)
+	}
+	status, got, _ = s.ask(http.MethodGet, fmt.Sprint(CallsPath, "?account=demo&after=", got["next"]), "", with(s.key))
+	list, _ = got["calls"].([]any)
+	if status != 200 || len(list) != 1 || list[0].(map[string]any)["call"] != "c0" || got["next"] != nil {
+		t.Errorf("%d %v", status, got)
+	}
+	for query, want := range map[string]int{"account=other": 401, "account=demo&status=lost": 400, "account=demo&since=yesterday": 400, "account=demo&limit=0": 400, "account=demo&after=x": 400, "account=demo&cuid=nobody_1": 200} {
+		if status, got, _ := s.ask(http.MethodGet, CallsPath+"?"+query, "", with(s.key)); status != want {
+			t.Errorf("%s: %d %v", query, status, got)
+		}
+	}
+	if status, _, _ := s.ask(http.MethodGet, CallsPath+"?account=demo", "", nil); status != 401 {
+		t.Errorf("without a key: %d", status)
+	}
+}
