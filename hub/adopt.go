@@ -193,8 +193,11 @@ func (r *router) seek(m *member, c wire.CallRef) {
 			t.back(m.cuid, r.name, false)
 		}
 		r.mu.Lock()
-		if owner != "" && owner != r.name && m.call.id == "" {
+		switch {
+		case owner != "" && (m.call.id == "" && owner != r.name || m.call.id == c.Call):
 			m.call = legRef{c.Call, owner}
+		case owner == "" && m.call.id == c.Call: // it was lost for good
+			m.call, m.answered = legRef{}, nil
 		}
 		m.seeking = slices.DeleteFunc(m.seeking, func(id string) bool { return id == c.Call })
 		var held []wire.Envelope
@@ -340,13 +343,16 @@ func (r *router) orphaned(w who, call string) {
 		return
 	}
 	owner, answered := m.call.owner, m.answered
-	m.call, m.answered = legRef{}, nil
+	if answered == nil {
+		m.call = legRef{}
+	}
 	r.mu.Unlock()
 	r.log.Warn("the hub of a call is gone", "call", call, "cuid", w.cuid, "peer", owner)
 	if b, err := wire.Body[wire.AnsweredBody](wire.Envelope{B: answered}); answered != nil && err == nil {
 		r.seek(m, wire.CallRef{Call: call, Ticket: b.Ticket})
 		return
 	}
+	r.presence.touch(w)
 	m.send(wire.Reply(wire.Envelope{Call: call}, fault.New(fault.NotParty)))
 }
 
