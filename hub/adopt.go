@@ -52,7 +52,7 @@ func (t *talk) unheard(w who, hub string) {
 		return
 	}
 	p.away = nil
-	acts, _ := t.lane.step(news{what: refused, by: w.cuid, outcome: outcome.Of(outcome.Failed, outcome.NetworkLost)}, time.Now())
+	acts, _ := t.lane.step(news{what: refused, by: w.cuid, outcome: outcome.Of(outcome.Failed, outcome.NetworkLost), told: true}, time.Now())
 	t.perform(acts)
 }
 
@@ -221,7 +221,7 @@ func (r *router) seek(m *member, c wire.CallRef) {
 func (r *router) known(m *member, call string) bool {
 	result, ok := r.recorded(m.account, call)
 	if ok = ok && (result.From == m.cuid || result.To == m.cuid); ok {
-		m.send(ended(result))
+		r.deliver(m.who, ended(result))
 	}
 	return ok
 }

@@ -84,6 +84,9 @@ const (
 	kHolds kind = "holds" // who has this device?
 	kOwns  kind = "owns"  // who has this call?
 	kYield kind = "yield" // give up this device: Text is the instance of the one who wants it
+
+	kParty  kind = "party"  // is this device still in your call?
+	kSeated kind = "seated" // is this device at yours, and in my call?
 )
 
 func (s slip) who() who { return who{s.Account, s.CUID} }

@@ -13,8 +13,8 @@ import (
 // This file is why ten thousand idle sockets cost little; docs/decisions/0006-idle-sockets.md has the reasons.
 
 const (
-	readBytes  = 128 // of a socket's buffer: an idle device must not cost much, and a ping fits
-	writeBytes = 16  // the same for writing, where the conduit gathers what belongs together
+	readBytes  = 64 // of a socket's buffer: an idle device must not cost much, and a ping fits
+	writeBytes = 16 // the same for writing, where the conduit gathers what belongs together
 )
 
 // conduit is a connection that can hold back what is written, to write it at once.

@@ -149,6 +149,11 @@ func (h *Hub) renew(ctx context.Context) bool {
 		h.router.reclaim(ctx)
 	}
 	h.router.presence.round()
+	if h.set.Bus.Peers() {
+		rctx, cancel := context.WithTimeout(ctx, RenewEvery)
+		h.router.reconcile(rctx)
+		cancel()
+	}
 	return true
 }
 

@@ -73,6 +73,7 @@ type news struct {
 	by      string // cuid of the party, "" for the hub itself
 	reason  outcome.Reason
 	outcome outcome.Outcome // of refused
+	told    bool            // of refused: it may ring all the same
 	env     wire.Envelope   // of relayed
 	to      string          // of relayed, from the caller: for whom it is
 	at      time.Time       // of hungUp, when it is told late
@@ -172,7 +173,9 @@ func (l *lane) step(n news, now time.Time) (acts []effect, did bool) {
 		if l.AnsweredAt != nil {
 			return nil, false
 		}
-		l.leg(n.by).state = waiting // it was never told, so it needs no end
+		if !n.told {
+			l.leg(n.by).state = waiting // it never heard of the call, so it needs no end
+		}
 		return l.out(n.by, n.outcome, "hub", now), true
 	case answered:
 		return l.answer(n.by, now)

@@ -487,6 +487,10 @@ func (r *router) Asked(b []byte, reply func([]byte)) {
 		if r.find(s.Account, s.Call) != nil {
 			reply([]byte(r.name))
 		}
+	case kParty:
+		reply([]byte(r.party(s.who(), s.Call)))
+	case kSeated:
+		reply([]byte(r.seated(s.who(), s.Call)))
 	case kYield:
 		r.background(func() { reply([]byte(r.yield(s.who(), s.Text))) })
 	}

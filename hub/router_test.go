@@ -952,6 +952,39 @@ func TestHubs(t *testing.T) {
 		w.say("alpha", wire.HangUp, idA, wire.HangUpBody{Reason: outcome.HangUp})
 		w.recorded(over)
 	})
+	for at, lose := range map[string]func(w *world){
+		"the end, from the owner": func(w *world) {
+			w.hubs[0].set.Bus.(*hubtest.Bus).Lose(1)
+			w.say("alpha", wire.HangUp, idA, wire.HangUpBody{Reason: outcome.HangUp})
+		},
+		"the end, from the other": func(w *world) {
+			w.hubs[1].set.Bus.(*hubtest.Bus).Lose(1)
+			w.lose("bravo", true)
+		},
+	} {
+		on("a word between hubs is lost: "+at, 2, func(w *world) {
+			answer(w)
+			lose(w)
+			time.Sleep(30 * time.Second)
+			for _, h := range w.hubs {
+				if who := h.busy(); len(who) > 0 || h.router.liveCalls.Load() > 0 {
+					t.Errorf("%q are busy, %d calls live", who, h.router.liveCalls.Load())
+				}
+			}
+			if len(w.records) != 1 {
+				t.Errorf("%d records", len(w.records))
+			}
+		})
+	}
+	on("a word between hubs is lost: that it rings", 2, func(w *world) {
+		w.hubs[1].set.Bus.(*hubtest.Bus).Lose(1)
+		w.invite("alpha", "bravo", idA)
+		time.Sleep(10 * time.Second)
+		w.expectSome("alpha<call.ended failed/network_lost", "bravo<call.ended failed/network_lost")
+		if who := w.hubs[1].busy(); len(who) > 0 {
+			t.Errorf("%q are busy", who)
+		}
+	})
 	on("a stop of the owner hands a call over", 2, func(w *world) {
 		answer(w)
 		w.hubs[0].Stop()

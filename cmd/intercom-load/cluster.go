@@ -57,7 +57,7 @@ func newCluster(ctx context.Context, dir, program string, n int, withTLS bool, m
 		h := &node{dir: filepath.Join(dir, fmt.Sprint("hub", i+1)), addr: fmt.Sprint("127.0.0.1:", free[i])}
 		h.conf = filepath.Join(h.dir, "hub.toml")
 		text := base + fmt.Sprintf("name = \"hub%d\"\nlisten = %q\nstate_dir = %q\n%s\n", i+1, h.addr, h.dir, more)
-		if n > 1 {
+		if n > 1 && !strings.Contains(more, "[nats]") {
 			var routes []string
 			for j := range n {
 				if j != i {

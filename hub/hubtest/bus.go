@@ -33,6 +33,7 @@ type Bus struct {
 	mail    []func()
 	ring    chan struct{}
 	down    bool      // the bus does not answer this hub
+	lose    int       // so many of its next words are lost
 	lease   time.Time // until when
 }
 
@@ -53,6 +54,13 @@ func (b *Bus) Down(down bool) {
 	b.net.mu.Lock()
 	defer b.net.mu.Unlock()
 	b.down = down
+}
+
+// Lose loses the next words that this hub sends to another.
+func (b *Bus) Lose(n int) {
+	b.net.mu.Lock()
+	defer b.net.mu.Unlock()
+	b.lose = n
 }
 
 // Name is the hub's.
@@ -124,6 +132,10 @@ func (b *Bus) Send(to string, m []byte, token string) error {
 	defer b.net.mu.Unlock()
 	if b.down {
 		return errDown
+	}
+	if b.lose > 0 {
+		b.lose--
+		return nil
 	}
 	other := b.net.buses[to]
 	if other == nil || other.down || other.handler == nil {
