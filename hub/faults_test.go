@@ -64,9 +64,6 @@ func frame(first byte, payload []byte) []byte {
 
 // Those who say nothing, a byte a second, or half a frame, are sent away in time, and the others notice nothing.
 func TestSlowClients(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes as long as the hub is patient")
-	}
 	s := serve(t)
 	a := s.sign("alpha", "1")
 	var work sync.WaitGroup

@@ -2,13 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,34 +14,10 @@ import (
 	"intercom/hub"
 	"intercom/hub/access"
 	"intercom/internal/config"
+	"intercom/internal/stage"
 	"intercom/wire"
 	"intercom/wire/link"
 )
-
-// certificate makes a self-signed one for 127.0.0.1 in dir.
-func certificate(t *testing.T, dir string) (cert, key string) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
-}
 
 // news is a handler that passes on how a link fares.
 type news chan error
@@ -65,7 +35,9 @@ func TestTLSFromFilesAndNoWayAroundIt(t *testing.T) {
 	cfg := hub.Defaults()
 	cfg.Name, cfg.Listen, cfg.Accounts, cfg.StateDir = "hub", free.Addr().String(), filepath.Join(dir, "accounts"), filepath.Join(dir, "hub")
 	cfg.LogLevel = "error"
-	cfg.TLSCert, cfg.TLSKey = certificate(t, dir)
+	if cfg.TLSCert, cfg.TLSKey, err = stage.Certificate(dir); err != nil {
+		t.Fatal(err)
+	}
 	free.Close()
 	key, err := access.NewKey(cfg.Accounts, "demo", time.Now())
 	if err != nil {

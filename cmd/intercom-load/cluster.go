@@ -2,15 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -47,7 +41,7 @@ func newCluster(ctx context.Context, dir, program string, n int, withTLS bool, m
 	}
 	base := fmt.Sprintf("accounts = %q\nsecret_file = %q\nlog_level = \"warn\"\n", filepath.Join(dir, "accounts"), filepath.Join(dir, "secret"))
 	if withTLS {
-		cert, key, err := certificate(dir)
+		cert, key, err := stage.Certificate(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -193,28 +187,6 @@ func ports(n int) ([]int, error) {
 		all = append(all, l.Addr().(*net.TCPAddr).Port)
 	}
 	return all, nil
-}
-
-// certificate makes a self-signed one for 127.0.0.1.
-func certificate(dir string) (cert, key string, err error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return "", "", err
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		return "", "", err
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return "", "", err
-	}
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	return cert, key, errors.Join(
-		os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
-		os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
 }
 
 // rss is the resident memory of a hub in KiB.

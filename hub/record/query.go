@@ -70,7 +70,9 @@ func Query(dir string, f Filter) (Page, error) {
 			return p, nil
 		}
 		b, err := os.ReadFile(fileOf(dir, d))
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was too old, and has just been removed
+		} else if err != nil {
 			return p, err
 		}
 		if d == day && at < len(b) {
