@@ -356,37 +356,28 @@ func (r *router) orphaned(w who, call string) {
 	m.send(wire.Reply(wire.Envelope{Call: call}, fault.New(fault.NotParty)))
 }
 
-var errNotHere = &fault.Error{Code: "not here"}
-
-// lost handles what a device says about a call that nobody here knows but for which it has a ticket: the end of a call
-// whose hub was gone.
-func (r *router) lost(m *member, t *talk, e wire.Envelope) *fault.Error {
-	if t != nil || e.T != wire.HangUp {
-		return errNotHere
-	}
+// late handles the end of a call that nobody here knows, told with its ticket: its hub was gone when it ended. It
+// reports whether that is what it was.
+func (r *router) late(m *member, e wire.Envelope) bool {
 	b, err := wire.Body[wire.HangUpBody](e)
-	if err != nil {
-		return err
+	if e.T != wire.HangUp || err != nil {
+		return false
+	}
+	if r.known(m, e.Call) {
+		m.reply(e, nil, nil)
+		return true
 	}
 	c := wire.CallRef{Call: e.Call, Ticket: b.Ticket}
-	if r.known(m, e.Call) {
-		return nil
-	}
 	if _, ok := r.openTicket(m.who, c); !ok {
-		return errNotHere
+		return false
 	}
 	r.background(func() {
-		owner := r.owner(m.who, c)
-		r.mu.Lock()
-		if m.call.id == "" && owner != "" {
-			m.call = legRef{c.Call, owner}
-		}
-		r.mu.Unlock()
-		if owner != "" {
-			r.receive(m, e)
-		} else {
-			m.reply(e, nil, fault.New(fault.NotParty))
+		switch owner := r.owner(m.who, c); {
+		case owner != "" && owner != r.name:
+			r.forward(m, owner, e)
+		default: // this hub has it now, or nobody can
+			m.reply(e, nil, r.heardFrom(r.find(m.account, e.Call), m.who, e))
 		}
 	})
-	return nil
+	return true
 }

@@ -101,8 +101,7 @@ func (h *Hub) health(w http.ResponseWriter, ok bool) {
 
 // Times of a hub.
 const (
-	Spread = 2 * time.Second // over which devices come back after a clean stop
-
+	Spread     = 2 * time.Second // over which devices come back after a clean stop
 	RenewEvery = 5 * time.Second
 	JoinTime   = 15 * time.Second // a hub that cannot join the others for so long is ready without them
 )
@@ -116,7 +115,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	began, every := time.Now(), 100*time.Millisecond // until the bus is there for the first time
 	for ctx.Err() == nil {
 		h.router.fenceIfStale()
-		h.router.pulse.Store(time.Now().UnixNano())
+		h.router.pulse.Store(int64(time.Since(h.router.born)))
 		if joined := h.renew(ctx); every < RenewEvery && (joined || time.Since(began) > JoinTime) {
 			every = RenewEvery
 			h.ready.Store(!h.router.isStopped())
@@ -146,13 +145,13 @@ func (h *Hub) renew(ctx context.Context) bool {
 		if h.router.cutOff.Swap(false) && h.ready.Load() {
 			h.log.Info("the bus between the hubs is back")
 		}
-		h.router.reclaim(ctx)
 	}
 	h.router.presence.round()
+	rctx, cancel = context.WithTimeout(ctx, RenewEvery)
+	defer cancel()
+	h.router.reclaim(rctx)
 	if h.set.Bus.Peers() {
-		rctx, cancel := context.WithTimeout(ctx, RenewEvery)
 		h.router.reconcile(rctx)
-		cancel()
 	}
 	return true
 }

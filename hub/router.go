@@ -35,8 +35,9 @@ type router struct {
 	cancel    context.CancelFunc
 	work      sync.WaitGroup // what waits for other hubs
 	liveCalls atomic.Int64
-	cutOff    atomic.Bool  // the bus does not answer
-	pulse     atomic.Int64 // when the hub last looked after its lease, in nanoseconds since the epoch
+	cutOff    atomic.Bool // the bus does not answer
+	born      time.Time
+	pulse     atomic.Int64 // when the hub last looked after its lease, in nanoseconds since born: wall clocks jump
 
 	mu      sync.Mutex
 	members map[who]*member
@@ -51,7 +52,7 @@ func newRouter(cfg Settings, log *slog.Logger) *router {
 	if r.servers = cfg.Servers; r.servers == nil {
 		r.servers = func(string, string, string) []wire.ICEServer { return nil }
 	}
-	r.presence = newPresence(r)
+	r.presence, r.born = newPresence(r), time.Now()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -173,21 +174,23 @@ func (r *router) receive(m *member, e wire.Envelope) {
 	r.mu.Unlock()
 	switch {
 	case owner != "":
-		s := slip{Kind: kSaid, Hub: r.name, Account: m.account, CUID: m.cuid, Call: e.Call, Env: &e}
-		if r.bus.Send(owner, s.bytes(), s.token()) != nil {
-			r.orphaned(m.who, e.Call)
-			m.reply(e, nil, fault.New(fault.HubDegraded))
-		}
+		r.forward(m, owner, e)
 	case e.T == wire.Invite && t == nil:
 		if err := r.invite(m, e); err != nil {
 			m.reply(e, nil, err)
 		}
+	case t == nil && r.late(m, e):
 	default:
-		if err := r.lost(m, t, e); err != errNotHere {
-			m.reply(e, nil, err)
-			return
-		}
 		m.reply(e, nil, r.heardFrom(t, m.who, e))
+	}
+}
+
+// forward gives what a device says about a call to the hub that owns it.
+func (r *router) forward(m *member, owner string, e wire.Envelope) {
+	s := slip{Kind: kSaid, Hub: r.name, Account: m.account, CUID: m.cuid, Call: e.Call, Env: &e}
+	if r.bus.Send(owner, s.bytes(), s.token()) != nil {
+		r.orphaned(m.who, e.Call)
+		m.reply(e, nil, fault.New(fault.HubDegraded))
 	}
 }
 
@@ -284,7 +287,7 @@ func (r *router) invite(m *member, e wire.Envelope) *fault.Error {
 		return err
 	}
 	now := time.Now()
-	l.name, l.image = m.name, b.InitiatorImage
+	l.image = b.InitiatorImage
 	l.Result = outcome.Result{Call: e.Call, From: m.cuid, To: b.To.String(), Context: b.Context, InvitedAt: outcome.At(now)}
 
 	for i := range l.legs {
@@ -312,6 +315,7 @@ func (r *router) invite(m *member, e wire.Envelope) *fault.Error {
 		}
 		return fault.New(fault.CallInProgress)
 	}
+	t.lane.name = m.name
 	m.call, m.caller, m.ringing = legRef{e.Call, r.name}, "", false
 	r.presence.touch(m.who)
 	r.calls[t.key] = t

@@ -899,6 +899,24 @@ func TestHubs(t *testing.T) {
 		w.say("alpha", wire.HangUp, idA, wire.HangUpBody{Reason: outcome.HangUp, Ticket: b.tickets[idA], EndedAt: &at})
 		w.recorded(over) // once
 	})
+	on("an end that no hub heard is told from a new call, at another hub", 2, func(w *world) {
+		answer(w)
+		old := w.at["alpha"].tickets[idA]
+		w.kill(0)
+		w.say("bravo", wire.HangUp, idA, wire.HangUpBody{Reason: outcome.HangUp})
+		time.Sleep(time.Second)
+		w.start(0)
+		w.sign("alpha", "one", 0, nil)
+		w.sign("charly", "one", 0, nil)
+		w.invite("alpha", "charly", idB)
+		at := time.Now()
+		w.say("alpha", wire.HangUp, idA, wire.HangUpBody{Reason: outcome.HangUp, Ticket: old, EndedAt: &at})
+		time.Sleep(time.Second)
+		w.recorded(over)
+		w.say("alpha", wire.Cancel, idB, wire.CancelBody{Reason: outcome.ByCaller})
+		time.Sleep(time.Second)
+		w.recorded(over, outcome.Of(outcome.Cancelled, outcome.ByCaller))
+	})
 	on("a forged ticket is worth nothing", 1, func(w *world) {
 		answer(w)
 		ticket := w.at["bravo"].tickets[idA]

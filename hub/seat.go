@@ -392,11 +392,11 @@ func (r *router) fence() {
 // fenceIfStale fences a hub that could not look after its lease for longer than that lasts: it was frozen. Whatever
 // comes first after the thaw asks.
 func (r *router) fenceIfStale() {
-	last := r.pulse.Load()
-	if last == 0 || time.Since(time.Unix(0, last)) < bus.LeaseTime {
+	last, now := r.pulse.Load(), int64(time.Since(r.born))
+	if last == 0 || now-last < int64(bus.LeaseTime) {
 		return
 	}
-	if r.pulse.CompareAndSwap(last, time.Now().UnixNano()) {
+	if r.pulse.CompareAndSwap(last, now) {
 		r.log.Warn("this hub was frozen; its devices sign in again")
 		r.fence()
 	}
@@ -405,18 +405,17 @@ func (r *router) fenceIfStale() {
 // expel closes the connections that came in by a key that is not there any more.
 func (r *router) expel() {
 	r.mu.Lock()
-	var out []*member
+	out := map[*member]legRef{} // with the calls that they are in
 	for _, m := range r.members {
 		if !r.access.Stands(m.account, m.key, m.user) {
-			out = append(out, m)
+			out[m] = m.call
 			r.drop(m)
 		}
 	}
 	r.mu.Unlock()
-	for _, m := range out {
+	for m, call := range out {
 		r.log.Info("a device has to leave: its key was revoked", "cuid", m.cuid)
 		m.send(wire.Reply(wire.Envelope{}, fault.New(fault.Credentials)))
-		call := m.call
 		m.close(wire.CloseCredentials, "the key was revoked")
 		r.away(m.who, call, true)
 	}
@@ -425,23 +424,26 @@ func (r *router) expel() {
 // reclaim makes good the claims of those who were let in while the bus was away. A device whose cuid another took in
 // the meantime has to go.
 func (r *router) reclaim(ctx context.Context) {
+	without := map[*member]string{} // and their instances
 	r.mu.Lock()
-	var without []*member
 	for _, m := range r.members {
 		if m.revision == 0 {
-			without = append(without, m)
+			without[m] = m.instance
 		}
 	}
 	r.mu.Unlock()
-	for _, m := range without {
-		revision, err := r.claim(ctx, m.who, m.instance)
+	for m, instance := range without {
+		revision, err := r.claim(ctx, m.who, instance)
+		if ctx.Err() != nil { // the rest the next time: the lease must not wait
+			return
+		}
 		r.mu.Lock()
 		switch {
 		case r.members[m.who] != m:
-		case err != nil:
+		case err != nil && err.Code == fault.AlreadySignedIn:
 			r.remove(m)
 			m.close(wire.CloseTaken, "the cuid was taken while the hub was alone")
-		default:
+		case err == nil:
 			m.revision = revision
 		}
 		r.mu.Unlock()

@@ -28,7 +28,7 @@ type socket struct {
 	ws    *websocket.Conn
 	in    *bufio.Reader // what ws reads from; of the reader alone
 	out   *conduit
-	heard atomic.Int64 // when the last message came, in nanoseconds since the epoch
+	heard atomic.Uint64 // messages so far
 
 	mu      sync.Mutex
 	queue   []wire.Envelope
@@ -458,7 +458,7 @@ func (s *socket) read(patience time.Duration, limit int) (wire.Envelope, error) 
 			return wire.Envelope{}, err
 		}
 	}
-	s.heard.Store(time.Now().UnixNano())
+	s.heard.Add(1)
 	if kind != websocket.MessageText {
 		return wire.Envelope{}, fault.In(fault.BadMessage, "", "The message is binary; send text.")
 	}
