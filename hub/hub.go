@@ -15,7 +15,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 	"intercom/hub/record"
 	"intercom/internal/backoff"
 	"intercom/internal/outcome"
+	"intercom/internal/tasks"
 	"intercom/wire"
 )
 
@@ -53,7 +53,7 @@ type Hub struct {
 	ready    atomic.Bool
 	signIns  atomic.Int64
 	mux      *http.ServeMux
-	sockets  sync.WaitGroup
+	sockets  tasks.Group
 }
 
 // New makes a hub. Run must run.
@@ -177,10 +177,11 @@ func (h *Hub) Calm(ctx context.Context) error {
 // Stop ends what is not answered, tells all devices to come back, and closes their sockets.
 func (h *Hub) Stop() {
 	h.ready.Store(false)
+	h.sockets.Close()
 	h.router.stop()
 }
 
-// Wait waits until all sockets are closed, or for as long as it may.
+// Wait waits, after Stop, until all sockets are closed, or for as long as it may.
 func (h *Hub) Wait(most time.Duration) {
 	done := make(chan struct{})
 	go func() { h.sockets.Wait(); close(done) }()

@@ -13,6 +13,7 @@ import (
 	"intercom/hub/access"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
+	"intercom/internal/tasks"
 	"intercom/wire"
 )
 
@@ -33,7 +34,7 @@ type router struct {
 
 	ctx       context.Context // ends when the hub does
 	cancel    context.CancelFunc
-	work      sync.WaitGroup // what waits for other hubs
+	work      tasks.Group // what waits for other hubs
 	liveCalls atomic.Int64
 	cutOff    atomic.Bool // the bus does not answer
 	born      time.Time
@@ -58,13 +59,7 @@ func newRouter(cfg Settings, log *slog.Logger) *router {
 }
 
 // background runs what has to wait for another hub.
-func (r *router) background(f func()) {
-	r.work.Add(1)
-	go func() {
-		defer r.work.Done()
-		f()
-	}()
-}
+func (r *router) background(f func()) { r.work.Go(f) }
 
 func (r *router) count() (devices, calls int) {
 	r.mu.Lock()

@@ -158,12 +158,17 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
+	if !h.sockets.Enter() {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "the hub stops", http.StatusServiceUnavailable)
+		return
+	}
 	sw := &slim{ResponseWriter: w}
 	ws, err := websocket.Accept(sw, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}})
 	if err != nil {
+		h.sockets.Leave()
 		return // Accept has answered
 	}
-	h.sockets.Add(1)
 	s := &socket{ws: ws, in: sw.in, out: sw.out}
 	if ws.Subprotocol() != wire.Subprotocol {
 		h.finish(s, wire.CloseBadFrame, "the subprotocol must be "+wire.Subprotocol)
@@ -183,7 +188,7 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 
 // finish closes a socket, after what is still to be sent. Only the reader calls it.
 func (h *Hub) finish(s *socket, code int, why string) {
-	defer h.sockets.Done()
+	defer h.sockets.Leave()
 	defer s.ws.CloseNow()
 	s.mu.Lock()
 	s.end(code, why)

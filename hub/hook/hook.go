@@ -25,6 +25,7 @@ import (
 	"intercom/hub/access"
 	"intercom/internal/backoff"
 	"intercom/internal/outcome"
+	"intercom/internal/tasks"
 )
 
 // The events.
@@ -66,7 +67,7 @@ type Sender struct {
 	mu     sync.Mutex
 	queues map[target]*queue
 	ctx    context.Context // nil before Run
-	work   sync.WaitGroup
+	work   tasks.Group
 }
 
 type target struct{ account, url string }

@@ -23,6 +23,7 @@ import (
 
 	"intercom/hub/bus"
 	"intercom/internal/backoff"
+	"intercom/internal/tasks"
 )
 
 // Config says where the NATS is.
@@ -44,7 +45,7 @@ type Bus struct {
 	js     jetstream.JetStream
 	ctx    context.Context // ends at Close
 	stop   context.CancelFunc
-	done   sync.WaitGroup
+	done   tasks.Group
 
 	claims atomic.Pointer[jetstream.KeyValue] // nil until JetStream is ready
 	leases atomic.Pointer[jetstream.KeyValue]
