@@ -142,11 +142,11 @@ func (b *Bus) buckets(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	claims, err := b.bucket(ctx, jetstream.KeyValueConfig{Bucket: "intercom_claims", Storage: jetstream.MemoryStorage, LimitMarkerTTL: time.Minute})
+	claims, err := b.bucket(ctx, "intercom_claims", jetstream.StreamConfig{AllowMsgTTL: true, SubjectDeleteMarkerTTL: time.Minute})
 	if err != nil {
 		return err
 	}
-	leases, err := b.bucket(ctx, jetstream.KeyValueConfig{Bucket: "intercom_leases", Storage: jetstream.MemoryStorage, TTL: bus.LeaseTime})
+	leases, err := b.bucket(ctx, "intercom_leases", jetstream.StreamConfig{MaxAge: bus.LeaseTime, Duplicates: bus.LeaseTime})
 	if err != nil {
 		return err
 	}
@@ -155,13 +155,19 @@ func (b *Bus) buckets(ctx context.Context) error {
 	return nil
 }
 
-func (b *Bus) bucket(ctx context.Context, cfg jetstream.KeyValueConfig) (kv jetstream.KeyValue, err error) {
-	if kv, err = b.js.KeyValue(ctx, cfg.Bucket); err == nil {
+// bucket opens a bucket, and makes it first where there is none.
+//
+// It is made as the stream that it is (NATS ADR-8), since the library would let every replica answer for it
+// (AllowDirect), and one that is behind shows a claim that was released. Ours are read from the leader.
+func (b *Bus) bucket(ctx context.Context, name string, cfg jetstream.StreamConfig) (kv jetstream.KeyValue, err error) {
+	if kv, err = b.js.KeyValue(ctx, name); err == nil {
 		return kv, nil
 	}
+	cfg.Name, cfg.Subjects, cfg.Storage = "KV_"+name, []string{"$KV." + name + ".>"}, jetstream.MemoryStorage
+	cfg.MaxMsgsPerSubject, cfg.Discard, cfg.AllowRollup, cfg.DenyDelete = 1, jetstream.DiscardNew, true, true
 	for _, cfg.Replicas = range b.replicas() {
-		if kv, err = b.js.CreateKeyValue(ctx, cfg); err == nil {
-			return kv, nil
+		if _, err = b.js.CreateStream(ctx, cfg); err == nil {
+			return b.js.KeyValue(ctx, name)
 		}
 	}
 	return nil, err
@@ -271,18 +277,20 @@ func (b *Bus) ask(ctx context.Context, subject string, m []byte) ([]byte, error)
 }
 
 // Claim writes a key if it is at this revision.
-func (b *Bus) Claim(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+func (b *Bus) Claim(ctx context.Context, key string, value []byte, revision uint64) (got uint64, err error) {
 	kv := b.claims.Load()
 	if kv == nil || !b.nc.IsConnected() {
 		return 0, ErrNotReady
 	}
-	var err error
-	if revision == 0 {
-		revision, err = (*kv).Create(ctx, key, value)
-	} else {
-		revision, err = (*kv).Update(ctx, key, value, revision)
-	}
-	return revision, b.meaning(err)
+	err = settled(ctx, func() (err error) {
+		if revision == 0 {
+			got, err = (*kv).Create(ctx, key, value)
+		} else {
+			got, err = (*kv).Update(ctx, key, value, revision)
+		}
+		return err
+	})
+	return got, b.meaning(err)
 }
 
 // Claimed reads a key.
@@ -306,7 +314,22 @@ func (b *Bus) Release(ctx context.Context, key string, revision uint64) error {
 	if kv == nil || !b.nc.IsConnected() {
 		return ErrNotReady
 	}
-	return b.meaning((*kv).Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(time.Minute)))
+	return b.meaning(settled(ctx, func() error {
+		return (*kv).Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(time.Minute))
+	}))
+}
+
+// settled does a write, again as long as another one of the same key is under way: that one may be over already, and
+// says nothing about whose the key is.
+func settled(ctx context.Context, write func() error) error {
+	for wait := time.Millisecond; ; wait *= 2 {
+		err := write()
+		var api *jetstream.APIError
+		if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequenceConstant || wait > 128*time.Millisecond || ctx.Err() != nil {
+			return err
+		}
+		backoff.Sleep(ctx, wait)
+	}
 }
 
 // Renew keeps the lease.
@@ -346,7 +369,7 @@ func (b *Bus) meaning(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &api) && (api.ErrorCode == 10071 || api.ErrorCode == 10164): // wrong last sequence, of one server or of several
+	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
 		return bus.ErrTaken
 	case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyRevisionMismatch), errors.Is(err, jetstream.ErrKeyNotFound):
 		return bus.ErrTaken
