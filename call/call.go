@@ -30,10 +30,10 @@ const (
 
 // Limits of a call on the device's own clock. The hub's shorter ones decide when it is there.
 const (
-	AckTime     = 10 * time.Second // for the hub to take the invite or confirm the answer
+	AckTime     = 10 * time.Second // for the hub to take the invite or confirm the answer, unless it says otherwise
 	RingTime    = 30 * time.Second // that the hub lets it ring unless it says otherwise
-	CallerLimit = 35 * time.Second // for the caller to get a result
-	RingLimit   = 40 * time.Second // for the callee, should the hub never end it
+	CallerLimit = 35 * time.Second // for the caller to get a result, unless the hub says otherwise
+	RingSlack   = 10 * time.Second // that the callee may ring longer, should the hub never end it
 	MediaLimit  = 10 * time.Second // for the media path after the answer
 	BreakLimit  = 20 * time.Second // for a broken media path to come back
 	LostLimit   = 4 * time.Second  // for the hub to come back while it rings
@@ -45,13 +45,14 @@ const (
 // State is what is so. The zero value is not valid; start with [Start].
 type State struct {
 	Phase  Phase
-	ID     string // of the call; empty exactly when idle
-	Peer   string // cuid of the other side
-	Caller bool   // we placed it
-	Lead   string // of several called: the one whose media path we make ready
-	Acked  bool   // the hub took our invite
-	Media  bool   // the media path is up
-	Online bool   // signed in at the hub
+	ID     string        // of the call; empty exactly when idle
+	Peer   string        // cuid of the other side
+	Caller bool          // we placed it
+	Lead   string        // of several called: the one whose media path we make ready
+	Acked  bool          // the hub took our invite
+	Media  bool          // the media path is up
+	Online bool          // signed in at the hub
+	Ack    time.Duration // that the hub may take to answer; 0 for AckTime
 	Result outcome.Outcome
 }
 
@@ -78,17 +79,22 @@ type (
 
 // What the hub says. Anything about a call that is not ours is ignored.
 type (
-	LinkUp   struct{}
+	LinkUp struct {
+		Ack time.Duration // how long the hub may take to answer a request; 0 for AckTime
+	}
 	LinkDown struct{}
 	Acked    struct { // the invite was taken
-		ID   string
-		Ring time.Duration // for how long it will ring at most; 0 when the hub does not say
+		ID    string
+		Limit time.Duration // for a result; 0 for CallerLimit
 	}
 	Rejected struct { // a request of ours was refused
 		ID   string
 		Code fault.Code
 	}
-	Incoming  struct{ ID, Peer string }
+	Incoming struct {
+		ID, Peer string
+		Ring     time.Duration // how long it will ring; 0 for RingTime
+	}
 	PeerRings struct{ ID, From string } // of several, another From takes the place of the one before
 	Confirmed struct {                  // answered, says the hub
 		ID, Peer string

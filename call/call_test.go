@@ -36,7 +36,7 @@ func run(events ...Event) (State, []Action) {
 var (
 	dialled  = []Event{Dial{"c", "reception"}, Acked{ID: "c"}}
 	rung     = append(slices.Clone(dialled), PeerRings{"c", "peer1"})
-	called   = []Event{Incoming{"c", "front_door"}}
+	called   = []Event{Incoming{ID: "c", Peer: "front_door"}}
 	talking  = append(slices.Clone(rung), MediaUp{"c"}, Confirmed{ID: "c"})
 	answered = append(slices.Clone(called), MediaUp{"c"}, Pick{}, Confirmed{ID: "c"})
 )
@@ -52,10 +52,10 @@ func TestEdges(t *testing.T) {
 		"a press while offline is answered at once":                     {[]Event{LinkDown{}}, Dial{"c", "r"}, Idle, []Action{Play{OfflineTone}, Report{"c", outcome.Of(outcome.Failed, outcome.NetworkLost), fault.InternetLost}}},
 		"a second call of ours is refused and disturbs nothing":         {rung, Dial{"d", "x"}, Ringback, []Action{Report{"d", internal, fault.CallInProgress}}},
 		"ringback starts when it really rings":                          {dialled, PeerRings{"c", "peer1"}, Ringback, []Action{Prepare{"c", false}, Play{RingbackTone}}},
-		"an invite rings and prepares the media":                        {nil, Incoming{"c", "front_door"}, Ringing, []Action{Play{RingTone}, Prepare{"c", true}}},
-		"an invite said twice rings once":                               {called, Incoming{"c", "front_door"}, Ringing, nil},
-		"a third caller gets busy and is not heard":                     {talking, Incoming{"d", "x_door"}, Talking, []Action{SendDecline{"d", outcome.Busy}}},
-		"whoever calls the one who calls it takes that call":            {rung, Incoming{"d", "reception"}, Ringing, []Action{SendCancel{"c", outcome.ByCaller}, Play{RingTone}, Prepare{"d", true}}},
+		"an invite rings and prepares the media":                        {nil, Incoming{ID: "c", Peer: "front_door"}, Ringing, []Action{Play{RingTone}, Prepare{"c", true}}},
+		"an invite said twice rings once":                               {called, Incoming{ID: "c", Peer: "front_door"}, Ringing, nil},
+		"a third caller gets busy and is not heard":                     {talking, Incoming{ID: "d", Peer: "x_door"}, Talking, []Action{SendDecline{"d", outcome.Busy}}},
+		"whoever calls the one who calls it takes that call":            {rung, Incoming{ID: "d", Peer: "reception"}, Ringing, []Action{SendCancel{"c", outcome.ByCaller}, Play{RingTone}, Prepare{"d", true}}},
 		"an answer asks the hub and stops the ringing":                  {called, Pick{}, Answering, []Action{Silence{}, SendAnswer{"c"}}},
 		"the voice opens when the hub says answered":                    {append(slices.Clone(called), MediaUp{"c"}, Pick{}), Confirmed{ID: "c"}, Talking, []Action{OpenVoice{}}},
 		"without a media path it is connecting, not talking":            {append(slices.Clone(called), Pick{}), Confirmed{ID: "c"}, Connecting, []Action{SetTimer{MediaTimer, MediaLimit}, OpenVoice{}}},
@@ -72,6 +72,9 @@ func TestEdges(t *testing.T) {
 		"the caller hears that nobody came":                             {rung, Ended{"c", noAnswer, ""}, Idle, []Action{Play{MissedTone}}},
 		"the callee's own limit, should the hub never end it":           {called, Expired{"c", LimitTimer}, Idle, []Action{Report{"c", noAnswer, ""}}},
 		"the caller gives up after its limit":                           {rung, Expired{"c", LimitTimer}, Ending, []Action{SendCancel{"c", outcome.RingTimeout}}},
+		"the hub says how long an acknowledgement may take":             {[]Event{LinkDown{}, LinkUp{3 * time.Second}}, Dial{"c", "r"}, Calling, []Action{SetTimer{AckTimer, 3 * time.Second}}},
+		"and how long the caller waits":                                 {[]Event{Dial{"c", "r"}}, Acked{"c", time.Minute}, Calling, []Action{StopTimer{AckTimer}, SetTimer{LimitTimer, time.Minute}}},
+		"and how long it rings":                                         {nil, Incoming{"c", "r", time.Minute}, Ringing, []Action{SetTimer{LimitTimer, 70 * time.Second}}},
 		"no acknowledgement means that the hub is lost":                 {[]Event{Dial{"c", "r"}}, Expired{"c", AckTimer}, Idle, []Action{Report{"c", outcome.Of(outcome.Failed, outcome.NetworkLost), fault.InternetLost}}},
 		"a bad invite ends with the hub's code":                         {[]Event{Dial{"c", "r"}}, Rejected{"c", fault.InvalidCall}, Idle, []Action{Report{"c", internal, fault.InvalidCall}}},
 		"losing the hub does not end a call":                            {talking, LinkDown{}, Talking, nil},
@@ -92,7 +95,6 @@ func TestEdges(t *testing.T) {
 		"the microphone opens for nobody before the answer":             {called, MediaUp{"c"}, Ringing, nil},
 		"an answer that the hub never confirms has failed":              {append(slices.Clone(called), Pick{}), Expired{"c", AckTimer}, Idle, []Action{CloseMedia{}}},
 		"the media that comes after the answer starts the talk":         {append(slices.Clone(rung), Confirmed{ID: "c"}), MediaUp{"c"}, Talking, []Action{StopTimer{MediaTimer}}},
-		"several in turn ring longer":                                   {[]Event{Dial{"c", "r"}}, Acked{"c", time.Minute}, Calling, []Action{SetTimer{LimitTimer, 65 * time.Second}}},
 		"of several who ring, another's media path is made ready":       {rung, PeerRings{"c", "peer2"}, Ringback, []Action{CloseMedia{}, Prepare{"c", false}}},
 		"a ringing said twice is nothing":                               {rung, PeerRings{"c", "peer1"}, Ringback, nil},
 		"a metered call is ended here too":                              {append(slices.Clone(talking[:len(talking)-1]), Confirmed{"c", "", time.Minute}), Expired{"c", MaxTimer}, Ending, []Action{SendHangUp{"c", outcome.MaxDuration}}},
@@ -122,7 +124,7 @@ func TestEdges(t *testing.T) {
 
 // events that can happen to the call "c" and to another, "d".
 func everything() []Event {
-	all := []Event{Dial{"c", "peer1"}, Dial{"d", "peer2"}, Incoming{"c", "peer1"}, Incoming{"d", "peer1"}, Incoming{"d", "peer2"},
+	all := []Event{Dial{"c", "peer1"}, Dial{"d", "peer2"}, Incoming{ID: "c", Peer: "peer1"}, Incoming{ID: "d", Peer: "peer1"}, Incoming{ID: "d", Peer: "peer2"},
 		Pick{}, Refuse{}, HangUp{}, Quit{}, NoVoice{}, LinkUp{}, LinkDown{}}
 	for _, id := range []string{"c", "d"} {
 		all = append(all, Acked{ID: id}, Rejected{id, fault.NotParty}, Rejected{id, fault.InvalidCall}, PeerRings{id, "peer1"}, Confirmed{ID: id}, MediaUp{id}, MediaBroke{id}, MediaFailed{id}, MediaClosed{id},

@@ -1,6 +1,8 @@
 package call
 
 import (
+	"cmp"
+
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 )
@@ -9,7 +11,7 @@ import (
 func Next(s State, e Event) (State, []Action) {
 	switch e := e.(type) {
 	case LinkUp:
-		return linkUp(s)
+		return linkUp(s, e)
 	case LinkDown:
 		return linkDown(s)
 	case Dial:
@@ -19,7 +21,7 @@ func Next(s State, e Event) (State, []Action) {
 	case Pick:
 		if s.Phase == Ringing {
 			s.Phase = Answering
-			return s, []Action{Silence{}, StopTimer{LimitTimer}, SendAnswer{s.ID}, SetTimer{AckTimer, AckTime}}
+			return s, []Action{Silence{}, StopTimer{LimitTimer}, SendAnswer{s.ID}, SetTimer{AckTimer, cmp.Or(s.Ack, AckTime)}}
 		}
 	case Refuse:
 		if s.Phase == Ringing {
@@ -77,8 +79,8 @@ func ours(s State, e Event) (State, []Action) {
 		if s.Phase == Calling && !s.Acked {
 			s.Acked = true
 			acts := []Action{StopTimer{AckTimer}}
-			if e.Ring+CallerLimit-RingTime > CallerLimit { // several in turn ring longer than one
-				acts = append(acts, SetTimer{LimitTimer, e.Ring + CallerLimit - RingTime})
+			if e.Limit > 0 {
+				acts = append(acts, SetTimer{LimitTimer, e.Limit})
 			}
 			return s, acts
 		}
@@ -132,8 +134,8 @@ func dial(s State, e Dial) (State, []Action) {
 		// The press is answered by light and sound all the same, and at once.
 		return s, []Action{Play{OfflineTone}, Report{e.ID, outcome.Of(outcome.Failed, outcome.NetworkLost), fault.InternetLost}}
 	}
-	s = State{Phase: Calling, ID: e.ID, Peer: e.Peer, Caller: true, Online: true}
-	return s, []Action{SendInvite(e), SetTimer{AckTimer, AckTime}, SetTimer{LimitTimer, CallerLimit}}
+	s = State{Phase: Calling, ID: e.ID, Peer: e.Peer, Caller: true, Online: true, Ack: s.Ack}
+	return s, []Action{SendInvite(e), SetTimer{AckTimer, cmp.Or(s.Ack, AckTime)}, SetTimer{LimitTimer, CallerLimit}}
 }
 
 func incoming(s State, e Incoming) (State, []Action) {
@@ -144,7 +146,7 @@ func incoming(s State, e Incoming) (State, []Action) {
 		// Both call each other. The hub let the other invite through and refuses ours: theirs is the call.
 		own := s.ID
 		_, undo := end(s, outcome.Of(outcome.Cancelled, outcome.ByCaller), fault.Conflict)
-		s, acts := ring(State{Phase: Idle, Online: s.Online}, e)
+		s, acts := ring(State{Phase: Idle, Online: s.Online, Ack: s.Ack}, e)
 		return s, append(append(undo, SendCancel{own, outcome.ByCaller}), acts...)
 	case s.Phase != Idle:
 		return s, []Action{SendDecline{e.ID, outcome.Busy}}
@@ -153,8 +155,8 @@ func incoming(s State, e Incoming) (State, []Action) {
 }
 
 func ring(s State, e Incoming) (State, []Action) {
-	s = State{Phase: Ringing, ID: e.ID, Peer: e.Peer, Online: s.Online}
-	return s, []Action{Play{RingTone}, Prepare{e.ID, true}, SetTimer{LimitTimer, RingLimit}}
+	s = State{Phase: Ringing, ID: e.ID, Peer: e.Peer, Online: s.Online, Ack: s.Ack}
+	return s, []Action{Play{RingTone}, Prepare{e.ID, true}, SetTimer{LimitTimer, cmp.Or(e.Ring, RingTime) + RingSlack}}
 }
 
 // peerRings makes the media path ready to the one who rings.
@@ -247,7 +249,8 @@ func expired(s State, t Timer) (State, []Action) {
 	return s, nil
 }
 
-func linkUp(s State) (State, []Action) {
+func linkUp(s State, e LinkUp) (State, []Action) {
+	s.Ack = e.Ack
 	if s.Online {
 		return s, nil
 	}
@@ -326,7 +329,7 @@ func end(s State, o outcome.Outcome, code fault.Code) (State, []Action) {
 		acts = append(acts, Play{t})
 	}
 	acts = append(acts, Report{s.ID, o, code})
-	return State{Phase: Idle, Online: s.Online}, acts
+	return State{Phase: Idle, Online: s.Online, Ack: s.Ack}, acts
 }
 
 // farewellTone tells the person here how it ended, unless they did it themselves.

@@ -109,11 +109,14 @@ func (d *Device) Up(w wire.WelcomeBody) {
 			d.registered = time.Now()
 		}
 		d.servers, d.hubTrouble = w.ICEServers, ""
-		d.handle(call.LinkUp{})
+		d.handle(call.LinkUp{Ack: millis(w.AckMS)})
 		d.declare()
 		d.settle()
 	})
 }
+
+// millis is a time as the protocol writes it.
+func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // Down says that the station is not signed in, and why.
 func (d *Device) Down(err error) {
@@ -197,7 +200,7 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		if m.To == wire.Invite {
 			b, _ := wire.Body[wire.InvitedBody](m.Envelope) // without one, the usual time and servers
 			d.serve(m.Call, b.ICEServers)
-			d.handle(call.Acked{ID: m.Call, Ring: time.Duration(b.RingMS) * time.Millisecond})
+			d.handle(call.Acked{ID: m.Call, Limit: millis(b.CallerMS)})
 		}
 	case wire.Fail:
 		e, err := wire.Body[fault.Error](m.Envelope)
@@ -218,7 +221,7 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		if d.state.Phase == call.Idle || d.state.ID == m.Call {
 			d.serve(m.Call, b.ICEServers)
 		}
-		d.handle(call.Incoming{ID: m.Call, Peer: b.From})
+		d.handle(call.Incoming{ID: m.Call, Peer: b.From, Ring: millis(b.RingMS)})
 	case wire.Ringing, wire.SDP:
 		b, err := wire.Body[wire.SDPBody](m.Envelope)
 		if err != nil {
@@ -244,7 +247,7 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		if m.Call == d.state.ID {
 			d.ticket = wire.CallRef{Call: m.Call, Ticket: b.Ticket}
 		}
-		d.handle(call.Confirmed{ID: m.Call, Peer: b.Peer, Limit: time.Duration(b.LimitMS) * time.Millisecond})
+		d.handle(call.Confirmed{ID: m.Call, Peer: b.Peer, Limit: millis(b.LimitMS)})
 	case wire.Warning:
 		d.handle(call.Warned{ID: m.Call})
 	case wire.Ended:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"intercom/internal/config"
+	"intercom/wire"
 )
 
 // Config is the hub's configuration file; docs/config.md is made from it.
@@ -24,6 +25,8 @@ type Config struct {
 	StateDir    string          `toml:"state_dir" doc:"folder for what the hub keeps: call records, its secret, the files of the NATS server inside"`
 	SecretFile  string          `toml:"secret_file" doc:"file with the secret that hubs of a cluster share; empty for one in state_dir, made at the first start"`
 	RingTime    config.Duration `toml:"ring_time" doc:"how long a station rings before the call is missed, 1s to 2m"`
+	CallerTime  config.Duration `toml:"caller_time" doc:"how long a caller waits for a result, 1s to 3m; a sequence of stations may take longer"`
+	AckTime     config.Duration `toml:"ack_time" doc:"how long an answer to a request may take, and a station that is there may take to ring, 1s to 30s"`
 	Metrics     string          `toml:"metrics" doc:"loopback address and port for /metrics (Prometheus); empty for none"`
 	KeepRecords config.Duration `toml:"keep_records" doc:"how long call records are kept; 0s for ever"`
 	LogLevel    string          `toml:"log_level" doc:"debug, info, warn or error"`
@@ -97,7 +100,9 @@ func Defaults() *Config {
 		Listen:      "127.0.0.1:8443",
 		Accounts:    "/etc/intercom-hub/accounts",
 		StateDir:    "/var/lib/intercom-hub",
-		RingTime:    config.Duration(30 * time.Second),
+		RingTime:    config.Duration(wire.RingTime),
+		CallerTime:  config.Duration(wire.CallerLimit),
+		AckTime:     config.Duration(wire.AckTime),
 		KeepRecords: config.Duration(365 * 24 * time.Hour),
 		LogLevel:    "info",
 		TURN:        TURNConfig{MinPort: 49152, MaxPort: 65535, PerAccount: 100},
@@ -143,6 +148,12 @@ func (c *Config) Check(r *config.Report) {
 	}
 	if d := c.RingTime.Std(); d < time.Second || d > MaxRing {
 		r.Addf("ring_time", "is %v; it must be 1s to 2m", c.RingTime)
+	}
+	if d := c.CallerTime.Std(); d < time.Second || d > 3*time.Minute {
+		r.Addf("caller_time", "is %v; it must be 1s to 3m", c.CallerTime)
+	}
+	if d := c.AckTime.Std(); d < time.Second || d > 30*time.Second {
+		r.Addf("ack_time", "is %v; it must be 1s to 30s", c.AckTime)
 	}
 	if c.Metrics != "" {
 		if host, _, err := net.SplitHostPort(c.Metrics); err != nil || !config.Loopback(host) {

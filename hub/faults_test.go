@@ -272,7 +272,7 @@ func alone(f *testing.F) (*Hub, *member) {
 		f.Fatal(err)
 	}
 	var net hubtest.Net
-	h := New(Settings{Bus: net.Join("hub"), Access: d, Secret: access.NewSecret(), RingTime: time.Second, Record: func(string, outcome.Result) {},
+	h := New(Settings{Bus: net.Join("hub"), Access: d, Secret: access.NewSecret(), Times: Times{Ring: time.Second}, Record: func(string, outcome.Result) {},
 		Recorded: func(string, string) (outcome.Result, bool) { return outcome.Result{}, false }, Trouble: func() error { return nil }}, quiet)
 	f.Cleanup(h.router.end)
 	var first *member

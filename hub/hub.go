@@ -9,6 +9,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,12 +33,19 @@ type Settings struct {
 	Bus      Bus
 	Access   *access.Directory
 	Secret   *access.Secret
-	RingTime time.Duration                                     // until a call is missed
+	Times    Times
 	Record   func(account string, r outcome.Result)            // takes each result; returns at once
 	Recorded func(account, call string) (outcome.Result, bool) // finds the result of a call within TicketTime
 	Calls    func(record.Filter) (record.Page, error)          // the history
 	Trouble  func() error                                      // what keeps the records from being written; nil for nothing
 	Servers  func(account, cuid, call string) []wire.ICEServer // STUN and TURN for a party of a call, STUN for "" ; nil for none
+}
+
+// Times are a hub's own; zeros are the standard ones of package wire.
+type Times struct {
+	Ring   time.Duration // that a call rings until it is missed
+	Caller time.Duration // that a caller waits for a result
+	Ack    time.Duration // within which a request is answered, and a call rings at a callee that is there
 }
 
 // Hub is a signalling server.
@@ -58,6 +66,7 @@ type Hub struct {
 
 // New makes a hub. Run must run.
 func New(s Settings, log *slog.Logger) *Hub {
+	s.Times = Times{cmp.Or(s.Times.Ring, wire.RingTime), cmp.Or(s.Times.Caller, wire.CallerLimit), cmp.Or(s.Times.Ack, wire.AckTime)}
 	h := &Hub{log: log, set: s, tokens: s.Secret.For(access.ForTokens), sessions: s.Secret.For("operator session"), mux: http.NewServeMux()}
 	h.metrics = h.newMetrics()
 	record := s.Record

@@ -26,9 +26,11 @@ type lane struct {
 
 // plan is how a call is to go.
 type plan struct {
-	ring  time.Duration // until it is missed, all in all
-	each  time.Duration // that each rings in a sequence; 0 when all ring at once
-	limit time.Duration // of the talk; 0 for none
+	ring     time.Duration // until it is missed, all in all
+	patience time.Duration // of the caller, until there is a result
+	ack      time.Duration // until a callee says that it rings
+	each     time.Duration // that each rings in a sequence; 0 when all ring at once
+	limit    time.Duration // of the talk; 0 for none
 }
 
 // leg is one of the called.
@@ -91,6 +93,8 @@ const (
 	partyGone happening = "gone"      // a party's grace is over, or it came back without the call
 	hubStops  happening = "hub stops"
 	ringOver  happening = "ring over" // the ring time is over
+	waitOver  happening = "wait over" // the caller's time is over
+	ackOver   happening = "ack over"  // whoever does not ring by now will not
 	turnOver  happening = "turn over" // in a sequence: the time of one
 	nearLimit happening = "near limit"
 	limitOver happening = "limit over"
@@ -135,7 +139,7 @@ func (l *lane) has(cuid string) bool { return cuid == l.From || l.leg(cuid) != n
 
 // begin makes the first ones ring.
 func (l *lane) begin(now time.Time) []effect {
-	acts := []effect{arm{ringOver, l.ring}}
+	acts := []effect{arm{ringOver, l.ring}, arm{waitOver, l.patience}}
 	if l.each > 0 {
 		return append(acts, l.next(now)...)
 	}
@@ -143,7 +147,7 @@ func (l *lane) begin(now time.Time) []effect {
 		l.legs[i].state = offered
 		acts = append(acts, offer{l.legs[i].cuid})
 	}
-	return acts
+	return append(acts, arm{ackOver, l.ack})
 }
 
 // next makes the next of a sequence ring, or ends the call when there is none.
@@ -152,7 +156,7 @@ func (l *lane) next(now time.Time) []effect {
 		if l.legs[i].state == waiting {
 			l.turn = i
 			l.legs[i].state = offered
-			return []effect{offer{l.legs[i].cuid}, arm{turnOver, l.each}}
+			return []effect{offer{l.legs[i].cuid}, arm{turnOver, l.each}, arm{ackOver, l.ack}}
 		}
 	}
 	return l.exhausted(now)
@@ -184,6 +188,8 @@ func (l *lane) step(n news, now time.Time) (acts []effect, did bool) {
 			return nil, false
 		}
 		return l.out(l.legs[l.turn].cuid, outcome.Of(outcome.Missed, outcome.NoAnswer), "hub", now), true
+	case ackOver:
+		return l.unheard(now)
 	case nearLimit:
 		left := wire.New(wire.Warning, l.Call, wire.WarningBody{LeftMS: min(wire.LimitWarning, l.limit).Milliseconds()})
 		return []effect{say{l.From, left}, say{l.To, left}}, true
@@ -286,6 +292,20 @@ func (l *lane) stop(g *leg, o outcome.Outcome, by string, now time.Time) []effec
 	return []effect{say{g.cuid, ended(g.end)}}
 }
 
+// unheard takes out those who are there and do not say that they ring.
+func (l *lane) unheard(now time.Time) (acts []effect, did bool) {
+	if l.AnsweredAt != nil {
+		return nil, false
+	}
+	for i := range l.legs {
+		if g := &l.legs[i]; g.state == offered && !l.ended() {
+			acts = append(acts, l.out(g.cuid, outcome.Of(outcome.Failed, outcome.NetworkLost), "hub", now)...)
+			did = true
+		}
+	}
+	return acts, did
+}
+
 // out takes a callee out that will not talk, and goes on with those who are left.
 func (l *lane) out(cuid string, o outcome.Outcome, by string, now time.Time) []effect {
 	g := l.leg(cuid)
@@ -362,6 +382,11 @@ func (l *lane) conclude(n news, now time.Time) ([]effect, bool) {
 		if l.nobody() {
 			o = outcome.Of(outcome.Missed, outcome.Offline)
 		}
+	case waitOver:
+		if answered {
+			return nil, false
+		}
+		o = outcome.Of(outcome.Cancelled, outcome.RingTimeout)
 	case limitOver:
 		o = outcome.Of(outcome.Over, outcome.MaxDuration)
 	case partyGone:

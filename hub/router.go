@@ -25,7 +25,7 @@ type router struct {
 	bus      Bus
 	access   *access.Directory
 	tickets  *access.Signer
-	ringing  time.Duration
+	times    Times
 	record   func(account string, r outcome.Result)
 	recorded func(account, call string) (outcome.Result, bool)
 	servers  func(account, cuid, call string) []wire.ICEServer
@@ -48,7 +48,7 @@ type router struct {
 }
 
 func newRouter(cfg Settings, log *slog.Logger) *router {
-	r := &router{log: log, name: cfg.Bus.Name(), bus: cfg.Bus, access: cfg.Access, tickets: cfg.Secret.For("call ticket"), ringing: cfg.RingTime,
+	r := &router{log: log, name: cfg.Bus.Name(), bus: cfg.Bus, access: cfg.Access, tickets: cfg.Secret.For("call ticket"), times: cfg.Times,
 		record: cfg.Record, recorded: cfg.Recorded, members: map[who]*member{}, calls: map[callKey]*talk{}, signing: map[who]chan struct{}{}}
 	if r.servers = cfg.Servers; r.servers == nil {
 		r.servers = func(string, string, string) []wire.ICEServer { return nil }
@@ -317,7 +317,7 @@ func (r *router) invite(m *member, e wire.Envelope) *fault.Error {
 	r.mu.Unlock()
 	r.liveCalls.Add(1)
 	// The caller has the servers for its media path before it hears of anybody who rings.
-	m.reply(e, wire.InvitedBody{RingMS: l.ring.Milliseconds(), ICEServers: r.servers(m.account, m.cuid, e.Call)}, nil)
+	m.reply(e, wire.InvitedBody{RingMS: l.ring.Milliseconds(), CallerMS: l.patience.Milliseconds(), ICEServers: r.servers(m.account, m.cuid, e.Call)}, nil)
 	t.perform(t.lane.begin(now))
 	return nil
 }
@@ -339,7 +339,7 @@ func (r *router) plan(from who, b wire.InviteBody) (lane, *fault.Error) {
 	if err := checkInvite(from.cuid, to, b); err != nil {
 		return l, err
 	}
-	l.ring, l.limit = r.ringing, acct.Limit(from.cuid)
+	l.ring, l.patience, l.ack, l.limit = r.times.Ring, r.times.Caller, r.times.Ack, acct.Limit(from.cuid)
 	if asked := time.Duration(b.MaxDurationMS) * time.Millisecond; asked > 0 && (l.limit == 0 || asked < l.limit) {
 		l.limit = asked
 	}
@@ -348,6 +348,7 @@ func (r *router) plan(from who, b wire.InviteBody) (lane, *fault.Error) {
 			l.each = access.EachTime
 		}
 		l.ring = min(l.each*time.Duration(len(to)), MaxRing)
+		l.patience = max(l.patience, l.ring+r.times.Caller-r.times.Ring)
 	}
 	for _, c := range to {
 		l.legs = append(l.legs, leg{cuid: c, auto: acct.MayBeAnswered(from.cuid, c)})

@@ -145,7 +145,7 @@ func newWorld(t *testing.T, d *access.Directory, hubs int) *world {
 
 // start starts hub i, or starts it again after it was killed.
 func (w *world) start(i int) {
-	h := New(Settings{Bus: w.net.Join(fmt.Sprint("hub", i)), Access: w.dir, Secret: w.secret, RingTime: 30 * time.Second,
+	h := New(Settings{Bus: w.net.Join(fmt.Sprint("hub", i)), Access: w.dir, Secret: w.secret,
 		Record: func(_ string, r outcome.Result) {
 			w.notes.Lock()
 			defer w.notes.Unlock()
@@ -350,6 +350,26 @@ func TestCalls(t *testing.T) {
 		w.expect()
 		time.Sleep(time.Millisecond)
 		w.expect("alpha<call.ended missed/no_answer", "bravo<call.ended missed/no_answer")
+	})
+	test(t, "one that is there and does not ring", func(w *world) {
+		w.invite("alpha", "bravo", idA)
+		w.clear()
+		time.Sleep(wire.AckTime - time.Millisecond)
+		w.expect()
+		time.Sleep(time.Millisecond)
+		w.expectSome("alpha<call.ended failed/network_lost", "bravo<call.ended failed/network_lost")
+	})
+	test(t, "the times are the hub's settings", func(w *world) {
+		w.hubs[0].router.times = Times{Ring: time.Minute, Caller: 50 * time.Second, Ack: 3 * time.Second}
+		ring(w)
+		time.Sleep(50*time.Second - time.Millisecond)
+		w.expect()
+		time.Sleep(time.Millisecond)
+		w.expect("alpha<call.ended cancelled/ring_timeout", "bravo<call.ended cancelled/ring_timeout")
+		w.invite("alpha", "bravo", idB)
+		w.clear()
+		time.Sleep(3 * time.Second)
+		w.recorded(outcome.Of(outcome.Cancelled, outcome.RingTimeout), outcome.Of(outcome.Failed, outcome.NetworkLost))
 	})
 	test(t, "offline is said at once, with 404 and a record", func(w *world) {
 		if err := w.invite("alpha", "nobody", idA); err != nil {
@@ -556,6 +576,15 @@ func TestSeveralAreCalled(t *testing.T) {
 			w.expectSome("bravo<call.ended declined/declined", "alpha<call.ringing charly")
 			w.say("charly", wire.Decline, idA, wire.DeclineBody{Reason: outcome.Busy})
 			w.expectSome("charly<call.ended declined/busy", "alpha<call.ended declined/declined")
+		})
+		on("one that does not ring is out after the time to acknowledge, the others ring on", func(w *world) {
+			w.invite("alpha", "bravo,charly", idA)
+			rings(w, "bravo")
+			w.clear()
+			time.Sleep(wire.AckTime)
+			w.expect("charly<call.ended failed/network_lost")
+			w.say("bravo", wire.Answer, idA, nil)
+			w.expectSome("alpha<call.answered", "bravo<call.answered")
 		})
 		on("in turn, each for its time, those who are away or busy are passed over", func(w *world) {
 			w.lose("charly", true)
@@ -782,6 +811,26 @@ func TestASilentStationRaisesOneAlarm(t *testing.T) {
 			w.lose("bravo", true)
 			time.Sleep(2 * time.Minute)
 			expect("demo/bravo silent true after 1m0s")
+			if hubs > 1 { // whoever has told it dies; another tells the end of it
+				value, _, err := w.hubs[0].set.Bus.Claimed(t.Context(), "alarm.demo.bravo")
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, h := range w.hubs {
+					if h.router.name == string(value) {
+						w.kill(i)
+						defer w.start(i)
+					}
+				}
+				time.Sleep(time.Minute)
+				for i := range w.hubs {
+					if w.hubs[i].router.name != string(value) && w.sign("bravo", "one", i, nil) != nil {
+						break
+					}
+				}
+				time.Sleep(time.Minute)
+				expect("demo/bravo silent false after 3m0s")
+			}
 			cancel()
 			watching.Wait()
 		})

@@ -50,8 +50,11 @@ func (s *silence) look(ctx context.Context) {
 				s.away[w] = time.Now()
 				continue
 			}
-			if _, told := s.raised[w]; !told && time.Since(since) >= one.SilentAfter.Std() {
+			switch revision, told := s.raised[w]; {
+			case !told && time.Since(since) >= one.SilentAfter.Std():
 				s.raise(ctx, w, since)
+			case told && revision == 0:
+				s.inherit(ctx, w)
 			}
 		}
 	}
@@ -76,17 +79,40 @@ func (s *silence) raise(ctx context.Context, w who, since time.Time) {
 	bctx, cancel := context.WithTimeout(ctx, askBus)
 	defer cancel()
 	revision, err := s.r.bus.Claim(bctx, alarmClaim(w), s.r.value(), 0)
-	s.raised[w] = revision // also when another hub has told it: then it is nothing to us
-	if errors.Is(err, bus.ErrTaken) {
+	s.raised[w] = revision
+	if errors.Is(err, bus.ErrTaken) { // told already
+		s.inherit(ctx, w)
 		return
 	}
 	s.r.log.Warn("a station is silent", "cuid", w.cuid, "account", w.account, "since", since)
 	s.tell(w.account, w.cuid, true, since)
 }
 
+// inherit takes over an alarm that was told by a hub that is gone, or by this one in a life before, so that its end is
+// told as well.
+func (s *silence) inherit(ctx context.Context, w who) {
+	ctx, cancel := context.WithTimeout(ctx, askBus)
+	defer cancel()
+	value, revision, err := s.r.bus.Claimed(ctx, alarmClaim(w))
+	if err != nil || revision == 0 {
+		return
+	}
+	if hub := holder(value); hub != s.r.name {
+		if _, err := s.r.bus.Ask(ctx, hub, slip{Kind: kHolds, Hub: s.r.name, Account: w.account, CUID: w.cuid}.bytes()); !errors.Is(err, bus.ErrNobody) {
+			return // it is there: the alarm is its
+		}
+	}
+	if got, err := s.r.bus.Claim(ctx, alarmClaim(w), s.r.value(), revision); err == nil {
+		s.raised[w] = got
+	}
+}
+
 func (s *silence) back(ctx context.Context, w who) {
 	since, was := s.away[w]
 	delete(s.away, w)
+	if revision, told := s.raised[w]; told && revision == 0 {
+		s.inherit(ctx, w)
+	}
 	revision, told := s.raised[w]
 	delete(s.raised, w)
 	if !was || !told || revision == 0 {

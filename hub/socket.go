@@ -313,7 +313,7 @@ func (h *Hub) signIn(s *socket, room *waitingRoom) (*member, error) {
 		return nil, ferr
 	}
 	w := who{hi.Account, hi.CUID}
-	welcome := wire.WelcomeBody{ServerTime: time.Now().UTC().Truncate(time.Millisecond), RingMS: h.set.RingTime.Milliseconds(),
+	welcome := wire.WelcomeBody{ServerTime: time.Now().UTC().Truncate(time.Millisecond), RingMS: h.set.Times.Ring.Milliseconds(), AckMS: h.set.Times.Ack.Milliseconds(),
 		PingMS: wire.PingEvery.Milliseconds(), ICEServers: []wire.ICEServer{}}
 	welcome.ICEServers = append(welcome.ICEServers, h.router.servers(hi.Account, hi.CUID, "")...)
 	ctx, cancel := context.WithTimeout(context.Background(), wire.SignInTime)

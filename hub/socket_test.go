@@ -43,7 +43,7 @@ func serve(t *testing.T) *server {
 	}
 	s := &server{T: t, key: key, folder: folder, dir: d}
 	var net hubtest.Net
-	s.hub = New(Settings{Bus: net.Join("hub"), Access: d, Secret: access.NewSecret(), RingTime: 30 * time.Second, Record: func(string, outcome.Result) {},
+	s.hub = New(Settings{Bus: net.Join("hub"), Access: d, Secret: access.NewSecret(), Record: func(string, outcome.Result) {},
 		Recorded: func(string, string) (outcome.Result, bool) { return outcome.Result{}, false }, Trouble: func() error { return nil },
 		Calls: func(f record.Filter) (record.Page, error) { return record.Query(folder, f) }}, quiet)
 	ctx, cancel := context.WithCancel(context.Background())

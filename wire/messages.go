@@ -51,6 +51,7 @@ type WelcomeBody struct {
 	Ack        uint64      `json:"ack,omitempty"`
 	ServerTime time.Time   `json:"server_time"`
 	RingMS     int64       `json:"ring_ms"`
+	AckMS      int64       `json:"ack_ms,omitempty"` // within which a request is answered
 	PingMS     int64       `json:"ping_ms"`
 	ICEServers []ICEServer `json:"ice_servers"`
 }
@@ -178,9 +179,11 @@ func (r *Receivers) UnmarshalJSON(b []byte) error {
 // String joins the cuids as results show them.
 func (r Receivers) String() string { return strings.Join(r, ",") }
 
-// InvitedBody is the reply to an invite: for how long it will ring at most, and the servers for this call.
+// InvitedBody is the reply to an invite: for how long it will ring at most, how long the caller waits for a result, and
+// the servers for this call.
 type InvitedBody struct {
 	RingMS     int64       `json:"ring_ms"`
+	CallerMS   int64       `json:"caller_ms,omitempty"`
 	ICEServers []ICEServer `json:"ice_servers,omitempty"`
 }
 

@@ -63,7 +63,7 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 	defer closeRelay()
 	records := record.Open(cfg.Records(), cfg.Name, cfg.KeepRecords.Std(), bus, log)
 	hooks := hook.New(dir, log)
-	h := hub.New(hub.Settings{Bus: bus, Access: dir, Secret: secret, RingTime: cfg.RingTime.Std(), Record: func(account string, r outcome.Result) {
+	h := hub.New(hub.Settings{Bus: bus, Access: dir, Secret: secret, Times: hub.Times{Ring: cfg.RingTime.Std(), Caller: cfg.CallerTime.Std(), Ack: cfg.AckTime.Std()}, Record: func(account string, r outcome.Result) {
 		records.Add(account, r)
 		tellCall(hooks, account, r)
 	}, Recorded: records.Find, Trouble: records.Trouble,
