@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -31,9 +33,43 @@ type Config struct {
 	KeepRecords config.Duration `toml:"keep_records" doc:"how long call records are kept; 0s for ever"`
 	LogLevel    string          `toml:"log_level" doc:"debug, info, warn or error"`
 
+	ACME ACMEConfig `toml:"acme" doc:"A certificate from an authority that speaks ACME, like Let's Encrypt, instead of tls_cert and tls_key. It must reach the hub at port 443."`
 	TURN TURNConfig `toml:"turn" doc:"STUN and TURN, for stations that networks keep apart: inside the hub, or a server elsewhere."`
 	NATS NATSConfig `toml:"nats" doc:"What joins several hubs; without it the hub is alone. See docs/operate.md."`
 }
+
+// ACMEConfig says where the hub's certificate comes from.
+type ACMEConfig struct {
+	Domains     []string `toml:"domains" doc:"names of the hub, like \"hub.example.org\"; empty for none"`
+	AcceptTerms bool     `toml:"accept_terms" doc:"you agree to the terms of the authority"`
+	Email       string   `toml:"email" doc:"for the authority's warnings"`
+	Directory   string   `toml:"directory" doc:"address of the authority"`
+	CAFile      string   `toml:"ca_file" doc:"file with the certificate (PEM) of an authority of your own; empty for those of the system"`
+}
+
+func (a *ACMEConfig) check(r *config.Report) {
+	if len(a.Domains) == 0 {
+		return
+	}
+	for i, d := range a.Domains {
+		if !domain.MatchString(d) {
+			r.Addf(fmt.Sprintf("acme.domains[%d]", i), "%q is not a name for a certificate; write it in full, like \"hub.example.org\"", d)
+		}
+	}
+	if !a.AcceptTerms {
+		r.Addf("acme.accept_terms", "is false; read the terms of %s, and set it", a.Directory)
+	}
+	if u, err := url.Parse(a.Directory); err != nil || u.Scheme != "https" || u.Host == "" {
+		r.Addf("acme.directory", "%q is not an https address", a.Directory)
+	}
+	if a.CAFile != "" {
+		if _, err := os.ReadFile(a.CAFile); err != nil {
+			r.Addf("acme.ca_file", "%v", err)
+		}
+	}
+}
+
+var domain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$`)
 
 // TURNConfig says which STUN and TURN servers stations are told of.
 type TURNConfig struct {
@@ -105,8 +141,32 @@ func Defaults() *Config {
 		AckTime:     config.Duration(wire.AckTime),
 		KeepRecords: config.Duration(365 * 24 * time.Hour),
 		LogLevel:    "info",
+		ACME:        ACMEConfig{Directory: "https://acme-v02.api.letsencrypt.org/directory"},
 		TURN:        TURNConfig{MinPort: 49152, MaxPort: 65535, PerAccount: 100},
 	}
+}
+
+// TLS reports whether the hub serves with TLS.
+func (c *Config) TLS() bool { return c.TLSCert != "" || len(c.ACME.Domains) > 0 }
+
+// Address is where a browser finds the hub, as far as it can know.
+func (c *Config) Address() string {
+	scheme, standard := "http", "80"
+	if c.TLS() {
+		scheme, standard = "https", "443"
+	}
+	host, port, _ := net.SplitHostPort(c.Listen)
+	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
+		host = machine()
+	}
+	if len(c.ACME.Domains) > 0 {
+		host = c.ACME.Domains[0]
+	}
+	u := url.URL{Scheme: scheme, Host: net.JoinHostPort(host, port)}
+	if port == standard {
+		u.Host = strings.TrimSuffix(u.Host, ":"+port)
+	}
+	return u.String()
 }
 
 // Records is the folder of the call records.
@@ -132,8 +192,11 @@ func (c *Config) Check(r *config.Report) {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		r.Addf("tls_cert", "and tls_key belong together; set both or none")
 	}
-	if err == nil && c.TLSCert == "" && !c.AllowPlain && !config.Loopback(host) {
-		r.Addf("listen", "%q can be reached from elsewhere, so it needs tls_cert and tls_key; a loopback address does not, nor does a hub with allow_plain = true", c.Listen)
+	if c.TLSCert != "" && len(c.ACME.Domains) > 0 {
+		r.Addf("acme.domains", "and tls_cert exclude each other; set one of them")
+	}
+	if err == nil && !c.TLS() && !c.AllowPlain && !config.Loopback(host) {
+		r.Addf("listen", "%q can be reached from elsewhere, so it needs tls_cert and tls_key, or acme.domains; a loopback address does not, nor does a hub with allow_plain = true", c.Listen)
 	}
 	if c.Name == "" {
 		c.Name = machine()
@@ -161,6 +224,7 @@ func (c *Config) Check(r *config.Report) {
 		}
 	}
 	config.CheckLevel(r, "log_level", c.LogLevel)
+	c.ACME.check(r)
 	c.TURN.check(r)
 	c.NATS.check(r)
 }

@@ -37,3 +37,30 @@ func TestABadConfigurationNamesEveryProblem(t *testing.T) {
 		}
 	}
 }
+
+func TestAddress(t *testing.T) {
+	domain := ACMEConfig{Domains: []string{"hub.example.org"}}
+	for want, c := range map[string]Config{
+		"http://127.0.0.1:8443":        {Listen: "127.0.0.1:8443"},
+		"http://[::1]":                 {Listen: "[::1]:80"},
+		"https://10.0.0.1":             {Listen: "10.0.0.1:443", TLSCert: "x"},
+		"https://hub.example.org":      {Listen: ":443", ACME: domain},
+		"https://hub.example.org:8443": {Listen: ":8443", ACME: domain},
+	} {
+		if got := c.Address(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+func TestWrongACME(t *testing.T) {
+	err := config.Parse("f", []byte("[acme]\ndomains = ['*.example.org', 'hub']\ndirectory = 'http://x'\nca_file = '/nowhere'\n"), Defaults())
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"acme.domains[0]", "acme.domains[1]", "acme.accept_terms", "acme.directory", "acme.ca_file"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+}

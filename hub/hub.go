@@ -38,6 +38,7 @@ type Settings struct {
 	Recorded func(account, call string) (outcome.Result, bool) // finds the result of a call within TicketTime
 	Calls    func(record.Filter) (record.Page, error)          // the history
 	Trouble  func() error                                      // what keeps the records from being written; nil for nothing
+	Pages    http.Handler                                      // what people see in a browser; nil for nothing
 	Servers  func(account, cuid, call string) []wire.ICEServer // STUN and TURN for a party of a call, STUN for "" ; nil for none
 }
 
@@ -78,6 +79,9 @@ func New(s Settings, log *slog.Logger) *Hub {
 	h.mux.HandleFunc("GET "+wire.Path, h.serveSocket)
 	h.mux.HandleFunc("POST "+TokenPath, h.mintToken)
 	h.people(h.mux)
+	if s.Pages != nil {
+		h.mux.Handle("GET /", s.Pages)
+	}
 	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, true) })
 	h.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, h.ready.Load()) })
 	return h

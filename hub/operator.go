@@ -64,8 +64,8 @@ type setup struct {
 	code string
 }
 
-// SetupCode makes the code with which the first operator is made, if there is none yet; "" otherwise. It is good once,
-// and until the hub stops.
+// SetupCode makes the code of the link with which the first operator is made, if there is none yet; "" otherwise. It is
+// good once, and until the hub stops.
 func (h *Hub) SetupCode() string {
 	for _, id := range h.set.Access.Accounts() {
 		if a := h.set.Access.Account(id); a != nil && len(a.Users) > 0 {

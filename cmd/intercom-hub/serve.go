@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,7 @@ import (
 	"intercom/internal/outcome"
 	"intercom/internal/supervise"
 	"intercom/systemd"
+	"intercom/web"
 	"intercom/wire"
 )
 
@@ -44,6 +46,10 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		return fmt.Errorf("the hub's secret: %w", err)
 	} else if err != nil {
 		log.Error("the hub's secret cannot be kept; tokens and tickets will not outlive this process", "err", err)
+	}
+	certificates, err := tlsConfig(cfg, log)
+	if err != nil {
+		return err
 	}
 	l, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
@@ -67,16 +73,16 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		records.Add(account, r)
 		tellCall(hooks, account, r)
 	}, Recorded: records.Find, Trouble: records.Trouble,
-		Calls:   func(f record.Filter) (record.Page, error) { return record.Query(cfg.Records(), f) },
-		Servers: servers}, log)
+		Calls: func(f record.Filter) (record.Page, error) { return record.Query(cfg.Records(), f) },
+		Pages: web.Handler(), Servers: servers}, log)
 	if len(dir.Accounts()) == 0 {
 		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'", "path", cfg.Accounts)
 	}
-	if cfg.TLSCert == "" && cfg.AllowPlain {
+	if !cfg.TLS() && cfg.AllowPlain {
 		log.Warn("serving without TLS because allow_plain is set; everybody on the way can listen in", "listen", cfg.Listen)
 	}
 	if code := h.SetupCode(); code != "" {
-		log.Warn("there is no operator yet; make the first with the set-up code, which is good once and until the hub stops: docs/operate.md, Operators", "code", code)
+		log.Warn("there is no operator yet; make the first at this address, which is good once and until the hub stops", "url", cfg.Address()+web.SetupPath+"#"+code)
 	}
 	systemd.Ready()
 	systemd.Status("Serving on " + l.Addr().String())
@@ -93,7 +99,7 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 			})
 		}},
 		supervise.Part{Name: "accounts", Run: func(ctx context.Context) error { return reload(ctx, dir, h, log) }},
-		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error { return listen(ctx, l, cfg, h) }},
+		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error { return listen(ctx, l, certificates, h) }},
 		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, cfg.Control(), h) }},
 		supervise.Part{Name: "metrics", Run: func(ctx context.Context) error { return measure(ctx, cfg.Metrics, h) }},
 		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error { return systemd.Watchdog(ctx, log, h.Alive) }},
@@ -222,12 +228,12 @@ func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
 	return nil
 }
 
-func listen(ctx context.Context, l net.Listener, cfg *hub.Config, h *hub.Hub) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
+func listen(ctx context.Context, l net.Listener, certificates *tls.Config, h *hub.Hub) error {
+	s := &http.Server{Handler: h, TLSConfig: certificates, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
 	ended := make(chan error, 1)
 	go func() {
-		if cfg.TLSCert != "" {
-			ended <- s.ServeTLS(l, cfg.TLSCert, cfg.TLSKey)
+		if certificates != nil {
+			ended <- s.ServeTLS(l, "", "")
 		} else {
 			ended <- s.Serve(l)
 		}

@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"gpio", "audio", "call/rtc", "wire/link", "systemd", "hub/bus"},
 	{"hub/access", "hub/nats", "hub/record", "hub/hubtest", "hub/relay"},
 	{"hub/hook"},
-	{"device", "hub"},
+	{"device", "hub", "web"},
 	{"cmd"},
 }
 
@@ -47,6 +47,7 @@ var owners = map[string][]string{
 	"github.com/prometheus":           {"hub"},
 	"github.com/nats-io":              {"hub/nats"},
 	"github.com/rogpeppe/go-internal": {"cmd"},
+	"golang.org/x/crypto/acme":        {"cmd/intercom-hub"},
 }
 
 // pure rooms have no clock, network or files of their own.

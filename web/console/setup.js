@@ -1,0 +1,34 @@
+// Makes the first operator with the code in the address. A fragment never leaves the browser by itself.
+const code = location.hash.slice(1);
+history.replaceState(null, '', location.pathname);
+
+const $ = (id) => document.getElementById(id);
+const form = $('form');
+
+function fail(text) {
+  $('error').textContent = text;
+  $('error').hidden = false;
+}
+
+if (!code) fail('This address has no set-up code. Open the whole link that the hub wrote to its log when it started.');
+
+form.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  $('error').hidden = true;
+  const button = form.querySelector('button');
+  button.disabled = true;
+  try {
+    const { account, name, password } = Object.fromEntries(new FormData(form));
+    const reply = await fetch('/v1/setup', { method: 'POST', body: JSON.stringify({ account, name, password, code }) });
+    const body = await reply.json();
+    if (!reply.ok) return fail(body.message);
+    $('who').textContent = body.name;
+    $('next').textContent = `intercom-hub key new -account ${body.account}`;
+    form.hidden = true;
+    $('done').hidden = false;
+  } catch {
+    fail('The hub does not answer. Try again.');
+  } finally {
+    button.disabled = false;
+  }
+});

@@ -1,0 +1,55 @@
+package web
+
+import (
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"strings"
+	"testing"
+)
+
+// Every page comes with the policy and keeps to it: nothing inline, nothing from elsewhere.
+func TestPages(t *testing.T) {
+	s := httptest.NewServer(Handler())
+	defer s.Close()
+	get := func(path string) (*http.Response, string) {
+		t.Helper()
+		r, err := http.Get(s.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		var b strings.Builder
+		if err := r.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		return r, b.String()
+	}
+	if r, _ := get(SetupPath); r.StatusCode != http.StatusOK || r.Header.Get("Content-Security-Policy") != Policy {
+		t.Errorf("%s: %s", SetupPath, r.Status)
+	}
+	if r, _ := get("/nothing"); r.StatusCode != http.StatusNotFound {
+		t.Error(r.Status)
+	}
+	err := fs.WalkDir(files, "console", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		r, text := get("/" + name)
+		if r.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", name, r.Status)
+		}
+		if path.Ext(name) == ".html" {
+			for _, not := range []string{"<script>", "<style", " style=", " onclick=", "src=\"http", "href=\"http"} {
+				if strings.Contains(text, not) {
+					t.Errorf("%s has %q, which the policy refuses", name, not)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
