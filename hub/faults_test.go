@@ -67,7 +67,7 @@ func TestSlowClients(t *testing.T) {
 	s := serve(t)
 	a := s.sign("alpha", "1")
 	var work sync.WaitGroup
-	for i := range 300 {
+	for i := range 1000 {
 		c, r := s.upgrade(i)
 		hello := frame(0x81, []byte(`{"t":"hello","id":1,"b":{}}`))
 		work.Go(func() {

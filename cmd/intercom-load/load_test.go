@@ -6,15 +6,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"intercom/wire"
 )
 
 // program is the hub, built once for all tests, with the race detector where the tests have it.
@@ -96,6 +103,113 @@ func TestAsAUserRunsIt(t *testing.T) {
 	}
 }
 
+// Ten thousand devices lose their hub at once and come back with TLS. Both programs are built as users have them: the
+// race detector's shadow of so many connections would be what is measured.
+func TestTenThousandComeBack(t *testing.T) {
+	const many = 10_000
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", dir, "../intercom-hub", ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	c, err := newCluster(ctx, t.TempDir(), filepath.Join(dir, "intercom-hub"), 1, true, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.stop()
+	target, err := c.target()
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := exec.CommandContext(ctx, filepath.Join(dir, "intercom-load"), "-hub", target.URLs[0], "-apikey-file", filepath.Join(c.dir, "key"), "-ca-file", filepath.Join(c.dir, "cert.pem"),
+		"-stations", fmt.Sprint(many), "-storm", "-json")
+	var out, errs bytes.Buffer
+	load.Stdout, load.Stderr = &out, &errs
+	if err := load.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- load.Wait() }()
+	if err := c.devices(ctx, many); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.hubs[0].Signal(syscall.SIGKILL)
+	<-c.hubs[0].Ended()
+	if err := c.up(ctx, c.hubs[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatalf("%v: %s", err, errs.String())
+	}
+	var f figures
+	if err := json.Unmarshal(out.Bytes(), &f); err != nil || f.Back <= 0 {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	t.Logf("all back after %.1f s", f.Back) // how fast is for the benchmark: storm_back_tls_s
+}
+
+// The API key is in the hello and in nothing else: no address, header, log, command line or environment, and no list.
+func TestTheKeyStaysSecret(t *testing.T) {
+	ctx, c := begin(t, 1, false)
+	key, err := os.ReadFile(filepath.Join(c.dir, "key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := c.target()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub, err := url.Parse(strings.Replace(target.URLs[0], "ws:", "http:", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	var mu sync.Mutex
+	hub.Path = ""
+	proxy := httputil.NewSingleHostReverseProxy(hub)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		seen["the request"] += r.RequestURI + fmt.Sprint(r.Header)
+		mu.Unlock()
+		proxy.ServeHTTP(w, r)
+	}))
+	defer s.Close()
+	target.URLs = []string{strings.Replace(s.URL, "http:", "ws:", 1) + wire.Path}
+	f := muster(ctx, target, "secretive", 2, target.spread)
+	defer f.dismiss()
+	if err := f.await(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.stations[0].call(ctx, f.stations[1].cuid).result.String(); got != "over/hangup" {
+		t.Error(got)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, name := range []string{"cmdline", "environ"} {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", c.hubs[0].PID(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[name] = string(b)
+	}
+	list, err := exec.Command(program, "key", "list", "-config", c.hubs[0].conf, "-account", "demo").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen["key list"], seen["log"] = string(list), c.hubs[0].Tail()
+	accounts, err := os.ReadFile(filepath.Join(c.dir, "accounts", "demo.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen["the account's file"] = string(accounts)
+	for where, text := range seen {
+		if text == "" || strings.Contains(text, strings.TrimSpace(string(key))) {
+			t.Errorf("%s has the key, or nothing at all: %s", where, text)
+		}
+	}
+}
+
 func TestWrongUse(t *testing.T) {
 	for want, args := range map[int][]string{exUsage: {"-stations", "1"}, 1: {"-apikey-file", "/nowhere/key"}} {
 		var out, errs bytes.Buffer
@@ -115,8 +229,8 @@ func TestThreeHubs(t *testing.T) {
 	if n, err := c.freshCalls(ctx, 40); n != 0 || err != nil {
 		t.Errorf("%v of 40 that had just signed in were said to be offline; %v", n, err)
 	}
-	if n, err := c.race(ctx, 20); n != 0 || err != nil {
-		t.Errorf("%v of 20 races for a cuid had not one winner; %v", n, err)
+	if n, err := c.race(ctx, 300); n != 0 || err != nil {
+		t.Errorf("%v of 300 races for a cuid had not one winner; %v", n, err)
 	}
 	var all [3]string
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {

@@ -69,8 +69,8 @@ func (n *natsCluster) url() string {
 	return strings.Join(all, ",")
 }
 
-// Hubs on a NATS cluster elsewhere: calls across them; a server of it dies, and nothing happens; all of it is gone:
-// calls within a hub go on, across hubs there is a clear end within two seconds, and it comes back by itself.
+// Hubs on a NATS cluster elsewhere: calls across them; a server of it dies, and nothing happens; all of it is gone for
+// a minute: calls within a hub go on, across hubs there is a clear end within two seconds, and it comes back by itself.
 func TestHubsOnANATSClusterElsewhere(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 170*time.Second)
 	t.Cleanup(cancel)
@@ -124,9 +124,12 @@ func TestHubsOnANATSClusterElsewhere(t *testing.T) {
 	}
 	again("a server died")
 	n.stop()
-	within("NATS is gone", "over/hangup")
-	if got, took := across(); got != "failed/network_lost" && got != "missed/offline" || took > 3*time.Second {
-		t.Errorf("without NATS a call across hubs ended %s after %v", got, took)
+	for gone := time.Now(); time.Since(gone) < time.Minute; {
+		within("NATS is gone", "over/hangup")
+		if got, took := across(); got != "failed/network_lost" && got != "missed/offline" || took > 2*time.Second {
+			t.Errorf("without NATS a call across hubs ended %s after %v", got, took)
+		}
+		time.Sleep(time.Second) // the minute is the fault
 	}
 	n.start(t)
 	again("NATS is back")
