@@ -23,6 +23,7 @@ import (
 	"intercom/hub/hubtest"
 	"intercom/internal/outcome"
 	"intercom/wire"
+	"intercom/wire/wiretest"
 )
 
 // upgrade opens a bare connection that has gone through the WebSocket's handshake (RFC 6455, section 4.1), from one of
@@ -186,6 +187,33 @@ func TestAForeignOrigin(t *testing.T) {
 	ws.CloseNow()
 }
 
+// Strange frames, before the sign-in and after it: each is answered with an error or a close of ours, or means nothing;
+// the others notice nothing.
+func TestWeirdFrames(t *testing.T) {
+	s := serve(t)
+	other := s.sign("other_one", "1")
+	try := func(name, when string, c *client, b []byte) {
+		for _, kind := range []websocket.MessageType{websocket.MessageText, websocket.MessageBinary} {
+			if c.ws.Write(c.Context(), kind, b) != nil {
+				return // closed by the first
+			}
+		}
+		e, code := c.until("nothing") // a binary frame ends it, whatever was in it
+		if code < 4400 || code > 4500 {
+			t.Errorf("%s, %s: closed with %d, %v", name, when, code, e)
+		}
+		c.ws.CloseNow()
+	}
+	for name, b := range wiretest.Weird(t) {
+		try(name, "before the sign-in", s.dial(), b)
+		try(name, "after it", s.sign("weird_one", "1"), b)
+	}
+	other.say(wire.Envelope{T: wire.Ping, ID: 5})
+	if e, _ := other.until(wire.OK); e.Re != 5 {
+		t.Error("another device noticed")
+	}
+}
+
 // A wrong key is answered ever more slowly, and the same as an unknown account; a right key never waits.
 func TestBruteForce(t *testing.T) {
 	s := serve(t)
@@ -300,6 +328,9 @@ func FuzzFrames(f *testing.F) {
 		`{"t":"state","b":{"faults":{"":""}}}`, `{"t":"watch"}`, `{"t":"renew","b":{"token":"it_."}}`, `{"t":"hello","b":null}`, `{"t":"call.ice","call":"","b":{}}`,
 		`{"t":"ping","id":18446744073709551615,"ack":18446744073709551615,"seq":18446744073709551615}`} {
 		f.Add([]byte(s))
+	}
+	for _, b := range wiretest.Weird(f) {
+		f.Add(b)
 	}
 	h, m := alone(f)
 	f.Fuzz(func(t *testing.T, b []byte) {

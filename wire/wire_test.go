@@ -15,6 +15,7 @@ import (
 
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
+	"intercom/wire/wiretest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -152,7 +153,9 @@ func FuzzDecode(f *testing.F) {
 	for _, line := range bytes.Split(golden, []byte("\n")) {
 		f.Add(line)
 	}
-	f.Add([]byte(strings.Repeat(`{"a":`, 2000)))
+	for _, b := range wiretest.Weird(f) {
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := Decode(b, MaxMessage)
 		if err != nil {

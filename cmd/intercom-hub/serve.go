@@ -34,7 +34,7 @@ import (
 // serve runs the hub until ctx ends, and then lets its calls go on and tells its devices.
 func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(35) // most of what a hub holds is idle devices: memory counts more than the collector's work
+		debug.SetGCPercent(20) // most of what a hub holds is idle devices: memory counts more than the collector's work
 	}
 	log := systemd.Logger(config.Level(cfg.LogLevel))
 	slog.SetDefault(log)
