@@ -1,4 +1,4 @@
-// Package audio is the microphone and the loudspeaker of a station, as frames of 20 ms, mono, 48 kHz, 16 bit, through
+// Package audio is the microphone and the loudspeaker of a station, as blocks of 10 ms, mono, 48 kHz, 16 bit, through
 // PulseAudio or PipeWire's Pulse server.
 //
 // [Audio] is a part: Run finds the server, keeps playback running all the time (with silence, so that a sound is heard

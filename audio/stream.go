@@ -293,7 +293,7 @@ func (a *Audio) capture(ctx context.Context, c *conn) error {
 // record serves an existing capture stream.
 func (a *Audio) record(ctx context.Context, c *conn, r *capture, index uint32) error {
 	corked, began, said := true, time.Time{}, ""
-	frame, have := make([]int16, codec.Frame), 0
+	frame, have := make([]int16, codec.Block), 0
 	look := time.NewTicker(noFragment / 2)
 	defer look.Stop()
 	for {
@@ -336,11 +336,11 @@ func (a *Audio) record(ctx context.Context, c *conn, r *capture, index uint32) e
 			return nil
 		case b := <-r.in:
 			for len(b) > 1 && !corked {
-				for ; have < codec.Frame && len(b) > 1; have++ {
+				for ; have < codec.Block && len(b) > 1; have++ {
 					frame[have] = int16(uint16(b[0]) | uint16(b[1])<<8)
 					b = b[2:]
 				}
-				if have == codec.Frame {
+				if have == codec.Block {
 					have = 0
 					a.level(&a.mic, frame)
 					a.deliver(frame)

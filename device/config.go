@@ -56,11 +56,14 @@ type CallConfig struct {
 
 // AudioConfig names the sound devices.
 type AudioConfig struct {
-	Server string          `toml:"server" doc:"address of the sound server; empty to look in $PULSE_SERVER and the usual places"`
-	Sink   string          `toml:"sink" doc:"name of the loudspeaker, see 'pactl list short sinks'; empty for the server's default"`
-	Source string          `toml:"source" doc:"name of the microphone, see 'pactl list short sources'; empty for the server's default"`
-	Buffer config.Duration `toml:"buffer" doc:"playback buffer asked for, 5ms to 200ms; shorter is closer, longer survives a busy processor"`
-	Block  config.Duration `toml:"block" doc:"capture block asked for, 5ms to 100ms"`
+	Server    string          `toml:"server" doc:"address of the sound server; empty to look in $PULSE_SERVER and the usual places"`
+	Sink      string          `toml:"sink" doc:"name of the loudspeaker, see 'pactl list short sinks'; empty for the server's default"`
+	Source    string          `toml:"source" doc:"name of the microphone, see 'pactl list short sources'; empty for the server's default"`
+	Buffer    config.Duration `toml:"buffer" doc:"playback buffer asked for, 5ms to 200ms; shorter is closer, longer survives a busy processor"`
+	Block     config.Duration `toml:"block" doc:"capture block asked for, 5ms to 100ms"`
+	Frame     config.Duration `toml:"frame" doc:"length of a packet of the voice, 10ms or 20ms; 0s for 20ms, and 10ms when the link loses packets"`
+	Bitrate   int             `toml:"bitrate" doc:"of the voice at most, 12000 to 128000 bit/s"`
+	MostDelay config.Duration `toml:"most_delay" doc:"the longest that the jitter buffer may hold sound, 20ms to 500ms"`
 }
 
 // TonesConfig replaces tones by files.
@@ -113,6 +116,8 @@ func Defaults() *Config {
 	}
 	c.Audio.Buffer = config.Duration(20 * time.Millisecond)
 	c.Audio.Block = config.Duration(10 * time.Millisecond)
+	c.Audio.Bitrate = 48000
+	c.Audio.MostDelay = config.Duration(200 * time.Millisecond)
 	c.GPIO.Driver = "chip"
 	c.GPIO.Debounce = config.Duration(20 * time.Millisecond)
 	return c
@@ -144,6 +149,13 @@ func (c *Config) Check(r *config.Report) {
 	c.receiver(r, "call.to", c.Call.To)
 	inRange(r, "audio.buffer", c.Audio.Buffer, 5*time.Millisecond, 200*time.Millisecond)
 	inRange(r, "audio.block", c.Audio.Block, 5*time.Millisecond, 100*time.Millisecond)
+	inRange(r, "audio.most_delay", c.Audio.MostDelay, 20*time.Millisecond, 500*time.Millisecond)
+	if f := c.Audio.Frame.Std(); f != 0 && f != 10*time.Millisecond && f != 20*time.Millisecond {
+		r.Addf("audio.frame", "is %v; it must be 10ms, 20ms, or 0s to follow the link", c.Audio.Frame)
+	}
+	if b := c.Audio.Bitrate; b < 12000 || b > 128000 {
+		r.Addf("audio.bitrate", "is %d; it must be 12000 to 128000 bit/s", b)
+	}
 	for name, path := range c.Tones.files() {
 		if path == "" {
 			continue

@@ -9,6 +9,7 @@ import (
 	"intercom/audio"
 	"intercom/audio/codec"
 	"intercom/audio/jitter"
+	"intercom/audio/sender"
 	"intercom/audio/tone"
 	"intercom/call"
 	"intercom/call/rtc"
@@ -23,6 +24,9 @@ type Voice struct {
 	engine *rtc.Engine
 	tones  map[call.Tone]tone.Sound
 	log    *slog.Logger
+
+	sending sender.Settings
+	most    time.Duration // that the jitter buffer may hold
 }
 
 // NewVoice joins the sound devices to an engine for paths. The configuration was checked.
@@ -31,11 +35,12 @@ func NewVoice(cfg *Config, a *audio.Audio, log *slog.Logger) (*Voice, error) {
 	for _, c := range codec.All() {
 		codecs = append(codecs, rtc.Codec{Name: c.Name, Rate: c.Rate, Channels: c.Channels, Fmtp: c.Fmtp, Type: c.Type, Send: c.Send})
 	}
+	codecs = append(codecs, rtc.Codec{Name: rtc.RED, Rate: codec.Rate, Channels: 2, Fmtp: "111/111", Type: 63}) // around Opus
 	engine, err := rtc.New(rtc.Settings{Codecs: codecs, Interfaces: cfg.Media.Interfaces})
 	if err != nil {
 		return nil, err
 	}
-	v := &Voice{audio: a, engine: engine, log: log, tones: map[call.Tone]tone.Sound{
+	v := &Voice{audio: a, engine: engine, log: log, sending: sender.Settings{Frame: cfg.Audio.Frame.Std(), Bitrate: cfg.Audio.Bitrate}, most: cfg.Audio.MostDelay.Std(), tones: map[call.Tone]tone.Sound{
 		call.RingTone: tone.Ring(), call.RingbackTone: tone.Ringback(), call.DeclinedTone: tone.Declined(), call.MissedTone: tone.Missed(), call.OfflineTone: tone.Offline(),
 		call.LimitTone: tone.Limit(),
 	}}
@@ -69,7 +74,7 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // Path makes the voice path of one call. The capture stream is made at once, but corked: the answer then needs no time,
 // and the microphone's light stays dark.
 func (v *Voice) Path(servers []wire.ICEServer, offer bool, news News) Path {
-	p := &path{v: v, news: news, jitter: jitter.New(), buf: make([]byte, codec.MaxSize)}
+	p := &path{v: v, news: news, jitter: jitter.New(jitter.Settings{Most: v.most}), send: sender.New(v.sending)}
 	p.peer = v.engine.Peer(servers, offer, ears{p})
 	v.audio.Mic(audio.Armed, nil)
 	return p
@@ -82,13 +87,9 @@ type path struct {
 	peer   *rtc.Peer
 	open   atomic.Bool
 	jitter *jitter.Buffer
+	send   *sender.Sender
 	codec  atomic.Pointer[string] // that we receive
-
-	// Of the microphone's goroutine alone.
-	enc  codec.Encoder
-	info codec.Info
-	buf  []byte
-	once sync.Once // for the log
+	once   sync.Once              // for the log
 }
 
 func (p *path) Remote(sdp string)  { p.peer.Remote(sdp) }
@@ -98,7 +99,7 @@ func (p *path) Candidate(c string) { p.peer.Candidate(c) }
 func (p *path) OpenVoice() {
 	p.open.Store(true)
 	p.v.audio.Voice(p.jitter)
-	p.v.audio.Mic(audio.Open, p.frame)
+	p.v.audio.Mic(audio.Open, p.block)
 }
 
 func (p *path) Close() {
@@ -108,28 +109,31 @@ func (p *path) Close() {
 	p.peer.Close()
 }
 
-// frame sends one frame of the microphone.
-func (p *path) frame(pcm []int16) {
-	name := p.peer.Sends()
-	if name == "" || !p.open.Load() {
-		return // not yet agreed, or over
+// block takes 10 ms of the microphone.
+func (p *path) block(pcm []int16) {
+	if !p.open.Load() {
+		return // over
 	}
-	if name != p.info.Name {
-		enc, err := codec.NewEncoder(name)
-		if err != nil {
-			p.once.Do(func() { p.v.log.Error("there is no encoder", "err", err) })
-			return
-		}
-		p.enc = enc
-		p.info, _ = codec.Find(name)
-	}
-	n, err := p.enc.Encode(pcm, p.buf)
+	out := p.peer.Sends()
+	p.send.Agree(sender.Link(out))
+	f, full, err := p.send.Block(pcm)
 	if err != nil {
-		p.once.Do(func() { p.v.log.Error("the encoder failed", "err", err) })
-		return
+		p.once.Do(func() { p.v.log.Error("the microphone cannot be encoded", "err", err) })
+	} else if full {
+		p.peer.Send(f.Payload, ticks(out.Codec, f.Samples), f.RED)
 	}
-	p.peer.Send(p.buf[:n], p.info.Ticks)
 }
+
+// ticks of a codec's RTP clock, which is ours or that of G.711.
+func ticks(name string, samples int) uint32 {
+	if name == "opus" {
+		return uint32(samples)
+	}
+	return uint32(samples / narrow)
+}
+
+// narrow is how many of our samples are one of G.711.
+const narrow = 6
 
 // ears is the side of a path that rtc tells things, on goroutines of its own.
 type ears struct{ p *path }
@@ -143,11 +147,29 @@ func (e ears) Packet(k rtc.Packet) {
 	if !p.open.Load() {
 		return
 	}
+	if k.Codec != rtc.RED {
+		p.put(k, false)
+		return
+	}
+	_ = codec.Unwrap(k.Payload, func(kind uint8, age uint32, payload []byte) { // what is not RED is lost
+		one := k
+		one.Codec, one.Timestamp, one.Payload = p.peer.Codec(kind), k.Timestamp-age, payload
+		p.put(one, age > 0)
+	})
+}
+
+func (p *path) put(k rtc.Packet, older bool) {
 	if p.codec.Load() == nil {
 		p.codec.Store(&k.Codec)
 	}
-	p.jitter.Put(k.Codec, k.Seq, k.Payload)
+	if k.Codec != "opus" {
+		k.Timestamp *= narrow
+	}
+	p.jitter.Put(jitter.Packet{Codec: k.Codec, Seq: k.Seq, Timestamp: k.Timestamp, Payload: k.Payload, Copy: older})
 }
+
+// Report is what the other side says of what we send.
+func (e ears) Report(s rtc.Stats) { e.p.send.Report(s.Loss) }
 
 func (e ears) State(s rtc.State) {
 	e.p.news.Event(func(id string) call.Event {
@@ -165,13 +187,20 @@ func (e ears) State(s rtc.State) {
 
 // Quality is how well the call is heard.
 func (p *path) Quality() control.Quality {
-	j, r, s := p.jitter.Stats(), p.peer.Stats(), p.v.audio.Status()
-	q := control.Quality{Route: string(p.peer.Route()), RoundTripMS: ms(r.RoundTrip), Loss: r.Loss, JitterMS: ms(r.Jitter), Received: j.Received, Late: j.Late, Recovered: j.Recovered, Concealed: j.Concealed}
+	j, r, s, out := p.jitter.Stats(), p.peer.Stats(), p.v.audio.Status(), p.send.Status()
+	q := control.Quality{Route: string(p.peer.Route()), RoundTripMS: ms(r.RoundTrip), Loss: r.Loss, JitterMS: ms(r.Jitter)}
 	if c := p.codec.Load(); c != nil {
 		q.Codec = *c
 	}
+	q.Sending = control.Sending{Codec: out.Codec, FrameMS: ms(out.Frame), Bitrate: out.Bitrate, Complexity: out.Complexity, FEC: out.FEC, Copies: out.Copies, Load: out.Load}
+	q.Receiving = control.Receiving{Received: j.Received, Late: j.Late, Duplicate: j.Duplicate, Reordered: j.Reordered, Unreadable: j.Unreadable, Redundant: j.Redundant,
+		Recovered: j.Recovered, ConcealedMS: ms(j.Concealed), ComfortMS: ms(j.Comfort), StretchedMS: ms(j.Stretched), SqueezedMS: ms(j.Squeezed), Restarts: j.Restarts,
+		DelayMS: ms(j.Delay), JitterMS: ms(j.Jitter), DriftPPM: j.DriftPPM}
 	// What we hold, the playback buffer, and what the other side holds: a block, a frame, and the encoder's look-ahead.
-	const lookAhead = 6500 * time.Microsecond // RFC 6716, section 2: 2.5 ms, and 4 ms of the speech mode
-	q.DelayMS = ms(j.Delay+s.Playback+s.Capture+lookAhead+20*time.Millisecond) + q.RoundTripMS/2
+	lookAhead := 2500 * time.Microsecond // RFC 6716, section 2
+	if out.FEC > 0 {
+		lookAhead += 4 * time.Millisecond // of the speech mode
+	}
+	q.DelayMS = ms(j.Delay+s.Playback+s.Capture+lookAhead+out.Frame) + q.RoundTripMS/2
 	return q
 }

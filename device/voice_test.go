@@ -17,8 +17,8 @@ func TestSoundBeforeTheCodecIsAgreedIsDropped(t *testing.T) {
 	}
 	p := v.Path(nil, false, News{}).(*path)
 	p.OpenVoice()
-	p.frame(make([]int16, codec.Frame))
+	p.block(make([]int16, codec.Block))
 	p.Close()
-	p.frame(make([]int16, codec.Frame))
+	p.block(make([]int16, codec.Block))
 	<-p.peer.Closed()
 }

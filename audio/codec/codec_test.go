@@ -95,7 +95,9 @@ func TestConcealmentFadesAndGarbageIsAnError(t *testing.T) {
 				t.Fatalf("%s: concealment after a second is still %d", c.Name, s)
 			}
 		}
-		if err := d.Decode([]byte{0xff, 0xff, 0xff}, pcm); err == nil {
+		if n := Length(c.Name, []byte{0xff, 0xff, 0xff}); n == Frame {
+			t.Errorf("%s: garbage has the length of a frame", c.Name)
+		} else if err := d.Decode([]byte{0xff, 0xff, 0xff}, pcm); err == nil {
 			t.Errorf("%s decoded garbage", c.Name)
 		}
 	}
@@ -107,12 +109,12 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, c := range All() {
 			d, _ := NewDecoder(c.Name)
-			pcm := make([]int16, Frame)
-			if len(b) > 0 {
-				_ = d.Decode(b, pcm)
-				_ = d.Recover(b, pcm)
+			pcm := make([]int16, MaxFrame)
+			if n := Length(c.Name, b); n > 0 {
+				_ = d.Decode(b, pcm[:n])
+				_ = d.Recover(b, pcm[:n])
 			}
-			d.Conceal(pcm)
+			d.Conceal(pcm[:Frame])
 		}
 	})
 }

@@ -6,8 +6,6 @@ import (
 	"math/bits"
 )
 
-const narrow = Frame / 6 // samples of a frame at 8 kHz
-
 // law is one of the two companding laws of G.711.
 type law struct {
 	encode func(int16) byte
@@ -23,49 +21,52 @@ var (
 type g711 struct {
 	fade
 	law  law
-	past [2 * taps]float32 // what the filter still needs of the last frame
+	wide [2*taps + MaxFrame]float32 // what the filter still needs of the last frame, and this one
 }
 
+func (g *g711) Tune(Tuning) error { return nil }
+
 func (g *g711) Encode(frame []int16, out []byte) (int, error) {
-	if len(frame) != Frame {
-		return 0, errors.New("not a frame of 20 ms")
+	if len(frame) != Block && len(frame) != Frame {
+		return 0, errors.New("not a frame of 10 or 20 ms")
 	}
-	var wide [Frame + 2*taps]float32
-	copy(wide[:], g.past[:])
 	for i, s := range frame {
-		wide[2*taps+i] = float32(s)
+		g.wide[2*taps+i] = float32(s)
 	}
-	for i := range narrow {
+	n := len(frame) / 6
+	for i := range n {
 		var sum float32
 		for k, w := range lowpass {
-			sum += w * wide[6*i+k]
+			sum += w * g.wide[6*i+k]
 		}
 		out[i] = g.law.encode(clip(sum))
 	}
-	copy(g.past[:], wide[Frame:])
-	return narrow, nil
+	copy(g.wide[:2*taps], g.wide[len(frame):])
+	return n, nil
 }
 
-func (g *g711) Decode(payload []byte, frame []int16) error {
-	if len(payload) != narrow {
-		return errors.New("not a frame of 20 ms")
+func (g *g711) Decode(payload []byte, pcm []int16) error {
+	if len(payload)*6 != len(pcm) || len(pcm) > MaxFrame {
+		return errLength
 	}
-	var wide [Frame + 2*taps]float32
-	copy(wide[:], g.past[:])
+	clear(g.wide[2*taps : 2*taps+len(pcm)])
 	for i, b := range payload {
-		wide[2*taps+6*i] = 6 * float32(g.law.decode(b))
+		g.wide[2*taps+6*i] = 6 * float32(g.law.decode(b))
 	}
-	for i := range frame[:Frame] {
+	for i := range pcm {
 		var sum float32
 		for k := (6 - (i % 6)) % 6; k < len(lowpass); k += 6 { // the others are zero
-			sum += lowpass[k] * wide[i+k]
+			sum += lowpass[k] * g.wide[i+k]
 		}
-		frame[i] = clip(sum)
+		pcm[i] = clip(sum)
 	}
-	copy(g.past[:], wide[Frame:])
-	g.keep(frame)
+	copy(g.wide[:2*taps], g.wide[len(pcm):len(pcm)+2*taps])
+	g.keep(pcm)
 	return nil
 }
+
+// errLength says that a payload is of another length than was expected of it.
+var errLength = errors.New("a frame of another length")
 
 func (g *g711) Recover([]byte, []int16) bool { return false }
 

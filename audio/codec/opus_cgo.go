@@ -10,23 +10,37 @@ import (
 
 const canEncodeOpus = true
 
-// What speech at a door needs: 24 kbit/s, the processor of a small board spared, and redundancy for one lost packet in
-// ten (the redundancy of a frame travels in the next one).
-const (
-	bitrate    = 24000 // bit/s
-	complexity = 5     // of 10
-	lossShare  = 10    // percent
-)
+// standard is what speech on a good link gets.
+var standard = Tuning{Bitrate: 48000, Complexity: 5}
 
-type opusEncoder struct{ e *opus.Encoder }
+type opusEncoder struct {
+	e   *opus.Encoder
+	now Tuning
+}
 
 func newOpusEncoder() (Encoder, error) {
-	e, err := opus.NewEncoder(Rate, 1, opus.AppVoIP)
-	if err != nil {
-		return nil, err
+	o := &opusEncoder{}
+	return o, o.Tune(standard)
+}
+
+// Tune makes the encoder anew when the mode changes, which libopus cannot do in place.
+func (o *opusEncoder) Tune(t Tuning) error {
+	if t == o.now {
+		return nil
 	}
-	err = errors.Join(e.SetBitrate(bitrate), e.SetComplexity(complexity), e.SetInBandFEC(true), e.SetPacketLossPerc(lossShare))
-	return &opusEncoder{e}, err
+	if o.e == nil || (t.Loss > 0) != (o.now.Loss > 0) {
+		mode := opus.AppRestrictedLowdelay
+		if t.Loss > 0 {
+			mode = opus.AppVoIP
+		}
+		e, err := opus.NewEncoder(Rate, 1, mode)
+		if err != nil {
+			return err
+		}
+		o.e = e
+	}
+	o.now = t
+	return errors.Join(o.e.SetBitrate(t.Bitrate), o.e.SetComplexity(t.Complexity), o.e.SetInBandFEC(t.Loss > 0), o.e.SetPacketLossPerc(t.Loss))
 }
 
 func (o *opusEncoder) Encode(frame []int16, out []byte) (int, error) { return o.e.Encode(frame, out) }
@@ -38,17 +52,16 @@ func newOpusDecoder() (Decoder, error) {
 	return &opusDecoder{d}, err
 }
 
-func (o *opusDecoder) Decode(payload []byte, frame []int16) error {
-	n, err := o.d.Decode(payload, frame)
-	if err == nil && n != Frame {
-		err = errors.New("not a frame of 20 ms")
+func (o *opusDecoder) Decode(payload []byte, pcm []int16) error {
+	n, err := o.d.Decode(payload, pcm)
+	if err == nil && n != len(pcm) {
+		err = errLength
 	}
 	return err
 }
 
-// Recover decodes the redundancy (RFC 6716, section 2.1.7); libopus conceals where there is none.
-func (o *opusDecoder) Recover(payload []byte, frame []int16) bool {
-	return o.d.DecodeFEC(payload, frame) == nil
+func (o *opusDecoder) Recover(payload []byte, pcm []int16) bool {
+	return opusRedundant(payload) && o.d.DecodeFEC(payload, pcm) == nil
 }
 
 func (o *opusDecoder) Conceal(pcm []int16) {

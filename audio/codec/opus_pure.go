@@ -24,13 +24,13 @@ func newOpusDecoder() (Decoder, error) {
 	return &opusDecoder{d: d}, err
 }
 
-func (o *opusDecoder) Decode(payload []byte, frame []int16) error {
-	n, err := o.d.DecodeToInt16(payload, frame)
-	if err == nil && n != Frame {
-		err = errors.New("not a frame of 20 ms")
+func (o *opusDecoder) Decode(payload []byte, pcm []int16) error {
+	n, err := o.d.DecodeToInt16(payload, pcm)
+	if err == nil && n != len(pcm) {
+		err = errLength
 	}
 	if err == nil {
-		o.keep(frame)
+		o.keep(pcm)
 	}
 	return err
 }

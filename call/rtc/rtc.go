@@ -40,9 +40,13 @@ type Settings struct {
 	Interfaces []string // names of the network interfaces to use; empty for all but loopback
 }
 
+// RED is the name of the codec that wraps payloads of another with copies of earlier ones (RFC 2198). It is never sent for
+// itself: see [Outgoing].
+const RED = "red"
+
 // Packet is an RTP packet as it came.
 type Packet struct {
-	Codec     string
+	Codec     string // or RED
 	Seq       uint16
 	Timestamp uint32
 	Payload   []byte // valid during the call only
@@ -65,6 +69,7 @@ type Events interface {
 	Candidate(string) // one of our candidates
 	State(State)
 	Packet(Packet)
+	Report(Stats) // the other side's, about once a second
 }
 
 // Stats is what RTCP says of what we send (RFC 3550, section 6.4.1), as the other side sees it.
@@ -138,6 +143,7 @@ type Peer struct {
 	out    track
 	stats  atomic.Pointer[Stats]
 	route  atomic.Pointer[Route]
+	names  atomic.Pointer[map[uint8]string]
 
 	// Of the peer's goroutine alone.
 	early []webrtc.ICECandidateInit // remote candidates that came before the description
@@ -188,12 +194,27 @@ func (p *Peer) Candidate(c string) {
 	})
 }
 
-// Sends is the codec to encode with; "" until the descriptions are exchanged.
-func (p *Peer) Sends() string { return p.out.name() }
+// Outgoing is what was agreed to be sent.
+type Outgoing struct {
+	Codec string // to encode with; "" until the descriptions are exchanged
+	Type  uint8  // its payload type
+	RED   bool   // the other side knows RED
+}
 
-// Send sends one payload that lasts so many ticks of the codec's RTP clock. A packet that cannot go is lost, as on the
-// network.
-func (p *Peer) Send(payload []byte, ticks uint32) { p.out.send(payload, ticks) }
+// Sends says what to send.
+func (p *Peer) Sends() Outgoing { return p.out.agreed() }
+
+// Send sends one payload that lasts so many ticks of the codec's RTP clock, wrapped as RED or plain. A packet that cannot
+// go is lost, as on the network.
+func (p *Peer) Send(payload []byte, ticks uint32, red bool) { p.out.send(payload, ticks, red) }
+
+// Codec is what a payload type means in what we receive; "" for nothing.
+func (p *Peer) Codec(kind uint8) string {
+	if names := p.names.Load(); names != nil {
+		return (*names)[kind]
+	}
+	return ""
+}
 
 // Stats is the latest report of the other side; the zero value before the first.
 func (p *Peer) Stats() Stats {
@@ -318,7 +339,12 @@ func (p *Peer) open(servers []wire.ICEServer) (*webrtc.PeerConnection, error) {
 				}
 			}
 		}()
-		p.receive(t)
+		names := map[uint8]string{}
+		for _, c := range r.GetParameters().Codecs {
+			names[uint8(c.PayloadType)] = codecName(c.MimeType)
+		}
+		p.names.Store(&names)
+		p.receive(t, names)
 	})
 	sender, err := pc.AddTrack(&p.out)
 	if err != nil {
@@ -330,19 +356,18 @@ func (p *Peer) open(servers []wire.ICEServer) (*webrtc.PeerConnection, error) {
 }
 
 // receive reads the track until the path is closed.
-func (p *Peer) receive(t *webrtc.TrackRemote) {
-	name := codecName(t.Codec().MimeType)
+func (p *Peer) receive(t *webrtc.TrackRemote, names map[uint8]string) {
 	buf := make([]byte, 1500)
+	var h rtp.Packet
 	for {
 		n, _, err := t.Read(buf)
 		if err != nil {
 			return
 		}
-		var h rtp.Packet
 		if h.Unmarshal(buf[:n]) != nil || len(h.Payload) == 0 {
 			continue
 		}
-		p.ev.Packet(Packet{Codec: name, Seq: h.SequenceNumber, Timestamp: h.Timestamp, Payload: h.Payload})
+		p.ev.Packet(Packet{Codec: names[h.PayloadType], Seq: h.SequenceNumber, Timestamp: h.Timestamp, Payload: h.Payload})
 	}
 }
 
@@ -367,6 +392,7 @@ func (p *Peer) reports(s *webrtc.RTPSender) {
 					st.RoundTrip = roundTrip(time.Now(), r.LastSenderReport, r.Delay)
 				}
 				p.stats.Store(&st)
+				p.ev.Report(st)
 			}
 		}
 	}

@@ -28,6 +28,7 @@ type end struct {
 func (e *end) Local(sdp string)   { e.to(func(p *Peer) { p.Remote(sdp) }) }
 func (e *end) Candidate(c string) { e.to(func(p *Peer) { p.Candidate(c) }) }
 func (e *end) State(s State)      { e.states <- s }
+func (e *end) Report(Stats)       {}
 func (e *end) to(f func(p *Peer)) { e.other.mu.Lock(); defer e.other.mu.Unlock(); f(e.other.peer) }
 func (e *end) Packet(p Packet)    { p.Payload = bytes.Clone(p.Payload); e.packets <- p }
 
@@ -72,7 +73,7 @@ func TestTwoPeersOverLoopback(t *testing.T) {
 		t.Fatal("the path did not come up")
 	}
 	for i := range 5 {
-		a.peer.Send([]byte{1, 2, byte(i)}, 960)
+		a.peer.Send([]byte{1, 2, byte(i)}, 960, false)
 	}
 	first := wait(t, b.packets, "packet")
 	for i := 1; i < 5; i++ {
@@ -81,7 +82,7 @@ func TestTwoPeersOverLoopback(t *testing.T) {
 			t.Fatalf("packet %d is %+v after %+v", i, p, first)
 		}
 	}
-	b.peer.Send([]byte{7}, 960)
+	b.peer.Send([]byte{7}, 960, false)
 	wait(t, a.packets, "packet the other way")
 }
 
@@ -107,7 +108,7 @@ func TestTheOtherSideReportsHowItHearsUs(t *testing.T) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(20 * time.Second); a.peer.Stats().RoundTrip == 0; <-tick.C {
-		a.peer.Send([]byte{1, 2, 3}, 960)
+		a.peer.Send([]byte{1, 2, 3}, 960, false)
 		wait(t, b.packets, "packet")
 		if time.Now().After(end) {
 			t.Fatalf("no round trip within 20 s: %+v", a.peer.Stats())
@@ -124,12 +125,37 @@ func TestTheCodecBothHave(t *testing.T) {
 	a, b := connect(t, []Codec{opus, pcmu}, []Codec{deaf, pcmu})
 	wait(t, a.states, "state")
 	wait(t, b.states, "state")
-	if a.peer.Sends() != "opus" || b.peer.Sends() != "PCMU" {
-		t.Fatalf("a sends %q, b sends %q", a.peer.Sends(), b.peer.Sends())
+	if a.peer.Sends().Codec != "opus" || b.peer.Sends().Codec != "PCMU" {
+		t.Fatalf("a sends %+v, b sends %+v", a.peer.Sends(), b.peer.Sends())
 	}
-	b.peer.Send([]byte{1}, 160)
+	b.peer.Send([]byte{1}, 160, false)
 	if p := wait(t, a.packets, "packet"); p.Codec != "PCMU" {
 		t.Fatalf("got %+v", p)
+	}
+}
+
+func TestREDWhereBothKnowIt(t *testing.T) {
+	red := Codec{Name: RED, Rate: 48000, Channels: 2, Fmtp: "111/111", Type: 63}
+	a, b := connect(t, []Codec{opus, red, pcmu}, []Codec{opus, red, pcmu})
+	wait(t, a.states, "state")
+	wait(t, b.states, "state")
+	if s := a.peer.Sends(); s != (Outgoing{"opus", 111, true}) {
+		t.Fatalf("a sends %+v", s)
+	}
+	for i, want := range []string{"opus", RED, "opus", RED} {
+		a.peer.Send([]byte{byte(i)}, 960, want == RED)
+		if p := wait(t, b.packets, "packet"); p.Codec != want || p.Payload[0] != byte(i) {
+			t.Fatalf("packet %d is %+v, not %s", i, p, want)
+		}
+	}
+	if got := b.peer.Codec(111); got != "opus" {
+		t.Errorf("111 is %q", got)
+	}
+	c, d := connect(t, []Codec{opus, red}, []Codec{opus})
+	wait(t, c.states, "state")
+	wait(t, d.states, "state")
+	if c.peer.Sends().RED || d.peer.Sends().RED {
+		t.Error("RED is sent to one that does not know it")
 	}
 }
 

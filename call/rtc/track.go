@@ -16,6 +16,7 @@ type track struct {
 
 	mu     sync.Mutex
 	codec  Codec
+	red    uint8 // payload type of RED; 0 when the other side does not know it
 	head   rtp.Header
 	writer webrtc.TrackLocalWriter // nil until the descriptions are exchanged
 }
@@ -27,6 +28,12 @@ func (t *track) Kind() webrtc.RTPCodecType { return webrtc.RTPCodecTypeAudio }
 
 // Bind is told what both sides have.
 func (t *track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	var red uint8
+	for _, both := range ctx.CodecParameters() {
+		if strings.EqualFold(codecName(both.MimeType), RED) {
+			red = uint8(both.PayloadType)
+		}
+	}
 	for _, ours := range t.codecs {
 		if !ours.Send {
 			continue
@@ -36,7 +43,7 @@ func (t *track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 				continue
 			}
 			t.mu.Lock()
-			t.codec, t.writer = ours, ctx.WriteStream()
+			t.codec, t.red, t.writer = ours, red, ctx.WriteStream()
 			t.head = rtp.Header{Version: 2, PayloadType: uint8(both.PayloadType), SSRC: uint32(ctx.SSRC()),
 				SequenceNumber: uint16(rand.Uint32()), Timestamp: rand.Uint32(), // both random: RFC 3550, section 5.1
 				Marker: true} // of the first packet of a talk spurt: RFC 3551, section 4.1
@@ -54,13 +61,13 @@ func (t *track) Unbind(webrtc.TrackLocalContext) error {
 	return nil
 }
 
-func (t *track) name() string {
+func (t *track) agreed() Outgoing {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.writer == nil {
-		return ""
+		return Outgoing{}
 	}
-	return t.codec.Name
+	return Outgoing{Codec: t.codec.Name, Type: t.head.PayloadType, RED: t.red != 0 && t.codec.Rate == 48000} // as it was offered
 }
 
 func (t *track) rate() uint32 {
@@ -69,9 +76,12 @@ func (t *track) rate() uint32 {
 	return t.codec.Rate
 }
 
-func (t *track) send(payload []byte, ticks uint32) {
+func (t *track) send(payload []byte, ticks uint32, red bool) {
 	t.mu.Lock()
 	w, h := t.writer, t.head
+	if red {
+		h.PayloadType = t.red
+	}
 	t.head.Marker = false
 	t.head.SequenceNumber++
 	t.head.Timestamp += ticks

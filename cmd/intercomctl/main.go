@@ -297,7 +297,9 @@ func (c *ctl) status(ctx context.Context) int {
 	}
 	row("sound", "loudspeaker %s (%.0f ms), microphone %s", or(s.Sound.Sink, "none"), s.Sound.PlaybackMS, mic)
 	if q := s.Quality; q != nil {
-		row("voice", "%s, %s, %.0f ms from mouth to ear, round trip %.0f ms, loss %.0f %%, %d concealed", q.Codec, or(q.Route, "no path yet"), q.DelayMS, q.RoundTripMS, 100*q.Loss, q.Concealed)
+		row("voice", "%s, %s, %.0f ms from mouth to ear, round trip %.0f ms, loss %.0f %%, %.0f ms concealed", q.Codec, or(q.Route, "no path yet"), q.DelayMS, q.RoundTripMS, 100*q.Loss, q.Receiving.ConcealedMS)
+		row("sending", "frames of %.0f ms, %d kbit/s, %d copies, %.0f %% of a core", q.Sending.FrameMS, q.Sending.Bitrate/1000, q.Sending.Copies, 100*q.Sending.Load)
+		row("receiving", "%d packets, jitter %.0f ms, held %.0f ms, %d late, %d made good", q.Receiving.Received, q.Receiving.JitterMS, q.Receiving.DelayMS, q.Receiving.Late, q.Receiving.Redundant+q.Receiving.Recovered)
 	}
 	for part, text := range s.Faults {
 		row("fault", "%s: %s", part, text)

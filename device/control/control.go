@@ -101,10 +101,39 @@ type Quality struct {
 	Loss        float64 `json:"loss"` // of what we send, 0 to 1
 	JitterMS    float64 `json:"jitter_ms"`
 	DelayMS     float64 `json:"delay_ms"` // from the other microphone to our ear, estimated
+
+	Sending   Sending   `json:"sending"`
+	Receiving Receiving `json:"receiving"`
+}
+
+// Sending is how our voice is sent just now.
+type Sending struct {
+	Codec      string  `json:"codec"`
+	FrameMS    float64 `json:"frame_ms"`
+	Bitrate    int     `json:"bitrate"`     // bit/s, without copies
+	Complexity int     `json:"complexity"`  // of the encoder, 0 to 10
+	FEC        int     `json:"fec_percent"` // of loss that the codec's own redundancy is made for
+	Copies     int     `json:"copies"`      // of each frame that follow it (RED)
+	Load       float64 `json:"load"`        // share of the time that encoding takes, 0 to 1
+}
+
+// Receiving is what became of the packets that came, and of those that did not.
+type Receiving struct {
 	Received    int     `json:"received"`
 	Late        int     `json:"late"`
-	Recovered   int     `json:"recovered"`
-	Concealed   int     `json:"concealed"`
+	Duplicate   int     `json:"duplicate"`
+	Reordered   int     `json:"reordered"`
+	Unreadable  int     `json:"unreadable"`
+	Redundant   int     `json:"redundant"` // frames played from a copy (RED)
+	Recovered   int     `json:"recovered"` // frames played from the codec's own redundancy
+	ConcealedMS float64 `json:"concealed_ms"`
+	ComfortMS   float64 `json:"comfort_noise_ms"`
+	StretchedMS float64 `json:"stretched_ms"`
+	SqueezedMS  float64 `json:"squeezed_ms"`
+	Restarts    int     `json:"restarts"`
+	DelayMS     float64 `json:"delay_ms"`  // that the jitter buffer holds
+	JitterMS    float64 `json:"jitter_ms"` // of what comes
+	DriftPPM    float64 `json:"drift_ppm"` // by which it is played faster
 }
 
 // Sentence is how a station is, for systemd's status line.

@@ -173,7 +173,16 @@ type Status struct {
 		RoundTripMS float64 `json:"round_trip_ms"`
 		DelayMS     float64 `json:"delay_ms"`
 		Loss        float64
-		Concealed   int
+		Sending     struct {
+			Copies  int
+			FrameMS float64 `json:"frame_ms"`
+		}
+		Receiving struct {
+			Received, Late int
+			ConcealedMS    float64 `json:"concealed_ms"`
+			DelayMS        float64 `json:"delay_ms"`
+			DriftPPM       float64 `json:"drift_ppm"`
+		}
 	}
 	Lines        map[string]bool
 	RegisteredMS float64 `json:"registered_ms"`
