@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"intercom/internal/ear"
 	"intercom/internal/stage"
 )
 
@@ -220,13 +221,13 @@ func TestAPressWhileTheHubIsAway(t *testing.T) {
 	p.must(p.hub.Signal(syscall.SIGKILL))
 	<-p.hub.Ended()
 	p.until(p.scene.door, "its light said offline", func(s stage.Status) bool { return s.Light == "offline" })
-	r, err := record(p.sound, "door_spk.monitor")
+	r, err := ear.Record(p.sound.Server, "door_spk.monitor")
 	p.must(err)
 	p.must(p.scene.door.Press(p.ctx, "toggle"))
 	p.ended(p.door, "failed/network_lost")
 	p.until(p.scene.door, "its light said so", func(s stage.Status) bool { return s.Light == "unreachable" })
 	p.until(p.scene.door, "its light was back", func(s stage.Status) bool { return s.Light == "offline" })
-	r.stop()
+	r.Stop()
 	if !hears(r, 950) || !hears(r, 1400) || !hears(r, 1800) {
 		t.Error("the tone for nobody reachable was not heard")
 	}
@@ -235,8 +236,8 @@ func TestAPressWhileTheHubIsAway(t *testing.T) {
 }
 
 // hears reports whether a tone is in a recording.
-func hears(r *recorder, hz float64) bool {
-	return onset(r, hz, began) >= 0
+func hears(r *ear.Recorder, hz float64) bool {
+	return ear.Onset(r, hz, ear.Began) >= 0
 }
 
 func TestTheSoundServerDiesInACallAndComesBack(t *testing.T) {
@@ -253,9 +254,9 @@ func TestTheSoundServerDiesInACallAndComesBack(t *testing.T) {
 	for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
 		p.until(s, "its sound was back", func(s stage.Status) bool { return len(s.Faults) == 0 && s.Sound.MicOpen && s.Phase == "talking" })
 	}
-	steady, err := play(p.sound, "reception_mic", tone(toneHz, 20*time.Second))
+	steady, err := ear.Play(p.sound.Server, "reception_mic", ear.Steady(toneHz, 20*time.Second))
 	p.must(err)
-	defer steady.stop()
+	defer steady.Stop()
 	p.until(p.scene.door, "it heard the other side again", func(s stage.Status) bool { return s.Sound.SpkDBFS > -40 })
 	p.must(p.scene.door.Press(p.ctx, "hangup"))
 	p.ended(p.desk, "over/hangup")

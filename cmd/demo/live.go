@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/term"
 
+	"intercom/internal/ear"
 	"intercom/internal/stage"
 )
 
@@ -134,12 +135,12 @@ func draw(ctx context.Context, s *scene, own bool, last string) {
 // murmur gives a silent microphone something to hear, so that the levels move.
 func murmur(ctx context.Context, s *stage.Sound, sink string, seed uint64) {
 	for ctx.Err() == nil {
-		p, err := play(s, sink, bursts(60, seed))
+		p, err := ear.Play(s.Server, sink, ear.Bursts(60, seed))
 		if err != nil {
 			return
 		}
-		stop := context.AfterFunc(ctx, p.stop)
-		p.wait()
+		stop := context.AfterFunc(ctx, p.Stop)
+		p.Wait()
 		stop()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"intercom/internal/ear"
 	"intercom/internal/stage"
 )
 
@@ -42,9 +43,9 @@ func TestStationsBehindTranslators(t *testing.T) {
 			p.must(p.scene.door.Press(ctx, "call"))
 			p.until(p.scene.reception, "it rang", func(s stage.Status) bool { return s.Phase == "ringing" })
 			p.must(p.scene.reception.Press(ctx, "answer"))
-			steady, err := play(p.sound, "reception_mic", tone(toneHz, 20*time.Second))
+			steady, err := ear.Play(p.sound.Server, "reception_mic", ear.Steady(toneHz, 20*time.Second))
 			p.must(err)
-			defer steady.stop()
+			defer steady.Stop()
 			for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
 				p.until(s, "it talked "+route, func(s stage.Status) bool { return s.Phase == "talking" && s.Quality != nil && s.Quality.Route == route })
 			}

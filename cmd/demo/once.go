@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"intercom/internal/ear"
 	"intercom/internal/stage"
 )
 
@@ -89,7 +90,7 @@ func fourCalls(ctx context.Context, dir, bin string, log io.Writer) (r *report, 
 			return r, fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
-	r.PressToRinging = quantile(f.rang, 0.5)
+	r.PressToRinging = ear.Quantile(f.rang, 0.5)
 	b, _ := os.ReadFile("/proc/loadavg")
 	if words := strings.Fields(string(b)); len(words) > 0 {
 		r.Load, _ = strconv.ParseFloat(words[0], 64)
@@ -106,7 +107,8 @@ func (f *four) idle() error {
 	if err != nil {
 		return err
 	}
-	f.r.IdleRSS, f.r.IdleCPU, err = usage(f.scene.door.PID(), 4*time.Second)
+	u, err := ear.Usage(f.scene.door.PID(), 4*time.Second)
+	f.r.IdleRSS, f.r.IdleCPU = round(u.RSS), round(u.CPU)
 	return err
 }
 
@@ -152,24 +154,24 @@ func (f *four) outcome(name, want string, e stage.Event) error {
 
 // over is the call with the measurements.
 func (f *four) over() error {
-	var recs []*recorder
+	var recs []*ear.Recorder
 	defer func() {
 		for _, r := range recs {
-			r.stop()
+			r.Stop()
 		}
 	}()
 	for _, source := range []string{"door_mic", "door_spk", "reception_mic", "reception_spk"} {
-		r, err := record(f.sound, source+".monitor")
+		r, err := ear.Record(f.sound.Server, source+".monitor")
 		if err != nil {
 			return err
 		}
 		recs = append(recs, r)
 	}
-	steady, err := play(f.sound, "reception_mic", tone(toneHz, 30*time.Second))
+	steady, err := ear.Play(f.sound.Server, "reception_mic", ear.Steady(toneHz, 30*time.Second))
 	if err != nil {
 		return err
 	}
-	defer steady.stop()
+	defer steady.Stop()
 	if err := f.ring(); err != nil {
 		return err
 	}
@@ -188,7 +190,7 @@ func (f *four) over() error {
 		}
 	}
 	for {
-		if f.r.AnswerToSound = onset(recs[1], toneHz, answered); f.r.AnswerToSound >= 0 {
+		if f.r.AnswerToSound = ear.Onset(recs[1], toneHz, answered); f.r.AnswerToSound >= 0 {
 			break
 		}
 		if time.Since(answered) > 5*time.Second {
@@ -196,30 +198,32 @@ func (f *four) over() error {
 		}
 		time.Sleep(20 * time.Millisecond) // until more is recorded
 	}
-	steady.stop()
-	if early := onset(recs[1], toneHz, began); early >= 0 && early < float64(answered.Sub(began).Milliseconds()) {
-		return fmt.Errorf("the door heard reception %.0f ms before the answer", float64(answered.Sub(began).Milliseconds())-early)
+	steady.Stop()
+	if early := ear.Onset(recs[1], toneHz, ear.Began); early >= 0 && early < float64(answered.Sub(ear.Began).Milliseconds()) {
+		return fmt.Errorf("the door heard reception %.0f ms before the answer", float64(answered.Sub(ear.Began).Milliseconds())-early)
 	}
-	f.r.AnswerToSound = quantile([]float64{f.r.AnswerToSound}, 0)
+	f.r.AnswerToSound = ear.Quantile([]float64{f.r.AnswerToSound}, 0)
 	return f.talk(recs)
 }
 
 // talk plays bursts into both microphones at once, finds them at the other loudspeaker, and hangs up.
-func (f *four) talk(recs []*recorder) error {
+func (f *four) talk(recs []*ear.Recorder) error {
 	time.Sleep(300 * time.Millisecond) // the end of the tone is still on its way
-	one, err := play(f.sound, "door_mic", bursts(burstCount, 1))
+	one, err := ear.Play(f.sound.Server, "door_mic", ear.Bursts(burstCount, 1))
 	if err != nil {
 		return err
 	}
-	two, err := play(f.sound, "reception_mic", bursts(burstCount, 2))
+	two, err := ear.Play(f.sound.Server, "reception_mic", ear.Bursts(burstCount, 2))
 	if err != nil {
 		return err
 	}
-	if f.r.TalkRSS, f.r.TalkCPU, err = usage(f.scene.door.PID(), 5*time.Second); err != nil {
+	u, err := ear.Usage(f.scene.door.PID(), 5*time.Second)
+	if err != nil {
 		return err
 	}
-	one.wait()
-	two.wait()
+	f.r.TalkRSS, f.r.TalkCPU = round(u.RSS), round(u.CPU)
+	one.Wait()
+	two.Wait()
 	if err := f.scene.reception.Press(f.ctx, "hangup"); err != nil {
 		return err
 	}
@@ -227,7 +231,7 @@ func (f *four) talk(recs []*recorder) error {
 		return err
 	}
 	for _, r := range recs {
-		r.stop()
+		r.Stop()
 	}
 	f.r.MouthToEar.AB = measure(recs[0], recs[3])
 	f.r.MouthToEar.BA = measure(recs[2], recs[1])
@@ -239,9 +243,9 @@ func (f *four) talk(recs []*recorder) error {
 	return nil
 }
 
-func measure(from, to *recorder) delay {
-	found, missing := delays(from, to)
-	return delay{quantile(found, 0.5), quantile(found, 0.95), len(found), missing}
+func measure(from, to *ear.Recorder) delay {
+	found, missing := ear.Delays(from, to)
+	return delay{ear.Quantile(found, 0.5), ear.Quantile(found, 0.95), len(found), missing}
 }
 
 func (f *four) declined() error {
@@ -304,42 +308,6 @@ func (f *four) records() error {
 	return nil
 }
 
-// usage measures a process for a time: resident memory in MB (10^6), and processor time in percent of one core.
-func usage(pid int, d time.Duration) (rss, cpu float64, err error) {
-	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux that Go runs on
-	before, err := ticks(pid)
-	if err != nil {
-		return 0, 0, err
-	}
-	at := time.Now()
-	time.Sleep(d)
-	after, err := ticks(pid)
-	if err != nil {
-		return 0, 0, err
-	}
-	cpu = 100 * float64(time.Duration(after-before)*tick) / float64(time.Since(at))
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	pages, err := strconv.Atoi(strings.Fields(string(b))[1])
-	return quantile([]float64{float64(pages*os.Getpagesize()) / 1e6}, 0), quantile([]float64{cpu}, 0), err
-}
-
-// ticks is the processor time that a process has used (proc(5), fields 14 and 15 of stat).
-func ticks(pid int) (int, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(b), ") ")
-	fields := strings.Fields(rest)
-	user, err := strconv.Atoi(fields[11])
-	if err != nil {
-		return 0, err
-	}
-	system, err := strconv.Atoi(fields[12])
-	return user + system, err
-}
+func round(v float64) float64 { return ear.Quantile([]float64{v}, 0) }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -117,6 +117,7 @@ type Settings struct {
 	CUID, Name, Context, To string
 	Server, Sink, Source    string // sound; empty for what intercomd finds by itself
 	Extra                   string // more lines of the configuration, in its last table
+	Audio                   string // more lines of its table [audio]
 	Env                     []string
 	Interfaces              []string // the one for the voice; the loopback one when empty
 	Within                  []string // a command that runs the station elsewhere, as in a namespace
@@ -135,7 +136,7 @@ func NewStation(dir, bin string, h *Hub, s Settings) (*Station, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "cuid = %q\nname = %q\ncontext = %q\nstate_dir = %q\ncontrol = %q\n\n", s.CUID, s.Name, s.Context, filepath.Join(dir, s.CUID), t.Socket)
 	fmt.Fprintf(&b, "[hub]\nurl = \"ws://%s/v1/ws\"\nallow_plain = true\naccount = \"demo\"\napikey_file = %q\n\n[call]\nto = %q\n\n", h.Addr, key, s.To)
-	fmt.Fprintf(&b, "[audio]\nserver = %q\nsink = %q\nsource = %q\n\n[media]\ninterfaces = [%q]\n\n[gpio]\ndriver = \"virtual\"\n\n", s.Server, s.Sink, s.Source, strings.Join(append(s.Interfaces, "lo")[:1], ""))
+	fmt.Fprintf(&b, "[audio]\nserver = %q\nsink = %q\nsource = %q\n%s\n\n[media]\ninterfaces = [%q]\n\n[gpio]\ndriver = \"virtual\"\n\n", s.Server, s.Sink, s.Source, s.Audio, strings.Join(append(s.Interfaces, "lo")[:1], ""))
 	for _, name := range []string{"call", "answer", "hangup", "toggle"} {
 		fmt.Fprintf(&b, "[[button]]\nname = %q\naction = %q\n\n", name, name)
 	}

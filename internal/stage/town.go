@@ -21,7 +21,7 @@ const (
 func NewTown(name string) (*Town, error) {
 	t := &Town{fmt.Sprintf("%s%d", name, os.Getpid())}
 	pub := t.ns("pub")
-	return t, t.all(
+	return t, run(
 		"ip netns add "+pub, "ip -n "+pub+" link set lo up",
 		"ip -n "+pub+" link add br0 type bridge", "ip -n "+pub+" addr add "+PublicIP+"/24 dev br0", "ip -n "+pub+" link set br0 up",
 	)
@@ -35,7 +35,7 @@ func (t *Town) House(n int, random bool) error {
 	if random {
 		how = "masquerade fully-random"
 	}
-	err := t.all(
+	err := run(
 		"ip netns add "+gate, "ip netns add "+in, "ip -n "+gate+" link set lo up", "ip -n "+in+" link set lo up",
 		fmt.Sprintf("ip -n %s link add out type veth peer name h%d netns %s", gate, n, pub),
 		fmt.Sprintf("ip -n %s link set h%d master br0 up", pub, n),
@@ -95,13 +95,3 @@ func (t *Town) Raze() {
 }
 
 func (t *Town) ns(part string) string { return t.name + "-" + part }
-
-func (t *Town) all(commands ...string) error {
-	for _, c := range commands {
-		args := strings.Fields(c)
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w: %s", c, err, strings.TrimSpace(string(out)))
-		}
-	}
-	return nil
-}

@@ -1,0 +1,275 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"intercom/internal/ear"
+	"intercom/internal/stage"
+)
+
+// parts are what can be measured, in the order in which it is.
+var order = []struct {
+	name string
+	part part
+}{
+	{"clean", clean}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)}, {"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"drift", drift},
+}
+
+var parts = func() map[string]part {
+	m := map[string]part{}
+	for _, p := range order {
+		m[p.name] = p.part
+	}
+	return m
+}()
+
+func names() (all []string) {
+	for _, p := range order {
+		all = append(all, p.name)
+	}
+	return all
+}
+
+func round(v float64) float64 { return math.Round(v*100) / 100 }
+
+func median(x []float64) float64 { return ear.Quantile(x, 0.5) }
+
+// calls places calls one after the other, and measures bursts in each.
+func (l *lab) calls(n int) (all []both, ringing, sound []float64, err error) {
+	for i := range l.set.calls {
+		r, s, err := l.call()
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("call %d: %w", i+1, err)
+		}
+		b, err := l.bursts(n, uint64(10*i+1))
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("call %d: %w", i+1, err)
+		}
+		all, ringing, sound = append(all, b), append(ringing, r), append(sound, s)
+		if err := l.hangUp(); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	return all, ringing, sound, nil
+}
+
+func medians(all []both) (m, p95 float64) {
+	var a, b []float64
+	for _, one := range all {
+		a, b = append(a, one.median), append(b, one.p95)
+	}
+	return median(a), median(b)
+}
+
+func clean(l *lab) error {
+	if err := l.open(setup{}); err != nil {
+		return err
+	}
+	all, ringing, sound, err := l.calls(20)
+	if err != nil {
+		return err
+	}
+	l.figures["mouth_to_ear_median_ms"], l.figures["mouth_to_ear_p95_ms"] = medians(all)
+	l.figures["press_to_ringing_ms"], l.figures["answer_to_sound_ms"] = median(ringing), median(sound)
+	return nil
+}
+
+func tenMS(l *lab) error {
+	if err := l.open(setup{audio: `frame = "10ms"`}); err != nil {
+		return err
+	}
+	all, _, _, err := l.calls(20)
+	if err == nil {
+		l.figures["mouth_to_ear_10ms_median_ms"], _ = medians(all)
+	}
+	return err
+}
+
+// loss is a cable that loses so many percent of the packets and holds the others for up to 30 ms.
+func loss(percent int) part {
+	return func(l *lab) error {
+		if err := l.open(setup{}); err != nil {
+			return err
+		}
+		l.cable.Impair(stage.Impairment{Loss: float64(percent) / 100, Jitter: 30 * time.Millisecond})
+		name := fmt.Sprintf("loss%d_", percent)
+		var delays, good []float64
+		lost := 0
+		for i := range l.set.calls {
+			if _, _, err := l.call(); err != nil {
+				return fmt.Errorf("call %d: %w", i+1, err)
+			}
+			time.Sleep(3 * time.Second) // until it is reported
+			b, err := l.bursts(12, uint64(10*i+1))
+			if err != nil {
+				return err
+			}
+			q, err := l.speak(10 * time.Second)
+			if err != nil {
+				return err
+			}
+			delays, good, lost = append(delays, b.median), append(good, q.Good), lost+b.lost
+			if err := l.hangUp(); err != nil {
+				return err
+			}
+		}
+		l.figures[name+"lost"], l.figures[name+"median_ms"], l.figures[name+"good_share"] = float64(lost), median(delays), middle(good)
+		return nil
+	}
+}
+
+// middle is a median to three places.
+func middle(x []float64) float64 {
+	slices.Sort(x)
+	return math.Round(1000*x[len(x)/2]) / 1000
+}
+
+func speech(l *lab) error {
+	if err := l.open(setup{}); err != nil {
+		return err
+	}
+	var corr []float64
+	gaps := 0
+	for range l.set.calls {
+		if _, _, err := l.call(); err != nil {
+			return err
+		}
+		q, err := l.speak(20 * time.Second)
+		if err != nil {
+			return err
+		}
+		corr, gaps = append(corr, q.Corr), gaps+q.Gaps
+		if err := l.hangUp(); err != nil {
+			return err
+		}
+	}
+	l.figures["corr_median"], l.figures["gaps_100ms"] = middle(corr), float64(gaps)
+	return nil
+}
+
+// recovery is how long the delay takes to be what it was, after ten seconds of jitter of 100 ms.
+func recovery(l *lab) error {
+	if err := l.open(setup{}); err != nil {
+		return err
+	}
+	if _, _, err := l.call(); err != nil {
+		return err
+	}
+	b, err := l.bursts(6, 1)
+	if err != nil {
+		return err
+	}
+	l.cable.Impair(stage.Impairment{Jitter: 100 * time.Millisecond})
+	time.Sleep(10 * time.Second)
+	l.cable.Impair(stage.Impairment{})
+	began := time.Now()
+	rec, stop, err := l.record()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	p, err := ear.Play(l.sound.Server, "A_mic", ear.Bursts(30, 3))
+	if err != nil {
+		return err
+	}
+	p.Wait()
+	stop()
+	for _, d := range ear.Timed(rec[0], rec[3]) {
+		if d.MS >= 0 && d.MS <= b.median+10 {
+			l.figures["recover_s"] = round(d.At.Sub(began).Seconds())
+			return l.hangUp()
+		}
+	}
+	l.figures["recover_s"] = round(time.Since(began).Seconds())
+	return l.hangUp()
+}
+
+// use is what a station needs, in a call with talk in both directions and idle.
+func use(l *lab) error {
+	if err := l.open(setup{}); err != nil {
+		return err
+	}
+	time.Sleep(5 * time.Second)
+	idle, err := ear.Usage(l.at[0].PID(), 20*time.Second)
+	if err != nil {
+		return err
+	}
+	l.figures["idle_wakeups_per_s"], l.figures["idle_cpu_percent"], l.figures["idle_pss_mib"] = round(idle.Wakeups), round(idle.CPU), round(idle.PSS)
+	var cpu, wakeups, pss []float64
+	for range l.set.calls {
+		if _, _, err := l.call(); err != nil {
+			return err
+		}
+		for i, sink := range []string{"A_mic", "B_mic"} {
+			x, err := ear.Speech([]string{"en-gb", "en-us"}[i], 30*time.Second)
+			if err != nil {
+				return err
+			}
+			p, err := ear.Play(l.sound.Server, sink, x)
+			if err != nil {
+				return err
+			}
+			defer p.Stop()
+		}
+		time.Sleep(2 * time.Second)
+		u, err := ear.Usage(l.at[0].PID(), 15*time.Second)
+		if err != nil {
+			return err
+		}
+		cpu, wakeups, pss = append(cpu, u.CPU*0.6), append(wakeups, u.Wakeups), append(pss, u.PSS)
+		if err := l.hangUp(); err != nil {
+			return err
+		}
+	}
+	l.figures["cpu_s_per_min"], l.figures["wakeups_per_s"], l.figures["pss_mib"] = median(cpu), median(wakeups), median(pss)
+	return nil
+}
+
+// drift gives A a microphone whose clock runs 300 ppm fast, and sees what becomes of the delay.
+func drift(l *lab) error {
+	const ppm = 300
+	length := 5 * time.Minute
+	if l.set.long {
+		length = 30 * time.Minute
+	}
+	if err := l.open(setup{source: "A_fast", sound: fastSource}); err != nil {
+		return err
+	}
+	heard, err := ear.Record(l.sound.Server, "B_spk.monitor")
+	if err != nil {
+		return err
+	}
+	defer heard.Stop()
+	source, err := feed(l.dir, ppm)
+	if err != nil {
+		return err
+	}
+	defer source.stop()
+	if _, _, err := l.call(); err != nil {
+		return err
+	}
+	time.Sleep(5 * time.Second)
+	began := len(source.spoken())
+	time.Sleep(length)
+	heard.Stop()
+	var all []float64
+	for _, d := range heard.Heard(source.spoken()[began:]) {
+		if d.MS >= 0 {
+			all = append(all, d.MS)
+		}
+	}
+	if len(all) < 40 {
+		return fmt.Errorf("only %d bursts were heard", len(all))
+	}
+	edge := min(30, len(all)/3)
+	l.figures["drift_delay_change_ms"] = math.Abs(round(median(all[len(all)-edge:]) - median(all[:edge])))
+	step := 0.0
+	for i := 3; i+3 < len(all); i++ {
+		step = max(step, math.Abs(median(all[i:i+3])-median(all[i-3:i])))
+	}
+	l.figures["drift_greatest_step_ms"] = round(step)
+	return l.hangUp()
+}
