@@ -201,6 +201,7 @@ func (p *pipe) Write(b []byte) (int, error) {
 	p.head = append(p.head, b...)
 	_ = p.c.net.SetWriteDeadline(time.Now().Add(writeTime))
 	_, err := p.c.net.Write(p.head)
+	_ = p.c.net.SetWriteDeadline(time.Time{}) // or its timer would wake us for nothing
 	p.head = p.head[:0]
 	if err != nil {
 		p.c.net.Close()

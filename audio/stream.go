@@ -12,11 +12,12 @@ import (
 	"github.com/jfreymuth/pulse/proto"
 
 	"intercom/audio/codec"
+	"intercom/internal/backoff"
 )
 
 // Liveness of a stream: how long it may be silent before the server is asked, and the stream made anew.
 const (
-	noRequest  = 2 * time.Second        // playback: no request for samples
+	noRequest  = 2 * time.Second        // playback: no request for samples, besides the time for which some lie there
 	noFragment = 300 * time.Millisecond // capture: no samples
 	firstSound = 3 * time.Second        // capture: from uncork to the first samples, for hardware that starts slowly
 	staleGap   = 150 * time.Millisecond // capture: after such a gap what arrives at once is old
@@ -126,7 +127,7 @@ func (a *Audio) playback(ctx context.Context, c *conn) error {
 
 // feed serves an existing playback stream. nil means that the connection is gone.
 func (a *Audio) feed(ctx context.Context, c *conn, p *playback, f feeder) error {
-	look := time.NewTicker(noRequest / 2)
+	look := time.NewTimer(backoff.Round(noRequest))
 	defer look.Stop()
 	said := ""
 	for {
@@ -151,11 +152,12 @@ func (a *Audio) feed(ctx context.Context, c *conn, p *playback, f feeder) error 
 			return errKilled
 		case <-a.stir:
 		case <-look.C:
-			if p.suspended.Load() || p.idle() < noRequest {
+			look.Reset(backoff.Round(noRequest))
+			if p.suspended.Load() || p.idle() < noRequest+lasting(f.buffer) {
 				continue
 			}
 			if c.alive() {
-				return fmt.Errorf("the loudspeaker took no samples for %v", noRequest)
+				return fmt.Errorf("the loudspeaker took no samples for %v", p.idle().Round(time.Millisecond))
 			}
 			return nil
 		case <-p.wake:
@@ -166,9 +168,13 @@ func (a *Audio) feed(ctx context.Context, c *conn, p *playback, f feeder) error 
 	}
 }
 
-// calmBuffer is the playback buffer while nothing is heard: with it an idle station is asked for samples thirty times a
-// second and not two hundred, and a tone still comes within a tenth of one.
-const calmBuffer = 100 * time.Millisecond
+// While nothing is heard, seconds of silence lie in the server, which asks for more every two seconds and not two hundred
+// times in one. They are thrown away when a sound is to be heard. The two lengths leave 20 ms for the device: the server's
+// rule is half of what the buffer has beyond two requests.
+const (
+	calmBuffer  = 4 * time.Second
+	calmRequest = 1980 * time.Millisecond
+)
 
 // feeder writes samples into a playback stream.
 type feeder struct {
@@ -182,19 +188,21 @@ type feeder struct {
 
 // rest makes the stream's buffer long while nothing is heard, and short again.
 func (f *feeder) rest(calm bool, short time.Duration) error {
-	length := short
+	set := proto.SetPlaybackStreamBufferAttr{StreamIndex: f.index, BufferMaxLength: proto.Undefined, BufferTargetLength: uint32(bytesIn(short)),
+		BufferPrebufferLength: 0, BufferMinimumRequest: proto.Undefined, AdjustLatency: true}
 	if calm {
-		length = max(short, calmBuffer)
+		set.BufferTargetLength, set.BufferMinimumRequest = uint32(bytesIn(calmBuffer)), uint32(bytesIn(calmRequest))
 	}
 	var r proto.SetPlaybackStreamBufferAttrReply
-	err := f.c.Request(&proto.SetPlaybackStreamBufferAttr{
-		StreamIndex: f.index, BufferMaxLength: proto.Undefined, BufferTargetLength: uint32(bytesIn(length)),
-		BufferPrebufferLength: 0, BufferMinimumRequest: proto.Undefined, AdjustLatency: true,
-	}, &r)
-	if err == nil {
-		f.calm, f.buffer = calm, int(r.BufferTargetLength)
+	if err := f.c.Request(&set, &r); err != nil {
+		return err
 	}
-	return err
+	was := f.calm
+	f.calm, f.buffer = calm, int(r.BufferTargetLength)
+	if was && !calm {
+		return f.c.Request(&proto.FlushPlaybackStream{StreamIndex: f.index}, nil)
+	}
+	return nil
 }
 
 // write sends n bytes of what mix gives. A server that was frozen asks for all that it missed: what is more than a

@@ -158,18 +158,27 @@ func (d *Device) servePress(w http.ResponseWriter, r *http.Request, panel *gpio.
 	answer(w, map[string]string{"button": b.Button}, nil)
 }
 
+// Follow gives what happens from now on, until leave is called or whoever follows does not keep up; then it is closed.
+func (d *Device) Follow(ctx context.Context) (events <-chan control.Event, leave func(), err error) {
+	c := make(chan control.Event, 256)
+	err = d.Ask(ctx, func() { d.watchers[c] = true })
+	return c, func() {
+		d.tell(func() {
+			if d.watchers[c] {
+				delete(d.watchers, c)
+				close(c)
+			}
+		})
+	}, err
+}
+
 func (d *Device) serveEvents(w http.ResponseWriter, r *http.Request) {
-	events := make(chan control.Event, 256)
-	if err := d.Ask(r.Context(), func() { d.watchers[events] = true }); err != nil {
+	events, leave, err := d.Follow(r.Context())
+	if err != nil {
 		answer(w, nil, err)
 		return
 	}
-	defer d.tell(func() {
-		if d.watchers[events] {
-			delete(d.watchers, events)
-			close(events)
-		}
-	})
+	defer leave()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	flush := http.NewResponseController(w)
 	out := json.NewEncoder(w)

@@ -33,7 +33,7 @@ type Press struct {
 }
 
 // lookEvery is how often an idle line is read even when no edge was reported; edges can be lost.
-const lookEvery = 250 * time.Millisecond
+const lookEvery = 2 * time.Second
 
 // Watch reads a button until ctx ends or the line fails, and tells each press that held steady for the stable time.
 // A button that is down at the start tells nothing until it has been up.
@@ -49,9 +49,8 @@ func Watch(ctx context.Context, in Input, stable time.Duration, tell func(Press)
 		if p, ok := f.Sample(now, raw); ok {
 			tell(p)
 		}
-		wait := min(f.Next(now), lookEvery)
 		asked := time.Now()
-		in.Wait(wait)
+		in.Wait(min(f.Next(now), backoff.Round(lookEvery)))
 		// A line that reports edges without end, or an error as an edge, must not become a busy loop.
 		if time.Since(asked) < time.Millisecond {
 			backoff.Sleep(ctx, time.Millisecond)

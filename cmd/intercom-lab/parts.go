@@ -16,6 +16,19 @@ var order = []struct {
 	part part
 }{
 	{"clean", clean}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)}, {"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"drift", drift},
+	{"hold", func(l *lab) error {
+		if err := l.open(setup{}); err != nil {
+			return err
+		}
+		fmt.Println("PID", l.at[0].PID(), l.dir)
+		time.Sleep(20 * time.Second)
+		if _, _, err := l.call(); err != nil {
+			return err
+		}
+		fmt.Println("TALK")
+		time.Sleep(60 * time.Second)
+		return nil
+	}},
 }
 
 var parts = func() map[string]part {

@@ -207,13 +207,13 @@ func control(ctx context.Context, l net.Listener, h http.Handler) error {
 // report says READY when the station answers, whether or not hub and sound are there, and keeps systemd's status line
 // true.
 func report(ctx context.Context, d *device.Device) error {
-	if err := d.Ask(ctx, func() {}); err != nil {
+	events, leave, err := d.Follow(ctx)
+	if err != nil {
 		return err
 	}
+	defer leave()
 	systemd.Ready()
 	said := ""
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
 	for {
 		if s, err := d.Status(ctx); err == nil && s.Sentence() != said {
 			said = s.Sentence()
@@ -222,7 +222,13 @@ func report(ctx context.Context, d *device.Device) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-t.C:
+		case _, ok := <-events:
+			if !ok {
+				return nil
+			}
+			for len(events) > 0 { // only how it is now counts
+				<-events
+			}
 		}
 	}
 }

@@ -53,3 +53,9 @@ func Sleep(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	}
 }
+
+// Round is the time until the clock shows a whole multiple of every. Whatever looks after something now and then waits so
+// long: all that look are woken together, and an idle machine sleeps longer.
+func Round(every time.Duration) time.Duration {
+	return every - time.Duration(time.Now().UnixNano())%every
+}
