@@ -1,4 +1,4 @@
-// Package audio is the microphone and the loudspeaker of a station, as blocks of 10 ms, mono, 48 kHz, 16 bit, through
+// Package audio is the microphone and the loudspeakers of a station, as blocks of 10 ms, mono, 48 kHz, 16 bit, through
 // PulseAudio or PipeWire's Pulse server.
 //
 // [Audio] is a part: Run finds the server, keeps playback running all the time (with silence, so that a sound is heard
@@ -9,6 +9,7 @@
 package audio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -21,15 +22,32 @@ import (
 	"intercom/internal/backoff"
 )
 
-// Settings say which devices to use; empty names are the server's defaults.
+// Settings say which devices to use, and how.
 type Settings struct {
 	App    string // shown in mixers
 	Server string // "unix:/path", "tcp:host:port" or a path; empty to look for one
-	Sink   string
-	Source string
+
+	// Names of devices, or patterns with * and ?, the best first; empty for the server's default. When a better one comes,
+	// it is taken, also in a call; when none is there, the default.
+	Sinks, Sources []string
+	RingSinks      []string // a loudspeaker of its own for ringing; empty for the same
+
+	Echo   Echo
 	Buffer time.Duration // of playback; the server may make it longer
 	Block  time.Duration // of capture
+	Talk   int           // volume of voices and tones, percent; 0 counts as 100
+	Ring   int           // volume of ringing, percent; 0 counts as 100
 }
+
+// Echo says how the microphone is kept from hearing the loudspeaker.
+type Echo string
+
+// The ways.
+const (
+	EchoAuto Echo = "auto" // cancelled by the sound server; half duplex where it cannot
+	EchoHalf Echo = "half_duplex"
+	EchoOff  Echo = "off" // for headsets and handsets
+)
 
 // Goal is what is wanted of the microphone.
 type Goal int32
@@ -58,8 +76,13 @@ type Status struct {
 	MicDBFS  float64       `json:"mic_dbfs"`        // level of the last frames, 0 is full scale
 	SpkDBFS  float64       `json:"speaker_dbfs"`
 	Rebuilt  int           `json:"streams_rebuilt"`
-	Trouble  string        `json:"trouble,omitempty"` // what is wrong, for people
-	Deaf     string        `json:"deaf,omitempty"`    // why nothing can be recorded
+	Muted    bool          `json:"muted"`
+	Talk     int           `json:"talk_volume"` // percent
+	Ring     int           `json:"ring_volume"`
+	Echo     string        `json:"echo"`               // cancelled, half duplex, or off
+	Realtime string        `json:"realtime,omitempty"` // why there is no real-time priority; empty for it is there
+	Trouble  string        `json:"trouble,omitempty"`  // what is wrong, for people
+	Deaf     string        `json:"deaf,omitempty"`     // why nothing can be recorded
 }
 
 // Silence is the level of no sound at all.
@@ -73,20 +96,37 @@ type Audio struct {
 
 	mu     sync.Mutex
 	status Status
-	tone   Player
-	voice  Reader
+	outs   []*output // the loudspeaker, and another for ringing where one is set
 	goal   Goal
-	sink   func(frame []int16)
-	poke   chan struct{} // the goal is another
-	stir   chan struct{} // what is to be heard is another
+	muted  bool
+	sink   func(block []int16)
+	poke   chan struct{} // what is wanted of the microphone is another
+	ec     *canceller    // nil while there is none
+	bypass bool          // for a self-test: listen to the microphone itself
 
 	mic, spk atomic.Uint64 // levels, as bits of a float64
+	gate     gate
+	testing  atomic.Bool
 	bad      map[string]string
+}
+
+// output is one loudspeaker, and what is to be heard from it. Audio's lock guards the latter.
+type output struct {
+	what  string // playback or ring, for messages
+	stir  chan struct{}
+	tone  Player
+	loud  func() float64 // the tone's volume, 0 to 1
+	voice Reader
 }
 
 // New makes a station's sound.
 func New(s Settings, log *slog.Logger) *Audio {
-	a := &Audio{set: s, log: log, changed: func() {}, poke: make(chan struct{}, 1), stir: make(chan struct{}, 1), bad: map[string]string{"server": "not connected yet"}}
+	a := &Audio{set: s, log: log, changed: func() {}, poke: make(chan struct{}, 1), bad: map[string]string{"server": "not connected yet"}}
+	a.outs = []*output{{what: "playback", stir: make(chan struct{}, 1)}}
+	if len(s.RingSinks) > 0 {
+		a.outs = append(a.outs, &output{what: "ring", stir: make(chan struct{}, 1)})
+	}
+	a.status.Talk, a.status.Ring = cmp.Or(s.Talk, 100), cmp.Or(s.Ring, 100)
 	a.level(&a.mic, nil)
 	a.level(&a.spk, nil)
 	return a
@@ -96,29 +136,55 @@ func New(s Settings, log *slog.Logger) *Audio {
 func (a *Audio) OnChange(f func()) { a.changed = f }
 
 // Tone plays p until it ends, or another, or nil, takes its place.
-func (a *Audio) Tone(p Player) {
+func (a *Audio) Tone(p Player) { a.play(a.outs[0], p, a.talkVolume) }
+
+// Ring plays p where ringing is to be heard, at its volume. nil ends it.
+func (a *Audio) Ring(p Player) { a.play(a.outs[len(a.outs)-1], p, a.ringVolume) }
+
+func (a *Audio) play(o *output, p Player, loud func() float64) {
 	a.mu.Lock()
-	a.tone = p
+	o.tone, o.loud = p, loud
 	a.mu.Unlock()
-	poke(a.stir)
+	poke(o.stir)
 }
 
 // Voice plays r beside the tone until another, or nil, takes its place.
 func (a *Audio) Voice(r Reader) {
 	a.mu.Lock()
-	a.voice = r
+	a.outs[0].voice = r
 	a.mu.Unlock()
-	poke(a.stir)
+	poke(a.outs[0].stir)
 }
 
-// Mic sets what is wanted of the microphone, and who gets its frames. It does not wait. The frame is valid during the
-// call only, which must not take longer than a frame lasts.
-func (a *Audio) Mic(g Goal, sink func(frame []int16)) {
+// Volume sets how loud voices and tones are, and ringing, in percent: 0 to 150.
+func (a *Audio) Volume(talk, ring int) {
+	a.update(func(s *Status) { s.Talk, s.Ring = max(0, min(150, talk)), max(0, min(150, ring)) })
+}
+
+// talkVolume and ringVolume are factors for samples. Half of the volume is a quarter of the amplitude, which is heard as
+// about half. The lock is held.
+func (a *Audio) talkVolume() float64 { return gain(a.status.Talk) }
+func (a *Audio) ringVolume() float64 { return gain(a.status.Ring) }
+
+func gain(percent int) float64 { return float64(percent) / 100 * float64(percent) / 100 }
+
+// Mute closes the microphone's stream, whatever the call wants, until it is taken back: nothing is recorded.
+func (a *Audio) Mute(on bool) {
+	a.mu.Lock()
+	a.muted = on
+	a.mu.Unlock()
+	a.update(func(s *Status) { s.Muted = on })
+	poke(a.poke)
+}
+
+// Mic sets what is wanted of the microphone, and who gets its blocks of 10 ms. It does not wait. A block is valid
+// during the call only, which must not take longer than it lasts.
+func (a *Audio) Mic(g Goal, sink func(block []int16)) {
 	a.mu.Lock()
 	a.goal, a.sink = g, sink
 	a.mu.Unlock()
 	poke(a.poke)
-	poke(a.stir)
+	poke(a.outs[0].stir)
 }
 
 func poke(c chan struct{}) {
@@ -128,11 +194,11 @@ func poke(c chan struct{}) {
 	}
 }
 
-// calm reports that nothing is to be heard or recorded, nor about to be.
-func (a *Audio) calm() bool {
+// calm reports that nothing is to be heard from a loudspeaker, nor about to be.
+func (a *Audio) calm(o *output) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.tone == nil && a.voice == nil && a.goal == Closed
+	return o.tone == nil && o.voice == nil && (a.goal == Closed || o != a.outs[0])
 }
 
 // Status is how the sound is.
@@ -144,7 +210,7 @@ func (a *Audio) Status() Status {
 	if s.Deaf = a.bad["server"]; s.Deaf == "" {
 		s.Deaf = a.bad["capture"]
 	}
-	for _, what := range []string{"server", "playback", "capture"} {
+	for _, what := range []string{"server", "playback", "capture", "ring", "loudspeaker", "microphone", "echo"} {
 		if a.bad[what] != "" {
 			s.Trouble = what + ": " + a.bad[what]
 			break
@@ -155,11 +221,16 @@ func (a *Audio) Status() Status {
 
 // Run keeps the sound until ctx ends.
 func (a *Audio) Run(ctx context.Context) error {
+	if err := realtime(); err != nil {
+		a.update(func(s *Status) { s.Realtime = err.Error() })
+	}
 	b := backoff.Backoff{First: 100 * time.Millisecond, Base: 250 * time.Millisecond, Cap: 3 * time.Second, Health: 10 * time.Second}
 	for {
 		began := time.Now()
 		err := a.session(ctx)
-		a.update(func(s *Status) { *s = Status{Rebuilt: s.Rebuilt} })
+		a.update(func(s *Status) {
+			*s = Status{Rebuilt: s.Rebuilt, Muted: s.Muted, Talk: s.Talk, Ring: s.Ring, Realtime: s.Realtime}
+		})
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -178,17 +249,24 @@ func (a *Audio) session(ctx context.Context) error {
 	a.trouble("server", nil)
 	a.update(func(s *Status) { s.Server = c.name })
 	ctx, cancel := context.WithCancel(ctx)
-	var both sync.WaitGroup
-	both.Go(func() { a.keep(ctx, c, "playback", a.playback) })
-	both.Go(func() { a.keep(ctx, c, "capture", a.capture) })
+	var all sync.WaitGroup
+	for _, o := range a.outs {
+		all.Go(func() {
+			a.keep(ctx, c, o.what, func(ctx context.Context, c *conn) error { return a.playback(ctx, c, o) })
+		})
+	}
+	all.Go(func() { a.keep(ctx, c, "capture", a.capture) })
+	all.Go(func() { a.cancelEcho(ctx, c) })
 	select {
 	case <-ctx.Done():
 	case <-c.dead:
 		err = errors.New("the connection to the sound server is gone")
 	}
 	cancel()
+	late := time.AfterFunc(goodbyeTime, func() { c.net.Close() }) // what was loaded into the server is taken out first
+	all.Wait()
+	late.Stop()
 	c.net.Close()
-	both.Wait()
 	<-c.dead
 	return err
 }
@@ -240,32 +318,49 @@ func (a *Audio) update(f func(*Status)) {
 	a.changed()
 }
 
-// mix fills out with tone and voice.
-func (a *Audio) mix(out, spare []int16) {
+// mix fills out with what a loudspeaker is to give.
+func (a *Audio) mix(o *output, out, spare []int16) {
 	a.mu.Lock()
-	tone, voice := a.tone, a.voice
+	tone, voice, talk, loud := o.tone, o.voice, a.talkVolume(), 1.0
+	if o.loud != nil {
+		loud = o.loud()
+	}
 	a.mu.Unlock()
 	clear(out)
 	if voice != nil {
 		voice.Read(out)
+		amplify(out, talk)
 	}
 	if tone != nil {
 		spare = spare[:len(out)]
 		if !tone.Read(spare) {
 			a.mu.Lock()
-			if a.tone == tone {
-				a.tone = nil
+			if o.tone == tone {
+				o.tone = nil
 			}
 			a.mu.Unlock()
 		}
+		amplify(spare, loud)
 		for i, v := range spare {
 			out[i] = int16(max(-32768, min(32767, int(out[i])+int(v))))
 		}
+	}
+	if o != a.outs[0] {
+		return
 	}
 	if tone != nil || voice != nil {
 		a.level(&a.spk, out)
 	} else if a.spk.Load() != quietBits {
 		a.level(&a.spk, nil)
+	}
+}
+
+func amplify(x []int16, by float64) {
+	if by == 1 {
+		return
+	}
+	for i, v := range x {
+		x[i] = int16(max(-32768, min(32767, float64(v)*by)))
 	}
 }
 

@@ -73,7 +73,7 @@ func newLab(t *testing.T, source string) *lab {
 	t.Cleanup(cancel)
 	l := &lab{T: t, dir: t.TempDir()}
 	l.up(ctx)
-	set := Settings{App: "audio test", Server: "unix:" + filepath.Join(l.dir, "pulse.sock"), Sink: "room", Source: source, Buffer: 20 * time.Millisecond, Block: 10 * time.Millisecond}
+	set := Settings{App: "audio test", Server: "unix:" + filepath.Join(l.dir, "pulse.sock"), Sinks: []string{"room"}, Sources: []string{source}, Buffer: 20 * time.Millisecond, Block: 10 * time.Millisecond}
 	l.Audio = New(set, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	done := make(chan struct{})
 	rctx, stop := context.WithCancel(t.Context())
@@ -176,13 +176,16 @@ func TestADeviceThatGoesEndsItsOwnDirectionOnly(t *testing.T) {
 	if out, err := l.server.Pactl("unload-module", module); err != nil {
 		t.Fatal(out)
 	}
-	l.until("capture is degraded", func() bool { return strings.HasPrefix(l.Status().Trouble, "capture: ") })
+	l.until("another microphone is used, and said", func() bool {
+		return strings.HasPrefix(l.Status().Trouble, `microphone: "other.monitor" is not there`)
+	})
 	if s := l.Status(); s.SpkDBFS < -20 || s.Sink != "room" {
 		t.Errorf("the other direction: %+v", s)
 	}
 	if out, err := l.server.Pactl("load-module", "module-null-sink", "sink_name=other", "rate=48000", "channels=1", "norewinds=1"); err != nil {
 		t.Fatal(out)
 	}
+	l.until("its own microphone again", func() bool { s := l.Status(); return s.Source == "other.monitor" && s.Trouble == "" })
 	before, _ := l.ear.get()
 	l.until("frames again", func() bool { now, _ := l.ear.get(); return now > before+10 })
 }

@@ -21,6 +21,7 @@ const (
 	dialTime    = 2 * time.Second
 	requestTime = 3 * time.Second
 	writeTime   = time.Second
+	goodbyeTime = time.Second // for what is to be put back in order at the end
 )
 
 // conn is a connection to a sound server. The library's goroutine reads it and calls handle.
@@ -31,8 +32,9 @@ type conn struct {
 	dead chan struct{} // closed when the connection is
 
 	mu   sync.Mutex
-	play *playback // who gets the events of the playback stream
+	play map[*output]*playback // who gets the events of the playback streams
 	rec  *capture
+	news map[chan struct{}]bool // who follows the devices
 }
 
 // connect tries the servers that there may be, and says of each what was wrong if none will have us.
@@ -92,7 +94,7 @@ func dial(ctx context.Context, addr, app string) (*conn, error) {
 		}
 		return nil, err
 	}
-	c := &conn{Client: &proto.Client{}, net: nc, name: addr, dead: make(chan struct{}), play: newPlayback(), rec: newCapture()}
+	c := &conn{Client: &proto.Client{}, net: nc, name: addr, dead: make(chan struct{}), play: map[*output]*playback{}, rec: newCapture(), news: map[chan struct{}]bool{}}
 	// The callback must be there before anything can fail, or the library's own goroutine panics.
 	c.Callback = c.handle
 	c.SetTimeout(requestTime)
@@ -135,26 +137,47 @@ func cookie() []byte {
 // handle is told what the server says, on the library's goroutine. It must not block.
 func (c *conn) handle(m any) {
 	c.mu.Lock()
-	play, rec := c.play, c.rec
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	rec := c.rec
 	switch m := m.(type) {
 	case *proto.Request:
-		play.asked(m.StreamIndex, int(m.Length))
+		c.playing(m.StreamIndex).asked(m.StreamIndex, int(m.Length))
 	case *proto.DataPacket:
 		rec.heard(m.StreamIndex, m.Data)
 	case *proto.PlaybackStreamKilled:
-		play.end(m.StreamIndex)
+		c.playing(m.StreamIndex).end(m.StreamIndex)
 	case *proto.RecordStreamKilled:
 		rec.end(m.StreamIndex)
 	case *proto.PlaybackStreamMoved:
-		play.moved(m.StreamIndex, m.DestName)
+		c.playing(m.StreamIndex).moved(m.StreamIndex, m.DestName)
 	case *proto.RecordStreamMoved:
 		rec.moved(m.StreamIndex, m.DestName)
 	case *proto.PlaybackStreamSuspended:
-		play.suspended.Store(m.Suspended)
+		c.playing(m.StreamIndex).suspended.Store(m.Suspended)
 	case *proto.RecordStreamSuspended:
 		rec.suspended.Store(m.Suspended)
+	case *proto.SubscribeEvent:
+		if m.Event.GetType() == proto.EventChange && m.Event.GetFacility() != proto.EventServer {
+			return // a volume, or the like
+		}
+		for n := range c.news {
+			poke(n)
+		}
 	}
+}
+
+// playing finds the stream of an index; one that is still being made takes what is nobody's. The lock is held.
+func (c *conn) playing(index uint32) *playback {
+	made := newPlayback() // nobody's
+	for _, p := range c.play {
+		switch {
+		case p.index.Load() == int64(index):
+			return p
+		case p.index.Load() < 0:
+			made = p
+		}
+	}
+	return made
 }
 
 // alive asks the server for a sign of life, and closes the connection if there is none.

@@ -165,6 +165,7 @@ const (
 	RingTone     Tone = "ring"
 	RingbackTone Tone = "ringback"
 	DeclinedTone Tone = "declined"
+	BusyTone     Tone = "busy"
 	MissedTone   Tone = "missed"
 	OfflineTone  Tone = "offline"
 	LimitTone    Tone = "limit"

@@ -339,6 +339,8 @@ func farewellTone(s State, o outcome.Outcome) Tone {
 		return ""
 	case !s.Caller && !s.Live():
 		return ""
+	case o == outcome.Of(outcome.Declined, outcome.Busy):
+		return BusyTone
 	case o.Status == outcome.Declined:
 		return DeclinedTone
 	case o == outcome.Of(outcome.Missed, outcome.Offline), o.Status == outcome.Failed, o.Reason == outcome.Lost:

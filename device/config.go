@@ -10,10 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"intercom/audio/tone"
+	"intercom/audio"
 	"intercom/device/control"
 	"intercom/gpio"
 	"intercom/internal/config"
+	"intercom/internal/fetch"
 	"intercom/wire"
 )
 
@@ -30,7 +31,7 @@ type Config struct {
 	Hub    HubConfig      `toml:"hub" doc:"The hub that the station signs in at."`
 	Call   CallConfig     `toml:"call" doc:"What a call does when a button does not say."`
 	Audio  AudioConfig    `toml:"audio" doc:"Microphone and loudspeaker."`
-	Tones  TonesConfig    `toml:"tones" doc:"WAV files (PCM, 16 bit, 8 to 48 kHz) in place of the tones made by code."`
+	Tones  TonesConfig    `toml:"tones" doc:"Files, or https addresses, in place of the tones made by code: WAV (PCM, 16 bit, 8 to 48 kHz) or Ogg Opus, a minute at most. What cannot be had is a fault, and the tone made by code is heard."`
 	Media  MediaConfig    `toml:"media" doc:"The path of the voice."`
 	GPIO   GPIOConfig     `toml:"gpio" doc:"Where buttons and LEDs are."`
 	Button []ButtonConfig `toml:"button" doc:"A button; repeat the table for each."`
@@ -51,14 +52,31 @@ type HubConfig struct {
 
 // CallConfig is what a call does.
 type CallConfig struct {
-	To string `toml:"to" doc:"cuid to call; a button can name another"`
+	To    string `toml:"to" doc:"cuid to call; a button can name another"`
+	Voice Mode   `toml:"voice" doc:"duplex: both talk; push_to_talk: the microphone is open while the button talk is held; listen: this station only hears; announce: it only speaks"`
 }
+
+// Mode is how the voice goes in a call.
+type Mode string
+
+// The modes.
+const (
+	Duplex     Mode = "duplex"
+	PushToTalk Mode = "push_to_talk"
+	Listen     Mode = "listen"
+	Announce   Mode = "announce"
+)
 
 // AudioConfig names the sound devices.
 type AudioConfig struct {
 	Server    string          `toml:"server" doc:"address of the sound server; empty to look in $PULSE_SERVER and the usual places"`
-	Sink      string          `toml:"sink" doc:"name of the loudspeaker, see 'pactl list short sinks'; empty for the server's default"`
-	Source    string          `toml:"source" doc:"name of the microphone, see 'pactl list short sources'; empty for the server's default"`
+	Sinks     []string        `toml:"sinks" doc:"loudspeakers, the best first: names as 'pactl list short sinks' shows them, or patterns with *; empty for the server's default"`
+	Sources   []string        `toml:"sources" doc:"microphones, the same way"`
+	RingSinks []string        `toml:"ring_sinks" doc:"a loudspeaker of its own for ringing, the same way; empty for the same one"`
+	Echo      audio.Echo      `toml:"echo" doc:"auto: cancelled by the sound server, or half duplex where it cannot; half_duplex; or off, for a handset"`
+	Talk      int             `toml:"talk_volume" doc:"of voices and tones, percent, 0 to 150"`
+	Ring      int             `toml:"ring_volume" doc:"of ringing, percent, 0 to 150"`
+	SelfTest  config.Duration `toml:"selftest_every" doc:"how often the station tests its sound, with a chirp that can be heard, 1h to 720h; 0s for when asked, and when a device comes back"`
 	Buffer    config.Duration `toml:"buffer" doc:"playback buffer asked for, 5ms to 200ms; shorter is closer, longer survives a busy processor"`
 	Block     config.Duration `toml:"block" doc:"capture block asked for, 5ms to 100ms"`
 	Frame     config.Duration `toml:"frame" doc:"length of a packet of the voice, 10ms or 20ms; 0s for 20ms, and 10ms when the link loses packets"`
@@ -71,9 +89,12 @@ type TonesConfig struct {
 	Ring     string `toml:"ring" doc:"while this station rings"`
 	Ringback string `toml:"ringback" doc:"while the other side rings"`
 	Declined string `toml:"declined" doc:"the other side declined"`
+	Busy     string `toml:"busy" doc:"the other side talks to somebody else"`
 	Missed   string `toml:"missed" doc:"nobody answered"`
 	Offline  string `toml:"offline" doc:"nobody can be reached"`
 	Limit    string `toml:"limit" doc:"the call's limit is near"`
+
+	Hosts []string `toml:"hosts" doc:"from which addresses may be fetched, at the start; none when empty"`
 }
 
 // MediaConfig restricts the voice path.
@@ -91,7 +112,7 @@ type GPIOConfig struct {
 type ButtonConfig struct {
 	Name      string `toml:"name" doc:"name of the button, for intercomctl press and the log"`
 	Line      string `toml:"line" doc:"GPIO line: its name like GPIO17, or chip label and offset like pinctrl-bcm2835:17"`
-	Action    string `toml:"action" doc:"call, answer, hangup, or toggle: call when idle, answer when it rings, else hang up"`
+	Action    string `toml:"action" doc:"call, answer, hangup; toggle: call when idle, answer when it rings, else hang up; mute: on and off; talk: the microphone is open while it is held, with call.voice = push_to_talk"`
 	Pull      string `toml:"pull" doc:"up, down or none; empty for up"`
 	ActiveLow bool   `toml:"active_low" doc:"pressed is the low level, as with a button to ground"`
 	To        string `toml:"to" doc:"cuid to call in place of call.to"`
@@ -117,6 +138,8 @@ func Defaults() *Config {
 	c.Audio.Buffer = config.Duration(20 * time.Millisecond)
 	c.Audio.Block = config.Duration(10 * time.Millisecond)
 	c.Audio.Bitrate = 48000
+	c.Audio.Echo, c.Audio.Talk, c.Audio.Ring = audio.EchoAuto, 100, 100
+	c.Call.Voice = Duplex
 	c.Audio.MostDelay = config.Duration(200 * time.Millisecond)
 	c.GPIO.Driver = "chip"
 	c.GPIO.Debounce = config.Duration(20 * time.Millisecond)
@@ -156,19 +179,38 @@ func (c *Config) Check(r *config.Report) {
 	if b := c.Audio.Bitrate; b < 12000 || b > 128000 {
 		r.Addf("audio.bitrate", "is %d; it must be 12000 to 128000 bit/s", b)
 	}
-	for name, path := range c.Tones.files() {
-		if path == "" {
-			continue
+	for _, list := range []struct {
+		key      string
+		patterns []string
+	}{{"audio.sinks", c.Audio.Sinks}, {"audio.sources", c.Audio.Sources}, {"audio.ring_sinks", c.Audio.RingSinks}} {
+		for i, p := range list.patterns {
+			if err := audio.CheckPattern(p); err != nil {
+				r.Addf(fmt.Sprintf("%s[%d]", list.key, i), "%v", err)
+			}
 		}
-		if _, err := tone.Load(path, false); err != nil {
-			r.Addf("tones."+name, "%s: %v", path, err)
+	}
+	oneOf(r, "audio.echo", string(c.Audio.Echo), string(audio.EchoAuto), string(audio.EchoHalf), string(audio.EchoOff))
+	oneOf(r, "call.voice", string(c.Call.Voice), string(Duplex), string(PushToTalk), string(Listen), string(Announce))
+	for key, v := range map[string]int{"audio.talk_volume": c.Audio.Talk, "audio.ring_volume": c.Audio.Ring} {
+		if v < 0 || v > 150 {
+			r.Addf(key, "is %d; it must be 0 to 150 percent", v)
+		}
+	}
+	if c.Audio.SelfTest != 0 {
+		inRange(r, "audio.selftest_every", c.Audio.SelfTest, time.Hour, 720*time.Hour)
+	}
+	for name, from := range c.Tones.files() {
+		if strings.Contains(from, "://") {
+			if err := fetch.Check(from, c.Tones.Hosts); err != nil {
+				r.Addf("tones."+name, "%v", err)
+			}
 		}
 	}
 	c.checkLines(r)
 }
 
 func (t TonesConfig) files() map[string]string {
-	return map[string]string{"ring": t.Ring, "ringback": t.Ringback, "declined": t.Declined, "missed": t.Missed, "offline": t.Offline, "limit": t.Limit}
+	return map[string]string{"ring": t.Ring, "ringback": t.Ringback, "declined": t.Declined, "busy": t.Busy, "missed": t.Missed, "offline": t.Offline, "limit": t.Limit}
 }
 
 func (h *HubConfig) check(r *config.Report) {
@@ -242,12 +284,12 @@ const (
 	ActAnswer = "answer"
 	ActHangUp = "hangup"
 	ActToggle = "toggle"
+	ActMute   = "mute"
+	ActTalk   = "talk" // while it is held
 )
 
 func (c *Config) checkLines(r *config.Report) {
-	if c.GPIO.Driver != "chip" && c.GPIO.Driver != "virtual" {
-		r.Addf("gpio.driver", "%q is not a driver; there are chip and virtual", c.GPIO.Driver)
-	}
+	oneOf(r, "gpio.driver", c.GPIO.Driver, "chip", "virtual")
 	inRange(r, "gpio.debounce", c.GPIO.Debounce, time.Millisecond, 500*time.Millisecond)
 	lines, names := map[string]string{}, map[string]bool{}
 	line := func(at, name, line string) {
@@ -271,11 +313,9 @@ func (c *Config) checkLines(r *config.Report) {
 	for i, b := range c.Button {
 		at := fmt.Sprintf("button[%d]", i)
 		line(at, b.Name, b.Line)
-		if !slices.Contains([]string{ActCall, ActAnswer, ActHangUp, ActToggle}, b.Action) {
-			r.Addf(at+".action", "%q is not an action; there are call, answer, hangup and toggle", b.Action)
-		}
-		if !slices.Contains([]string{"", "up", "down", "none"}, b.Pull) {
-			r.Addf(at+".pull", "%q is not a pull; there are up, down and none", b.Pull)
+		oneOf(r, at+".action", b.Action, ActCall, ActAnswer, ActHangUp, ActToggle, ActMute, ActTalk)
+		if b.Pull != "" {
+			oneOf(r, at+".pull", b.Pull, "up", "down", "none")
 		}
 		c.receiver(r, at+".to", b.To)
 		if (b.Action == ActCall || b.Action == ActToggle) && b.To == "" && c.Call.To == "" {
@@ -297,6 +337,12 @@ func (c *Config) checkLines(r *config.Report) {
 				r.Addf(at+".patterns."+state, "%v", err)
 			}
 		}
+	}
+}
+
+func oneOf(r *config.Report, key, v string, all ...string) {
+	if !slices.Contains(all, v) {
+		r.Addf(key, "%q is not known; there are %s", v, strings.Join(all, ", "))
 	}
 }
 

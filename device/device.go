@@ -50,6 +50,9 @@ type News struct {
 type Sound interface {
 	Play(call.Tone)
 	Silence()
+	Mute(on bool)
+	Volume(talk, ring int) // percent
+	Test(context.Context) (control.SelfTest, error)
 	Status() control.SoundStatus
 }
 
@@ -349,8 +352,25 @@ func (d *Device) Pressed(b ButtonConfig) {
 			d.pick()
 		case ActHangUp:
 			d.handle(call.HangUp{})
+		case ActMute:
+			if d.state.Live() {
+				d.sound.Mute(!d.sound.Status().Muted)
+			}
+		case ActTalk:
+			if d.state.Live() && d.cfg.Call.Voice == PushToTalk {
+				d.sound.Mute(false)
+			}
 		}
 		d.shine()
+	})
+}
+
+// Released is told by a button that it came up.
+func (d *Device) Released(b ButtonConfig) {
+	d.tell(func() {
+		if b.Action == ActTalk && d.state.Live() && d.cfg.Call.Voice == PushToTalk {
+			d.sound.Mute(true)
+		}
 	})
 }
 

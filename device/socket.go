@@ -61,6 +61,9 @@ func (d *Device) Status(ctx context.Context) (control.Status, error) {
 //	POST /v1/call     {"to": cuid, "context": text}, both optional → {"call": id}
 //	POST /v1/answer   /v1/decline   /v1/hangup
 //	POST /v1/press    {"button": name, "hold_ms": n}
+//	POST /v1/mute     {"on": bool}
+//	POST /v1/volume   {"talk": percent, "ring": percent}, both optional
+//	POST /v1/selftest → what it found
 func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
@@ -112,8 +115,45 @@ func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 			answer(w, map[string]string{"call": id}, err)
 		})
 	}
+	mux.HandleFunc("POST /v1/mute", func(w http.ResponseWriter, r *http.Request) {
+		b, err := body[struct{ On bool }](w, r)
+		if err == nil {
+			d.sound.Mute(b.On)
+		}
+		answer(w, map[string]bool{"muted": b.On}, err)
+	})
+	mux.HandleFunc("POST /v1/volume", d.serveVolume)
+	mux.HandleFunc("POST /v1/selftest", func(w http.ResponseWriter, r *http.Request) {
+		found, err := d.sound.Test(r.Context())
+		if err != nil {
+			err = fault.In(fault.CallInProgress, "", "The sound cannot be tested now: %v.", err)
+		} else {
+			d.Fault("selftest", found.Problem)
+		}
+		answer(w, found, err)
+	})
 	mux.HandleFunc("POST /v1/press", func(w http.ResponseWriter, r *http.Request) { d.servePress(w, r, panel) })
 	return mux
+}
+
+func (d *Device) serveVolume(w http.ResponseWriter, r *http.Request) {
+	b, err := body[struct{ Talk, Ring *int }](w, r)
+	s := d.sound.Status()
+	for _, v := range []struct {
+		name string
+		set  *int
+		to   *int
+	}{{"talk", b.Talk, &s.TalkVolume}, {"ring", b.Ring, &s.RingVolume}} {
+		if v.set != nil {
+			if *v.to = *v.set; *v.set < 0 || *v.set > 150 {
+				err = fault.In(fault.InvalidInit, v.name, "A volume is 0 to 150 percent.")
+			}
+		}
+	}
+	if err == nil {
+		d.sound.Volume(s.TalkVolume, s.RingVolume)
+	}
+	answer(w, map[string]int{"talk": s.TalkVolume, "ring": s.RingVolume}, err)
 }
 
 // maxHold is how long a virtual finger may hold a button.

@@ -1,7 +1,13 @@
 package device
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +20,9 @@ import (
 	"intercom/call"
 	"intercom/call/rtc"
 	"intercom/device/control"
+	"intercom/internal/backoff"
+	"intercom/internal/durable"
+	"intercom/internal/fetch"
 	"intercom/wire"
 )
 
@@ -22,11 +31,11 @@ import (
 type Voice struct {
 	audio  *audio.Audio
 	engine *rtc.Engine
-	tones  map[call.Tone]tone.Sound
 	log    *slog.Logger
+	cfg    *Config
 
-	sending sender.Settings
-	most    time.Duration // that the jitter buffer may hold
+	mu    sync.Mutex
+	tones map[call.Tone]tone.Sound
 }
 
 // NewVoice joins the sound devices to an engine for paths. The configuration was checked.
@@ -40,33 +49,110 @@ func NewVoice(cfg *Config, a *audio.Audio, log *slog.Logger) (*Voice, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Voice{audio: a, engine: engine, log: log, sending: sender.Settings{Frame: cfg.Audio.Frame.Std(), Bitrate: cfg.Audio.Bitrate}, most: cfg.Audio.MostDelay.Std(), tones: map[call.Tone]tone.Sound{
-		call.RingTone: tone.Ring(), call.RingbackTone: tone.Ringback(), call.DeclinedTone: tone.Declined(), call.MissedTone: tone.Missed(), call.OfflineTone: tone.Offline(),
-		call.LimitTone: tone.Limit(),
-	}}
-	for name, path := range cfg.Tones.files() {
-		if path == "" {
+	return &Voice{audio: a, engine: engine, log: log, cfg: cfg, tones: map[call.Tone]tone.Sound{
+		call.RingTone: tone.Ring(), call.RingbackTone: tone.Ringback(), call.DeclinedTone: tone.Declined(), call.BusyTone: tone.Busy(),
+		call.MissedTone: tone.Missed(), call.OfflineTone: tone.Offline(), call.LimitTone: tone.Limit(),
+	}}, nil
+}
+
+// LoadTones puts files, and what is fetched, in the place of the tones made by code. What cannot be had is a fault, and the
+// tone made by code stays. A tone that was fetched once is kept for when it cannot be fetched.
+func (v *Voice) LoadTones(ctx context.Context, fault func(part, text string)) {
+	for name, from := range v.cfg.Tones.files() {
+		if from == "" {
 			continue
 		}
-		t := call.Tone(name)
-		if v.tones[t], err = tone.Load(path, v.tones[t].Loop); err != nil {
-			return nil, err
+		s, err := v.load(ctx, name, from)
+		if err != nil {
+			fault("tone "+name, fmt.Sprintf("%s: %v; the standard one is used", from, err))
+			continue
+		}
+		v.mu.Lock()
+		s.Loop = v.tones[call.Tone(name)].Loop
+		v.tones[call.Tone(name)] = s
+		v.mu.Unlock()
+	}
+}
+
+func (v *Voice) load(ctx context.Context, name, from string) (tone.Sound, error) {
+	if !strings.Contains(from, "://") {
+		return tone.Load(from, false)
+	}
+	kept := filepath.Join(v.cfg.StateDir, "tones", name)
+	b, err := fetch.Fetcher{Hosts: v.cfg.Tones.Hosts, Types: []string{"audio/", "application/ogg"}}.Get(ctx, from)
+	if err != nil {
+		if s, kerr := tone.Load(kept, false); kerr == nil {
+			v.log.Warn("a tone cannot be fetched; the one that was kept is used", "err", err)
+			return s, nil
+		}
+		return tone.Sound{}, err
+	}
+	s, err := tone.Parse(b, false)
+	if err == nil {
+		if kerr := errors.Join(os.MkdirAll(filepath.Dir(kept), 0o700), durable.Write(kept, b)); kerr != nil {
+			v.log.Warn("a tone cannot be kept for the next start", "err", kerr)
 		}
 	}
-	return v, nil
+	return s, err
 }
 
 // Play starts a tone in place of the one before.
-func (v *Voice) Play(t call.Tone) { v.audio.Tone(tone.NewPlayer(v.tones[t])) }
+func (v *Voice) Play(t call.Tone) {
+	v.mu.Lock()
+	p := tone.NewPlayer(v.tones[t])
+	v.mu.Unlock()
+	if t == call.RingTone {
+		v.audio.Ring(p)
+	} else {
+		v.audio.Tone(p)
+	}
+}
 
 // Silence stops the tone.
-func (v *Voice) Silence() { v.audio.Tone(nil) }
+func (v *Voice) Silence() {
+	v.audio.Ring(nil)
+	v.audio.Tone(nil)
+}
+
+// Mute closes the microphone, or takes that back.
+func (v *Voice) Mute(on bool) { v.audio.Mute(on) }
+
+// Volume sets how loud voices and ringing are, in percent.
+func (v *Voice) Volume(talk, ring int) { v.audio.Volume(talk, ring) }
+
+// Test plays a chirp and listens.
+func (v *Voice) Test(ctx context.Context) (control.SelfTest, error) {
+	r, err := v.audio.SelfTest(ctx)
+	return control.SelfTest{At: time.Now(), Heard: r.Heard, RoundTripMS: ms(r.RoundTrip), LevelDBFS: r.Level, LossDB: r.Loss, CancelledDB: r.Cancelled, Problem: r.Problem}, err
+}
+
+// TestNowAndThen tests the sound every so often, and when a device has come back, but not in a call. The result is a fault,
+// or the end of one.
+func (v *Voice) TestNowAndThen(ctx context.Context, every time.Duration, fault func(part, text string)) error {
+	if every == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	const again = time.Minute // after it was put off
+	for wait := again; ctx.Err() == nil; {
+		backoff.Sleep(ctx, wait)
+		wait = every
+		r, err := v.Test(ctx)
+		if err != nil {
+			wait = again
+			continue
+		}
+		fault("selftest", r.Problem)
+	}
+	return nil
+}
 
 // Status is how the sound devices are.
 func (v *Voice) Status() control.SoundStatus {
 	s := v.audio.Status()
 	return control.SoundStatus{Sink: s.Sink, Source: s.Source, PlaybackMS: ms(s.Playback), CaptureMS: ms(s.Capture), MicOpen: s.MicOpen,
-		MicDBFS: s.MicDBFS, SpkDBFS: s.SpkDBFS, Rebuilt: s.Rebuilt, Trouble: s.Trouble, MicTrouble: s.Deaf}
+		MicDBFS: s.MicDBFS, SpkDBFS: s.SpkDBFS, Rebuilt: s.Rebuilt, Muted: s.Muted, TalkVolume: s.Talk, RingVolume: s.Ring, Echo: s.Echo, Realtime: s.Realtime,
+		Trouble: s.Trouble, MicTrouble: s.Deaf}
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -74,9 +160,12 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // Path makes the voice path of one call. The capture stream is made at once, but corked: the answer then needs no time,
 // and the microphone's light stays dark.
 func (v *Voice) Path(servers []wire.ICEServer, offer bool, news News) Path {
-	p := &path{v: v, news: news, jitter: jitter.New(jitter.Settings{Most: v.most}), send: sender.New(v.sending)}
+	p := &path{v: v, news: news, jitter: jitter.New(jitter.Settings{Most: v.cfg.Audio.MostDelay.Std()}),
+		send: sender.New(sender.Settings{Frame: v.cfg.Audio.Frame.Std(), Bitrate: v.cfg.Audio.Bitrate})}
 	p.peer = v.engine.Peer(servers, offer, ears{p})
-	v.audio.Mic(audio.Armed, nil)
+	if v.cfg.Call.Voice != Listen {
+		v.audio.Mic(audio.Armed, nil)
+	}
 	return p
 }
 
@@ -98,13 +187,20 @@ func (p *path) Candidate(c string) { p.peer.Candidate(c) }
 // OpenVoice opens loudspeaker and microphone.
 func (p *path) OpenVoice() {
 	p.open.Store(true)
-	p.v.audio.Voice(p.jitter)
-	p.v.audio.Mic(audio.Open, p.block)
+	mode := p.v.cfg.Call.Voice
+	if mode != Announce {
+		p.v.audio.Voice(p.jitter)
+	}
+	p.v.audio.Mute(mode == PushToTalk)
+	if mode != Listen {
+		p.v.audio.Mic(audio.Open, p.block)
+	}
 }
 
 func (p *path) Close() {
 	p.open.Store(false)
 	p.v.audio.Mic(audio.Closed, nil)
+	p.v.audio.Mute(false)
 	p.v.audio.Voice(nil)
 	p.peer.Close()
 }

@@ -1,5 +1,5 @@
 // Package tone makes the sounds that a station gives by itself: ringing, ringback and the tones that say how a call
-// went. They are made by code, or read from WAV files.
+// went. They are made by code, or read from WAV or Ogg Opus files.
 //
 // A [Sound] is samples at 48 kHz, mono; a [Player] plays one into frames. The device's voice imports it.
 package tone
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -70,6 +71,9 @@ func Ringback() Sound { return Make(true, hz(425, 1000), hz(0, 4000)) }         
 func Declined() Sound {
 	return Make(false, hz(425, 200), hz(0, 200), hz(425, 200), hz(0, 200), hz(425, 200))
 }
+func Busy() Sound { // as in ITU-T E.180
+	return Make(false, hz(425, 500), hz(0, 500), hz(425, 500), hz(0, 500), hz(425, 500))
+}
 func Missed() Sound {
 	return Make(false, hz(523.3, 250), hz(0, 60), hz(392, 250), hz(0, 60), hz(329.6, 400))
 }
@@ -107,7 +111,10 @@ func (p *Player) Read(out []int16) bool {
 // maxFile is the size of a WAV file at most: a minute in stereo.
 const maxFile = 12 << 20
 
-// Load reads a WAV file: PCM, 16 bit, mono or stereo, 8 to 48 kHz.
+// maxLength is a minute.
+const maxLength = 60 * rate
+
+// Load reads a file; see [Parse].
 func Load(path string, loop bool) (Sound, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -120,15 +127,26 @@ func Load(path string, loop bool) (Sound, error) {
 	if err != nil {
 		return Sound{}, err
 	}
-	s, err := parse(b)
-	s.Loop = loop
+	return Parse(b, loop)
+}
+
+// Parse reads a WAV file (PCM, 16 bit, mono or stereo, 8 to 48 kHz) or an Ogg Opus file, of a minute at most.
+func Parse(b []byte, loop bool) (s Sound, err error) {
+	if strings.HasPrefix(string(b), "OggS") {
+		s, err = parseOgg(b)
+	} else {
+		s, err = parse(b)
+	}
+	if s.Loop = loop; err == nil && len(s.Samples) > maxLength {
+		err = fmt.Errorf("lasts longer than %d s", maxLength/rate)
+	}
 	return s, err
 }
 
 // parse reads RIFF chunks (Multimedia Programming Interface and Data Specifications 1.0, IBM and Microsoft, 1991).
 func parse(b []byte) (Sound, error) {
 	if len(b) < 12 || string(b[:4]) != "RIFF" || string(b[8:12]) != "WAVE" {
-		return Sound{}, errors.New("is not a WAV file")
+		return Sound{}, errors.New("is neither a WAV nor an Ogg Opus file")
 	}
 	le := binary.LittleEndian
 	channels, hz := 0, 0

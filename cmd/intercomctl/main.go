@@ -6,6 +6,9 @@
 //	call [TO] [-context TEXT] [-wait]  place a call; with -wait, stay until it has ended
 //	answer | decline | hangup          do what the buttons do
 //	press BUTTON [-hold 2s]            press a button of the virtual driver
+//	mute | unmute                      close the microphone, and open it again
+//	volume [talk|ring PERCENT]         how loud voices, or the ringing, are; 0 to 150
+//	selftest                           a chirp out of the loudspeaker and into the microphone
 //	events                             what happens, a line of JSON each, until interrupted
 //
 // Exit status: 0 done, 1 refused by the station, 2 the station does not answer, 64 wrong usage. With call -wait the
@@ -26,6 +29,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -52,6 +56,9 @@ const usage = `usage: intercomctl [-socket PATH] [-json] COMMAND
   call [TO] [-context TEXT] [-wait]  place a call; with -wait, stay until it has ended
   answer | decline | hangup          do what the buttons do
   press BUTTON [-hold 2s]            press a button of the virtual driver
+  mute | unmute                      close the microphone, and open it again
+  volume [talk|ring PERCENT]         how loud voices, or the ringing, are; 0 to 150
+  selftest                           a chirp out of the loudspeaker and into the microphone
   events                             what happens, a line of JSON each, until interrupted
 `
 
@@ -111,6 +118,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case command == "press" && len(rest) == 1:
 		return c.do(ctx, "press", map[string]any{"button": rest[0], "hold_ms": hold.Milliseconds()}, nil)
 	}
+	switch {
+	case (command == "mute" || command == "unmute") && len(rest) == 0:
+		return c.do(ctx, "mute", map[string]any{"on": command == "mute"}, nil)
+	case command == "volume" && len(rest) == 0:
+		return c.volume(ctx, nil)
+	case command == "volume" && len(rest) == 2 && (rest[0] == "talk" || rest[0] == "ring"):
+		if n, err := strconv.Atoi(strings.TrimSuffix(rest[1], "%")); err == nil {
+			return c.volume(ctx, map[string]int{rest[0]: n})
+		}
+	case command == "selftest" && len(rest) == 0:
+		return c.selftest(ctx)
+	}
 	if command != "" {
 		fmt.Fprintf(stderr, "intercomctl: %q is not understood\n", strings.Join(words, " "))
 	}
@@ -168,6 +187,37 @@ func (c *ctl) do(ctx context.Context, command string, body, into any) int {
 	}
 	if c.json {
 		_, _ = c.out.Write(b)
+	}
+	return 0
+}
+
+// volume sets how loud it is, or only says it.
+func (c *ctl) volume(ctx context.Context, set map[string]int) int {
+	var is struct{ Talk, Ring int }
+	code := c.do(ctx, "volume", set, &is)
+	if code == 0 && !c.json {
+		fmt.Fprintf(c.out, "talk %d %%, ring %d %%\n", is.Talk, is.Ring)
+	}
+	return code
+}
+
+// selftest says what a test of the sound found; it is refused when there is a problem.
+func (c *ctl) selftest(ctx context.Context) int {
+	var t control.SelfTest
+	if code := c.do(ctx, "selftest", nil, &t); code != 0 {
+		return code
+	}
+	if !c.json {
+		if t.Heard {
+			fmt.Fprintf(c.out, "the microphone hears the loudspeaker %.0f dB quieter than it is (%.0f dBFS), after %.0f ms\n", t.LossDB, t.LevelDBFS, t.RoundTripMS)
+		}
+		if t.CancelledDB != 0 {
+			fmt.Fprintf(c.out, "with echo cancellation, %.0f dB quieter\n", t.CancelledDB)
+		}
+		fmt.Fprintln(c.out, or(t.Problem, "all is well"))
+	}
+	if t.Problem != "" {
+		return exRefused
 	}
 	return 0
 }
@@ -292,10 +342,16 @@ func (c *ctl) status(ctx context.Context) int {
 	row("light", "%s", s.Light)
 	row("hub", "%s", s.Hub.URL)
 	mic := "closed"
+	if s.Sound.Muted {
+		mic = "muted"
+	}
 	if s.Sound.MicOpen {
 		mic = fmt.Sprintf("open, %.0f dBFS", s.Sound.MicDBFS)
 	}
-	row("sound", "loudspeaker %s (%.0f ms), microphone %s", or(s.Sound.Sink, "none"), s.Sound.PlaybackMS, mic)
+	row("sound", "loudspeaker %s (%.0f ms), microphone %s, echo %s", or(s.Sound.Sink, "none"), s.Sound.PlaybackMS, mic, or(s.Sound.Echo, "off"))
+	if s.Sound.Realtime != "" {
+		row("priority", "%s", s.Sound.Realtime)
+	}
 	if q := s.Quality; q != nil {
 		row("voice", "%s, %s, %.0f ms from mouth to ear, round trip %.0f ms, loss %.0f %%, %.0f ms concealed", q.Codec, or(q.Route, "no path yet"), q.DelayMS, q.RoundTripMS, 100*q.Loss, q.Receiving.ConcealedMS)
 		row("sending", "frames of %.0f ms, %d kbit/s, %d copies, %.0f %% of a core", q.Sending.FrameMS, q.Sending.Bitrate/1000, q.Sending.Copies, 100*q.Sending.Load)

@@ -41,13 +41,15 @@ func serve(ctx context.Context, cfg *device.Config) error {
 		panel = gpio.NewPanel()
 	}
 	var d *device.Device
-	sound := audio.New(audio.Settings{App: "intercomd " + cfg.CUID, Server: cfg.Audio.Server, Sink: cfg.Audio.Sink, Source: cfg.Audio.Source,
+	sound := audio.New(audio.Settings{App: "intercomd " + cfg.CUID, Server: cfg.Audio.Server, Sinks: cfg.Audio.Sinks, Sources: cfg.Audio.Sources, RingSinks: cfg.Audio.RingSinks,
+		Echo: cfg.Audio.Echo, Talk: cfg.Audio.Talk, Ring: cfg.Audio.Ring,
 		Buffer: cfg.Audio.Buffer.Std(), Block: cfg.Audio.Block.Std()}, log)
 	voice, err := device.NewVoice(cfg, sound, log)
 	if err != nil {
 		return err
 	}
-	lamps, parts := outputs(cfg, panel, func(part, text string) { d.Fault(part, text) })
+	fault := func(part, text string) { d.Fault(part, text) }
+	lamps, parts := outputs(cfg, panel, fault)
 	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps}, log)
 	sound.OnChange(func() { d.Fault("audio", voice.Status().Trouble) })
 	tls, err := cfg.Hub.TLS()
@@ -64,6 +66,8 @@ func serve(ctx context.Context, cfg *device.Config) error {
 
 	parts = append(parts,
 		supervise.Part{Name: "audio", Run: sound.Run},
+		supervise.Part{Name: "tones", Run: func(ctx context.Context) error { voice.LoadTones(ctx, fault); return nil }},
+		supervise.Part{Name: "selftest", Run: func(ctx context.Context) error { return voice.TestNowAndThen(ctx, cfg.Audio.SelfTest.Std(), fault) }},
 		supervise.Part{Name: "hub", Run: hub.Run, Grace: 7 * time.Second},
 		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, socket, d.Handler(panel)) }},
 		// After those that tell others how its last call ended, so that it is stopped before them.
@@ -128,6 +132,8 @@ func inputs(cfg *device.Config, panel *gpio.Panel, d *device.Device) (parts []su
 			return gpio.Watch(ctx, in, cfg.GPIO.Debounce.Std(), func(p gpio.Press) {
 				if p.Down {
 					d.Pressed(b)
+				} else {
+					d.Released(b)
 				}
 			})
 		}})

@@ -89,8 +89,24 @@ type SoundStatus struct {
 	MicDBFS    float64 `json:"mic_dbfs"`
 	SpkDBFS    float64 `json:"speaker_dbfs"`
 	Rebuilt    int     `json:"rebuilt"`
+	Muted      bool    `json:"muted"`
+	TalkVolume int     `json:"talk_volume"` // percent
+	RingVolume int     `json:"ring_volume"`
+	Echo       string  `json:"echo"`               // cancelled, half duplex, or off
+	Realtime   string  `json:"realtime,omitempty"` // why the sound has no real-time priority
 	Trouble    string  `json:"trouble,omitempty"`
 	MicTrouble string  `json:"mic_trouble,omitempty"` // why nothing can be recorded
+}
+
+// SelfTest is what a test of the sound found: a chirp out of the loudspeaker, and into the microphone.
+type SelfTest struct {
+	At          time.Time `json:"at"`
+	Heard       bool      `json:"heard"`         // the microphone hears the loudspeaker
+	RoundTripMS float64   `json:"round_trip_ms"` // through both devices
+	LevelDBFS   float64   `json:"level_dbfs"`    // of the chirp in the microphone
+	LossDB      float64   `json:"echo_loss_db"`  // how much quieter it came back
+	CancelledDB float64   `json:"echo_loss_cancelled_db,omitempty"`
+	Problem     string    `json:"problem,omitempty"`
 }
 
 // Quality is how well a call is heard.

@@ -4,6 +4,7 @@
 package devicetest
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -93,6 +94,7 @@ func (p path) Quality() control.Quality { return control.Quality{} }
 type Sound struct {
 	*Tape
 	MicTrouble string
+	Muted      bool
 }
 
 // Play implements device.Sound.
@@ -101,9 +103,18 @@ func (s *Sound) Play(t call.Tone) { s.Addf("plays %s", t) }
 // Silence implements device.Sound; a silence is not written down.
 func (s *Sound) Silence() {}
 
+// Mute implements device.Sound.
+func (s *Sound) Mute(on bool) { s.Muted = on; s.Addf("mute %v", on) }
+
+// Volume implements device.Sound.
+func (s *Sound) Volume(talk, ring int) { s.Addf("volume %d %d", talk, ring) }
+
+// Test implements device.Sound.
+func (s *Sound) Test(context.Context) (control.SelfTest, error) { return control.SelfTest{}, nil }
+
 // Status implements device.Sound.
 func (s *Sound) Status() control.SoundStatus {
-	return control.SoundStatus{MicTrouble: s.MicTrouble, Trouble: s.MicTrouble}
+	return control.SoundStatus{Muted: s.Muted, MicTrouble: s.MicTrouble, Trouble: s.MicTrouble}
 }
 
 // Lamp writes down the patterns it shows, by the length of their first step.

@@ -118,6 +118,7 @@ type Settings struct {
 	Server, Sink, Source    string // sound; empty for what intercomd finds by itself
 	Extra                   string // more lines of the configuration, in its last table
 	Audio                   string // more lines of its table [audio]
+	Call                    string // and of [call]
 	Env                     []string
 	Interfaces              []string // the one for the voice; the loopback one when empty
 	Within                  []string // a command that runs the station elsewhere, as in a namespace
@@ -133,15 +134,27 @@ func NewStation(dir, bin string, h *Hub, s Settings) (*Station, error) {
 	if err := os.WriteFile(key, []byte(h.Key+"\n"), 0o600); err != nil {
 		return nil, err
 	}
+	audio := s.Audio
+	if !strings.Contains(audio, "echo") { // a null sink has none
+		audio += "\necho = \"off\""
+	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "cuid = %q\nname = %q\ncontext = %q\nstate_dir = %q\ncontrol = %q\n\n", s.CUID, s.Name, s.Context, filepath.Join(dir, s.CUID), t.Socket)
-	fmt.Fprintf(&b, "[hub]\nurl = \"ws://%s/v1/ws\"\nallow_plain = true\naccount = \"demo\"\napikey_file = %q\n\n[call]\nto = %q\n\n", h.Addr, key, s.To)
-	fmt.Fprintf(&b, "[audio]\nserver = %q\nsink = %q\nsource = %q\n%s\n\n[media]\ninterfaces = [%q]\n\n[gpio]\ndriver = \"virtual\"\n\n", s.Server, s.Sink, s.Source, s.Audio, strings.Join(append(s.Interfaces, "lo")[:1], ""))
-	for _, name := range []string{"call", "answer", "hangup", "toggle"} {
+	fmt.Fprintf(&b, "[hub]\nurl = \"ws://%s/v1/ws\"\nallow_plain = true\naccount = \"demo\"\napikey_file = %q\n\n[call]\nto = %q\n%s\n\n", h.Addr, key, s.To, s.Call)
+	fmt.Fprintf(&b, "[audio]\nserver = %q\nsinks = %s\nsources = %s\n%s\n\n[media]\ninterfaces = [%q]\n\n[gpio]\ndriver = \"virtual\"\n\n", s.Server, list(s.Sink), list(s.Source), audio, strings.Join(append(s.Interfaces, "lo")[:1], ""))
+	for _, name := range []string{"call", "answer", "hangup", "toggle", "mute", "talk"} {
 		fmt.Fprintf(&b, "[[button]]\nname = %q\naction = %q\n\n", name, name)
 	}
 	fmt.Fprintf(&b, "[[led]]\nname = \"status\"\n%s\n", s.Extra)
 	return t, os.WriteFile(t.config(), b.Bytes(), 0o600)
+}
+
+// list is a list of one name in TOML, or of none.
+func list(name string) string {
+	if name == "" {
+		return "[]"
+	}
+	return fmt.Sprintf("[%q]", name)
 }
 
 func (t *Station) config() string { return filepath.Join(t.dir, t.CUID+".toml") }

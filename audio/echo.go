@@ -1,0 +1,169 @@
+package audio
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jfreymuth/pulse/proto"
+)
+
+// canceller is the server's echo canceller between our streams and the devices.
+type canceller struct {
+	sink, source string // what our streams use
+	module       uint32
+	masterSink   string // the devices
+	masterSource string
+}
+
+// Names of what is loaded into the server. They also tell what a life before ours left there.
+const (
+	echoSink   = "intercom_speaker"
+	echoSource = "intercom_microphone"
+)
+
+func (a *Audio) canceller() *canceller {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ec
+}
+
+func (a *Audio) use(c *conn, ec *canceller) {
+	a.mu.Lock()
+	a.ec = ec
+	a.mu.Unlock()
+	half := ec == nil && a.set.Echo != EchoOff && a.set.Echo != ""
+	a.gate.on.Store(half)
+	a.update(func(s *Status) {
+		switch {
+		case ec != nil:
+			s.Echo = "cancelled"
+		case half:
+			s.Echo = "half duplex"
+		default:
+			s.Echo = "off"
+		}
+	})
+	c.tellAll()
+}
+
+// cancelEcho keeps the server's echo canceller between our streams and the devices that are wanted, until ctx ends; then
+// it is taken away. Where it cannot be had, one talks at a time.
+func (a *Audio) cancelEcho(ctx context.Context, c *conn) {
+	a.use(c, nil)
+	if a.set.Echo != EchoAuto {
+		return
+	}
+	news := c.follow()
+	defer c.unfollow(news)
+	defer a.use(c, nil)
+	c.unloadStale()
+	for ctx.Err() == nil {
+		ec, err := a.loadCanceller(c)
+		if err != nil {
+			a.trouble("echo", fmt.Errorf("it cannot be cancelled (%w); one talks at a time", err))
+		} else {
+			a.trouble("echo", nil)
+			a.use(c, ec)
+		}
+		if !a.echoStays(ctx, c, ec, news) {
+			break
+		}
+		a.use(c, nil)
+		if ec != nil {
+			_ = c.Request(&proto.UnloadModule{ModuleIndex: ec.module}, nil)
+		}
+	}
+	if ec := a.canceller(); ec != nil {
+		_ = c.Request(&proto.UnloadModule{ModuleIndex: ec.module}, nil)
+	}
+}
+
+// echoStays waits until the canceller should be between other devices, or is gone; false means that ctx or the connection
+// ended.
+func (a *Audio) echoStays(ctx context.Context, c *conn, ec *canceller, news <-chan struct{}) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-c.dead:
+			return false
+		case <-news:
+		}
+		sink, source, err := a.masters(c)
+		if ec == nil {
+			if err == nil { // the devices are others than when it failed
+				select {
+				case <-time.After(time.Second): // not at each of many events
+				case <-ctx.Done():
+				}
+				return true
+			}
+			continue
+		}
+		there, lerr := c.sources()
+		if _, ours := pick([]string{ec.source}, there); lerr == nil && !ours || err == nil && (sink != ec.masterSink || source != ec.masterSource) {
+			return true
+		}
+	}
+}
+
+// masters are the devices that the canceller belongs between.
+func (a *Audio) masters(c *conn) (sink, source string, err error) {
+	var server proto.GetServerInfoReply
+	if err := c.Request(&proto.GetServerInfo{}, &server); err != nil {
+		return "", "", err
+	}
+	sinks, err := c.sinks()
+	if err != nil {
+		return "", "", err
+	}
+	sources, err := c.sources()
+	if err != nil {
+		return "", "", err
+	}
+	sink, _ = pick(a.set.Sinks, sinks)
+	source, _ = pick(a.set.Sources, sources)
+	sink, source = cmp.Or(sink, server.DefaultSinkName), cmp.Or(source, server.DefaultSourceName)
+	if sink == "" || source == "" || sink == echoSink || source == echoSource {
+		return "", "", fmt.Errorf("there is no loudspeaker or no microphone")
+	}
+	return sink, source, nil
+}
+
+// loadCanceller loads WebRTC's canceller with noise suppression and gain control, and sees that it is there.
+func (a *Audio) loadCanceller(c *conn) (*canceller, error) {
+	ec := &canceller{sink: echoSink, source: echoSource}
+	var err error
+	if ec.masterSink, ec.masterSource, err = a.masters(c); err != nil {
+		return nil, err
+	}
+	args := []string{"aec_method=webrtc", "source_name=" + echoSource, "sink_name=" + echoSink, "source_master=" + ec.masterSource, "sink_master=" + ec.masterSink,
+		"rate=48000", "channels=1", "use_volume_sharing=no", `aec_args="high_pass_filter=1 noise_suppression=1 analog_gain_control=0 digital_gain_control=1"`}
+	var r proto.LoadModuleReply
+	if err := c.Request(&proto.LoadModule{Name: "module-echo-cancel", Args: strings.Join(args, " ")}, &r); err != nil {
+		return nil, fmt.Errorf("module-echo-cancel: %w", err)
+	}
+	ec.module = r.ModuleIndex
+	sources, err := c.sources()
+	if _, ours := pick([]string{echoSource}, sources); err != nil || !ours {
+		_ = c.Request(&proto.UnloadModule{ModuleIndex: ec.module}, nil)
+		return nil, fmt.Errorf("module-echo-cancel was loaded and is not there")
+	}
+	return ec, nil
+}
+
+// unloadStale takes away what a life before ours left in the server.
+func (c *conn) unloadStale() {
+	var all proto.GetModuleInfoListReply
+	if c.Request(&proto.GetModuleInfoList{}, &all) != nil {
+		return
+	}
+	for _, m := range all {
+		if m.ModuleName == "module-echo-cancel" && strings.Contains(m.ModuleArgs, "source_name="+echoSource) {
+			_ = c.Request(&proto.UnloadModule{ModuleIndex: m.ModuleIndex}, nil)
+		}
+	}
+}
