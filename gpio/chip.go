@@ -1,6 +1,7 @@
 package gpio
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -102,8 +103,24 @@ type chipInput struct {
 
 func (c *chipInput) Read() (bool, error) { return bool(c.l.Read()) != c.low, nil }
 
-// Wait only ever waits a positive time: for -1 the library returns at once.
-func (c *chipInput) Wait(d time.Duration) { c.l.WaitForEdge(max(d, time.Millisecond)) }
+// Wait only ever waits a positive time: for -1 the library returns at once. A Halt that comes just before the wait is lost,
+// so it is said until the wait is over.
+func (c *chipInput) Wait(ctx context.Context, d time.Duration) {
+	over := make(chan struct{})
+	defer close(over)
+	defer context.AfterFunc(ctx, func() {
+		for again := time.NewTicker(10 * time.Millisecond); ; <-again.C {
+			_ = c.l.Halt()
+			select {
+			case <-over:
+				again.Stop()
+				return
+			default:
+			}
+		}
+	})()
+	c.l.WaitForEdge(max(d, time.Millisecond))
+}
 
 // Close gives the line back to the kernel.
 func (c *chipInput) Close() error { c.l.Close(); return nil }

@@ -17,8 +17,8 @@ import (
 type Input interface {
 	// Read gives the level; true is pressed, whatever the wiring.
 	Read() (bool, error)
-	// Wait returns when the level may have changed, or after d, which is positive. It may return early.
-	Wait(d time.Duration)
+	// Wait returns when the level may have changed, ctx ends, or after d, which is positive. It may return early.
+	Wait(ctx context.Context, d time.Duration)
 }
 
 // Output is a line that is set. True is lit, whatever the wiring.
@@ -50,7 +50,7 @@ func Watch(ctx context.Context, in Input, stable time.Duration, tell func(Press)
 			tell(p)
 		}
 		asked := time.Now()
-		in.Wait(min(f.Next(now), backoff.Round(lookEvery)))
+		in.Wait(ctx, min(f.Next(now), backoff.Round(lookEvery)))
 		// A line that reports edges without end, or an error as an edge, must not become a busy loop.
 		if time.Since(asked) < time.Millisecond {
 			backoff.Sleep(ctx, time.Millisecond)

@@ -109,8 +109,8 @@ func TestFilterAlternates(t *testing.T) {
 // storm is a line that says "edge" without end, as a failed one does.
 type storm struct{ reads int }
 
-func (s *storm) Read() (bool, error)  { s.reads++; return false, nil }
-func (s *storm) Wait(d time.Duration) {}
+func (s *storm) Read() (bool, error)                 { s.reads++; return false, nil }
+func (s *storm) Wait(context.Context, time.Duration) {}
 
 func TestALineThatReportsEdgesWithoutEndIsNoBusyLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package gpio
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -74,11 +75,12 @@ func (l *line) Set(on bool) error {
 	return nil
 }
 
-func (l *line) Wait(d time.Duration) {
+func (l *line) Wait(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-l.change:
+	case <-ctx.Done():
 	case <-t.C:
 	}
 }

@@ -38,6 +38,7 @@ type lab struct {
 // setup is what a part wants to be otherwise.
 type setup struct {
 	audio  string // more lines of [audio]
+	echo   string // A's audio.echo
 	source string // A's microphone instead of A_mic.monitor
 	sound  func(ctx context.Context, dir string, sinks ...string) (*stage.Sound, error)
 }
@@ -111,8 +112,12 @@ func (l *lab) open(s setup) (err error) {
 		if i == 0 && s.source != "" {
 			source = s.source
 		}
+		audio := s.audio
+		if i == 0 && s.echo != "" {
+			audio += fmt.Sprintf("\necho = %q", s.echo)
+		}
 		l.at[i], err = stage.NewStation(l.dir, l.bin, l.hub, stage.Settings{CUID: cuid, Name: cuid, Context: "Measuring", To: []string{"station_b", "station_a"}[i],
-			Server: l.sound.Server, Sink: name + "_spk", Source: source, Audio: s.audio, Interfaces: []string{stage.CableInterface},
+			Server: l.sound.Server, Sink: name + "_spk", Source: source, Audio: audio, Interfaces: []string{stage.CableInterface},
 			Within: slices.Concat(l.cable.At(i), []string{"chrt", "-r", "1"})})
 		if err != nil {
 			return err

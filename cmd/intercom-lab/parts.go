@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"intercom/internal/ear"
@@ -15,20 +16,7 @@ var order = []struct {
 	name string
 	part part
 }{
-	{"clean", clean}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)}, {"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"drift", drift},
-	{"hold", func(l *lab) error {
-		if err := l.open(setup{}); err != nil {
-			return err
-		}
-		fmt.Println("PID", l.at[0].PID(), l.dir)
-		time.Sleep(20 * time.Second)
-		if _, _, err := l.call(); err != nil {
-			return err
-		}
-		fmt.Println("TALK")
-		time.Sleep(60 * time.Second)
-		return nil
-	}},
+	{"clean", clean}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)}, {"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"echo", echo}, {"half", half}, {"drift", drift},
 }
 
 var parts = func() map[string]part {
@@ -285,4 +273,120 @@ func drift(l *lab) error {
 	}
 	l.figures["drift_greatest_step_ms"] = round(step)
 	return l.hangUp()
+}
+
+// echo gives A a room, in which its microphone hears its loudspeaker after 40 ms and 6 dB quieter. B talks; what comes back
+// to B from the third second on is the echo. Then A talks as well.
+func echo(l *lab) error {
+	if err := l.open(setup{echo: "auto"}); err != nil {
+		return err
+	}
+	if err := l.room(); err != nil {
+		return err
+	}
+	if s, err := l.at[0].Status(l.ctx); err != nil || s.Sound.Echo != "cancelled" {
+		return fmt.Errorf("A's echo is %q (%v)", s.Sound.Echo, err)
+	}
+	var losses, near []float64
+	for range l.set.calls {
+		loss, kept, err := l.talkAgainst()
+		if err != nil {
+			return err
+		}
+		losses, near = append(losses, loss), append(near, kept)
+	}
+	l.figures["echo_loss_db"], l.figures["echo_near_end_good_share"] = median(losses), middle(near)
+	return nil
+}
+
+// half is the same without a canceller: one talks at a time, and nothing howls.
+func half(l *lab) error {
+	if err := l.open(setup{echo: "half_duplex"}); err != nil {
+		return err
+	}
+	if err := l.room(); err != nil {
+		return err
+	}
+	loss, _, err := l.talkAgainst()
+	l.figures["half_duplex_echo_loss_db"] = round(loss)
+	return err
+}
+
+func (l *lab) room() error {
+	if out, err := l.sound.Pactl("load-module", "module-loopback", "source=A_spk.monitor", "sink=A_mic", "latency_msec=40", "source_dont_move=true", "sink_dont_move=true"); err != nil {
+		return fmt.Errorf("module-loopback: %w: %s", err, out)
+	}
+	// What A says is recorded by itself, before the room's echo is added.
+	for _, args := range [][]string{{"module-null-sink", "sink_name=A_said", "rate=48000", "channels=1", "channel_map=mono", "norewinds=1"},
+		{"module-loopback", "source=A_said.monitor", "sink=A_mic", "latency_msec=10", "source_dont_move=true", "sink_dont_move=true"}} {
+		if out, err := l.sound.Pactl(append([]string{"load-module"}, args...)...); err != nil {
+			return fmt.Errorf("%s: %w: %s", args[0], err, out)
+		}
+	}
+	inputs, err := l.sound.Pactl("list", "sink-inputs")
+	if err != nil {
+		return err
+	}
+	id := ""
+	for line := range strings.Lines(inputs) {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "Sink Input #"); ok {
+			id = n
+		}
+		if strings.Contains(line, "A_spk") && id != "" { // the one that comes from the loudspeaker
+			if out, err := l.sound.Pactl("set-sink-input-volume", id, "-6dB"); err != nil {
+				return fmt.Errorf("%w: %s", err, out)
+			}
+			id = ""
+		}
+	}
+	return nil
+}
+
+// talkAgainst lets B talk for eight seconds, and then both. It gives how much of the echo in A's microphone did not come
+// back, in dB, and the share of A's speech that B heard well.
+func (l *lab) talkAgainst() (loss, kept float64, err error) {
+	if _, _, err := l.call(); err != nil {
+		return 0, 0, err
+	}
+	far, err := ear.Speech("en-us", 20*time.Second)
+	if err != nil {
+		return 0, 0, err
+	}
+	near, err := ear.Speech("en-gb", 10*time.Second)
+	if err != nil {
+		return 0, 0, err
+	}
+	rec, stop, err := l.record()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer stop()
+	b, err := ear.Play(l.sound.Server, "B_mic", far)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer b.Stop()
+	time.Sleep(8 * time.Second)
+	in, back := rec[0].Samples(), rec[3].Samples()
+	in, back = in[len(in)-5*ear.Rate:], back[len(back)-5*ear.Rate:]
+	loss = 20 * math.Log10(max(ear.Loud(in), 1e-6)/max(ear.Loud(back), 1e-6))
+	stop()
+	said, err := ear.Record(l.sound.Server, "A_said.monitor")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer said.Stop()
+	heard, err := ear.Record(l.sound.Server, "B_spk.monitor")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer heard.Stop()
+	a, err := ear.Play(l.sound.Server, "A_said", near)
+	if err != nil {
+		return 0, 0, err
+	}
+	a.Wait()
+	said.Stop()
+	heard.Stop()
+	return loss, ear.Compare(said, heard).Good, l.hangUp()
 }

@@ -66,7 +66,7 @@ func serve(ctx context.Context, cfg *device.Config) error {
 
 	parts = append(parts,
 		supervise.Part{Name: "audio", Run: sound.Run},
-		supervise.Part{Name: "tones", Run: func(ctx context.Context) error { voice.LoadTones(ctx, fault); return nil }},
+		supervise.Part{Name: "tones", Run: func(ctx context.Context) error { voice.LoadTones(ctx, fault); <-ctx.Done(); return nil }},
 		supervise.Part{Name: "selftest", Run: func(ctx context.Context) error { return voice.TestNowAndThen(ctx, cfg.Audio.SelfTest.Std(), fault) }},
 		supervise.Part{Name: "hub", Run: hub.Run, Grace: 7 * time.Second},
 		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, socket, d.Handler(panel)) }},

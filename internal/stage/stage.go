@@ -78,9 +78,14 @@ func (p *Process) Stop(grace time.Duration) error {
 		return nil
 	case <-time.After(grace):
 	}
-	_ = p.Signal(syscall.SIGKILL)
-	<-p.ended
-	return fmt.Errorf("%s did not stop within %v", p.Name, grace)
+	_ = p.Signal(syscall.SIGQUIT) // a Go program writes down what it was doing
+	select {
+	case <-p.ended:
+	case <-time.After(time.Second):
+		_ = p.Signal(syscall.SIGKILL)
+		<-p.ended
+	}
+	return fmt.Errorf("%s did not stop within %v; see %s", p.Name, grace, p.Log)
 }
 
 // Tail is the end of what the process printed.

@@ -177,6 +177,7 @@ type Status struct {
 	Hub    struct{ Online bool }
 	Sound  struct {
 		Sink    string
+		Echo    string
 		MicOpen bool    `json:"mic_open"`
 		MicDBFS float64 `json:"mic_dbfs"`
 		SpkDBFS float64 `json:"speaker_dbfs"`
