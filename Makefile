@@ -3,6 +3,7 @@
 # make test          everything that is checked, as CI does
 # make build         the programs, into bin/
 # make bench-hub     what hubs carry, measured
+# make bench-audio   the voice, measured: delay, loss, speech, echo, drift, use
 # make deps          what the above need and Debian has (they call it themselves)
 
 SHELL := /bin/bash
@@ -12,7 +13,7 @@ SHELL := /bin/bash
 # hraban/opus without the file reader, which would need libopusfile.
 export GOFLAGS := $(GOFLAGS) -tags=nolibopusfile
 
-.PHONY: build bench-hub demo test deps deps-test check unit pure arm64 generate clean
+.PHONY: build bench-hub bench-audio demo test deps deps-test check unit pure arm64 generate clean
 
 build: deps
 	go build -trimpath -o bin/ ./cmd/...
@@ -52,6 +53,11 @@ deps-test:
 # What hubs carry: client and hubs on this machine, medians of three runs, a table and bin/bench-hub.json. 15 minutes.
 bench-hub: build
 	bin/intercom-load bench -hub-program bin/intercom-hub -json bin/bench-hub.json
+
+# The voice of two stations, over a cable that can be made bad. It needs root; half an hour with nothing else running.
+bench-audio: build
+	@scripts/deps pulseaudio pulseaudio-utils espeak-ng iproute2 util-linux
+	bin/intercom-lab -bin bin -json bin/bench-audio.json -svg docs/img/latency.svg
 
 # The documents and golden files that are made from the code.
 generate:

@@ -2,8 +2,6 @@ package audio
 
 import (
 	"context"
-	"io"
-	"log/slog"
 	"math"
 	"net"
 	"path/filepath"
@@ -66,20 +64,11 @@ type lab struct {
 	server *stage.Sound
 	dir    string
 	ear    ear
+	stop   func()
 }
 
 func newLab(t *testing.T, source string) *lab {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	t.Cleanup(cancel)
-	l := &lab{T: t, dir: t.TempDir()}
-	l.up(ctx)
-	set := Settings{App: "audio test", Server: "unix:" + filepath.Join(l.dir, "pulse.sock"), Sinks: []string{"room"}, Sources: []string{source}, Buffer: 20 * time.Millisecond, Block: 10 * time.Millisecond}
-	l.Audio = New(set, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	done := make(chan struct{})
-	rctx, stop := context.WithCancel(t.Context())
-	go func() { defer close(done); _ = l.Audio.Run(rctx) }()
-	t.Cleanup(func() { stop(); <-done; _ = l.server.Stop(5 * time.Second) })
-	return l
+	return inLab(t, func(s *Settings) { s.Sources = []string{source} })
 }
 
 func (l *lab) up(ctx context.Context) {

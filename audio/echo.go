@@ -133,7 +133,8 @@ func (a *Audio) masters(c *conn) (sink, source string, err error) {
 	return sink, source, nil
 }
 
-// loadCanceller loads WebRTC's canceller with noise suppression and gain control, and sees that it is there.
+// loadCanceller loads WebRTC's canceller with noise suppression, and sees that it is there. Its gain control is off: it makes
+// what is left of the echo louder (measured: 18 to 27 dB of echo loss with it, 30 to 37 without).
 func (a *Audio) loadCanceller(c *conn) (*canceller, error) {
 	ec := &canceller{sink: echoSink, source: echoSource}
 	var err error
@@ -141,7 +142,7 @@ func (a *Audio) loadCanceller(c *conn) (*canceller, error) {
 		return nil, err
 	}
 	args := []string{"aec_method=webrtc", "source_name=" + echoSource, "sink_name=" + echoSink, "source_master=" + ec.masterSource, "sink_master=" + ec.masterSink,
-		"rate=48000", "channels=1", "use_volume_sharing=no", `aec_args="high_pass_filter=1 noise_suppression=1 analog_gain_control=0 digital_gain_control=1"`}
+		"rate=48000", "channels=1", "use_volume_sharing=no", `aec_args="high_pass_filter=1 noise_suppression=1 analog_gain_control=0 digital_gain_control=0"`}
 	var r proto.LoadModuleReply
 	if err := c.Request(&proto.LoadModule{Name: "module-echo-cancel", Args: strings.Join(args, " ")}, &r); err != nil {
 		return nil, fmt.Errorf("module-echo-cancel: %w", err)

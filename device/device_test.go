@@ -39,9 +39,12 @@ type bench struct {
 	done  chan error
 }
 
-func try(t *testing.T, f func(b *bench)) {
+func try(t *testing.T, f func(b *bench)) { tryWith(t, func(*device.Config) {}, f) }
+
+func tryWith(t *testing.T, change func(*device.Config), f func(b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := device.Defaults()
+		change(cfg)
 		cfg.CUID, cfg.Call.To = "front_door", "reception"
 		cfg.LED = []device.LEDConfig{{Name: "status"}}
 		tape := devicetest.NewTape()
@@ -121,6 +124,47 @@ func TestACallFromTheDoor(t *testing.T) {
 		b.expect("2s media closes", "2s sends call.hangup")
 		b.ended(outcome.Over, outcome.HangUp)
 		b.shows(control.LightIdle)
+		b.expect()
+	})
+}
+
+// talk is a call that was answered.
+func (b *bench) talk() {
+	b.online()
+	b.press(device.ActToggle)
+	b.hub(wire.Ringing, wire.SDPBody{SDP: "offer"})
+	b.media.News.Event(func(id string) call.Event { return call.MediaUp{ID: id} })
+	b.hub(wire.Answered, nil)
+	b.tape.Take()
+}
+
+func TestMute(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.press(device.ActMute) // there is nothing to mute
+		b.expect()
+		b.talk()
+		b.press(device.ActMute)
+		b.press(device.ActMute)
+		b.expect("0s mute true", "0s mute false")
+	})
+}
+
+func TestPushToTalk(t *testing.T) {
+	talk := device.ButtonConfig{Name: "talk", Action: device.ActTalk}
+	tryWith(t, func(c *device.Config) { c.Call.Voice = device.PushToTalk }, func(b *bench) {
+		b.talk()
+		b.press(device.ActTalk)
+		time.Sleep(2 * time.Second)
+		b.Released(talk)
+		synctest.Wait()
+		b.expect("0s mute false", "2s mute true")
+	})
+	try(t, func(b *bench) { // where both talk, it means nothing
+		b.talk()
+		b.press(device.ActTalk)
+		b.Released(talk)
+		synctest.Wait()
 		b.expect()
 	})
 }

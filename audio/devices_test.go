@@ -1,0 +1,188 @@
+package audio
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"intercom/audio/codec"
+)
+
+// inLab is a lab with settings of its own.
+func inLab(t *testing.T, change func(s *Settings)) *lab {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	l := &lab{T: t, dir: t.TempDir()}
+	l.up(ctx)
+	set := Settings{App: "audio test", Server: "unix:" + filepath.Join(l.dir, "pulse.sock"), Sinks: []string{"room"}, Sources: []string{"room.monitor"}, Buffer: 20 * time.Millisecond, Block: 10 * time.Millisecond}
+	change(&set)
+	l.Audio = New(set, slog.New(slog.DiscardHandler))
+	done := make(chan struct{})
+	rctx, stop := context.WithCancel(t.Context())
+	l.stop = func() { stop(); <-done }
+	go func() { defer close(done); _ = l.Audio.Run(rctx) }()
+	t.Cleanup(func() { l.stop(); _ = l.server.Stop(5 * time.Second) })
+	return l
+}
+
+func (l *lab) pactl(args ...string) string {
+	l.Helper()
+	out, err := l.server.Pactl(args...)
+	if err != nil {
+		l.Fatalf("pactl %v: %v: %s", args, err, out)
+	}
+	return out
+}
+
+func TestPick(t *testing.T) {
+	there := []string{"alsa_output.pci", "alsa_output.usb-Speaker.analog", "hdmi"}
+	for _, c := range []struct {
+		want string
+		name string
+		best bool
+	}{{"alsa_output.usb-*", there[1], true}, {"nothing,hdmi", "hdmi", false}, {"nothing", "", false}, {"*", there[0], true}, {"", "", false}} {
+		if name, best := pick(strings.Split(c.want, ","), there); name != c.name || best != c.best {
+			t.Errorf("%s: %s %v", c.want, name, best)
+		}
+	}
+	if CheckPattern("[") == nil || CheckPattern("") == nil || CheckPattern("alsa*") != nil {
+		t.Error("patterns are not checked")
+	}
+}
+
+// The best device that is there is used, and a better one as soon as it comes, in a call too.
+func TestABetterDeviceIsTakenWhenItComes(t *testing.T) {
+	l := inLab(t, func(s *Settings) {
+		s.Sinks = []string{"usb_*", "other"}
+		s.Sources = []string{"usb_*.monitor", "room.monitor"}
+	})
+	l.Voice(&tone{})
+	l.Mic(Open, l.ear.take)
+	l.until("the second best", func() bool { s := l.Status(); return s.Sink == "other" && s.Source == "room.monitor" })
+	if s := l.Status(); !strings.Contains(s.Trouble, "usb_") || s.Deaf != "" {
+		t.Errorf("%+v", s)
+	}
+	module := l.pactl("load-module", "module-null-sink", "sink_name=usb_card", "rate=48000", "channels=1", "norewinds=1")
+	l.until("the best", func() bool {
+		s := l.Status()
+		return s.Sink == "usb_card" && s.Source == "usb_card.monitor" && s.Trouble == ""
+	})
+	l.hears()
+	l.pactl("unload-module", module)
+	l.until("the second best again", func() bool { s := l.Status(); return s.Sink == "other" && s.Source == "room.monitor" })
+}
+
+func TestRingingHasALoudspeakerOfItsOwn(t *testing.T) {
+	l := inLab(t, func(s *Settings) { s.RingSinks = []string{"other"}; s.Sources = []string{"other.monitor"}; s.Ring = 50 })
+	l.Ring(endless{&tone{}})
+	l.Mic(Open, l.ear.take)
+	l.hears()
+	loud := 20 * math.Log10(12000/32768.0/math.Sqrt2)
+	l.until("it is 12 dB quieter", func() bool { return math.Abs(l.Status().MicDBFS-(loud-12)) < 1.5 })
+	if l.Status().SpkDBFS > -60 {
+		t.Errorf("the other loudspeaker rings as well: %+v", l.Status())
+	}
+	l.Ring(nil)
+	l.until("silence", func() bool { return l.Status().MicDBFS < -80 })
+}
+
+// endless is a tone that does not end.
+type endless struct{ *tone }
+
+func (e endless) Read(out []int16) bool { e.tone.Read(out); return true }
+
+func TestMuteCloses(t *testing.T) {
+	l := inLab(t, func(*Settings) {})
+	l.loop()
+	l.Mute(true)
+	l.until("the microphone is closed", func() bool { return !l.Status().MicOpen })
+	if out := l.pactl("list", "source-outputs"); !strings.Contains(out, "Corked: yes") {
+		t.Errorf("the server sees\n%s", out)
+	}
+	before, _ := l.ear.get()
+	time.Sleep(100 * time.Millisecond) // in which ten blocks would come
+	if now, _ := l.ear.get(); now != before {
+		t.Errorf("%d blocks of a muted microphone", now-before)
+	}
+	l.Mute(false)
+	l.hears()
+}
+
+// The canceller is between our streams and the devices, goes when we go, and what a life before ours left is taken away.
+func TestEchoIsCancelled(t *testing.T) {
+	l := inLab(t, func(s *Settings) { s.Echo = EchoAuto; s.Sources = []string{"other.monitor"} })
+	l.until("it is there", func() bool { return l.Status().Echo == "cancelled" })
+	l.Voice(&tone{})
+	l.Mic(Open, l.ear.take)
+	l.until("our streams go through it", func() bool { s := l.Status(); return s.Sink == echoSink && s.Source == echoSource })
+	modules := func() int { return strings.Count(l.pactl("list", "short", "modules"), "module-echo-cancel") }
+	l.stop()
+	if n := modules(); n != 0 {
+		t.Errorf("%d cancellers are left in the server", n)
+	}
+	l.pactl("load-module", "module-echo-cancel", "source_name="+echoSource, "sink_name="+echoSink, "source_master=other.monitor", "sink_master=room")
+	again := New(l.set, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = again.Run(ctx) }()
+	l.until("one canceller, ours", func() bool { return again.Status().Echo == "cancelled" && modules() == 1 })
+	cancel()
+	<-done
+}
+
+func TestHalfDuplex(t *testing.T) {
+	var g gate
+	g.on.Store(true)
+	pass := func(speaker float64) float64 {
+		block := make([]int16, codec.Block)
+		for i := range block {
+			block[i] = 10000
+		}
+		g.pass(block, speaker)
+		return float64(block[codec.Block-1]) / 10000
+	}
+	if pass(Silence) < 0.99 {
+		t.Error("it is shut while the loudspeaker is silent")
+	}
+	if pass(-20) > 0.01 {
+		t.Error("it is open while the loudspeaker speaks")
+	}
+	for i := range holdFor {
+		if pass(-50) > 0.01 {
+			t.Errorf("it opens %d blocks after the loudspeaker was loud", i+1)
+		}
+	}
+	if pass(-50) > 0.01 {
+		t.Error("it opens between the two levels")
+	}
+	if pass(-60); pass(-60) < 0.99 {
+		t.Error("it stays shut")
+	}
+	g.on.Store(false)
+	if pass(-10); pass(-10) < 0.99 {
+		t.Error("it is shut though it is off")
+	}
+}
+
+func TestSelfTest(t *testing.T) {
+	l := inLab(t, func(*Settings) {})
+	l.until("the loudspeaker", func() bool { return l.Status().Sink != "" })
+	r, err := l.SelfTest(t.Context())
+	if err != nil || !r.Heard || r.Problem != "" || r.Loss < -3 || r.Loss > 3 || r.RoundTrip <= 0 || r.RoundTrip > 300*time.Millisecond {
+		t.Errorf("a loudspeaker in the microphone: %+v %v", r, err)
+	}
+	l.loop()
+	if _, err := l.SelfTest(t.Context()); err == nil {
+		t.Error("it tests in a call")
+	}
+	deaf := inLab(t, func(s *Settings) { s.Sources = []string{"other.monitor"} })
+	deaf.until("the loudspeaker", func() bool { return deaf.Status().Sink != "" })
+	if r, err := deaf.SelfTest(t.Context()); err != nil || r.Heard || !strings.Contains(r.Problem, "does not hear") {
+		t.Errorf("a loudspeaker in another room: %+v %v", r, err)
+	}
+}
