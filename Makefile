@@ -48,7 +48,7 @@ deps:
 	@scripts/deps pulseaudio pulseaudio-utils libopus-dev pkg-config gcc libc6-dev ca-certificates
 
 deps-test:
-	@scripts/deps $(if $(filter arm64,$(shell go env GOHOSTARCH)),,gcc-aarch64-linux-gnu libc6-dev-arm64-cross) python3 python3-websockets iproute2 nftables procps
+	@scripts/deps $(if $(filter arm64,$(shell go env GOHOSTARCH)),,gcc-aarch64-linux-gnu libc6-dev-arm64-cross) python3 python3-websockets iproute2 nftables procps espeak-ng util-linux
 
 # What hubs carry: client and hubs on this machine, medians of three runs, a table and bin/bench-hub.json. 15 minutes.
 bench-hub: build

@@ -70,12 +70,14 @@ type Status struct {
 	Server   string        `json:"server,omitempty"`
 	Sink     string        `json:"sink,omitempty"`
 	Source   string        `json:"source,omitempty"`
-	Playback time.Duration `json:"playback_buffer"` // as achieved
+	Playback time.Duration `json:"playback_buffer"` // as achieved; what was asked for is in Settings
 	Capture  time.Duration `json:"capture_block"`   // as achieved
 	MicOpen  bool          `json:"mic_open"`        // recording at this moment
 	MicDBFS  float64       `json:"mic_dbfs"`        // level of the last frames, 0 is full scale
 	SpkDBFS  float64       `json:"speaker_dbfs"`
 	Rebuilt  int           `json:"streams_rebuilt"`
+	Starved  int           `json:"underflows"` // times that a loudspeaker had nothing to play
+	Spilled  int           `json:"overflows"`  // times that more came than fits
 	Muted    bool          `json:"muted"`
 	Talk     int           `json:"talk_volume"` // percent
 	Ring     int           `json:"ring_volume"`
@@ -97,6 +99,7 @@ type Audio struct {
 	mu     sync.Mutex
 	status Status
 	outs   []*output // the loudspeaker, and another for ringing where one is set
+	conn   *conn     // nil while there is none
 	goal   Goal
 	muted  bool
 	sink   func(block []int16)
@@ -206,6 +209,9 @@ func (a *Audio) Status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.status
+	if a.conn != nil {
+		s.Starved, s.Spilled = int(a.conn.starved.Load()), int(a.conn.spilled.Load())
+	}
 	s.MicDBFS, s.SpkDBFS = math.Float64frombits(a.mic.Load()), math.Float64frombits(a.spk.Load())
 	if s.Deaf = a.bad["server"]; s.Deaf == "" {
 		s.Deaf = a.bad["capture"]
@@ -247,7 +253,8 @@ func (a *Audio) session(ctx context.Context) error {
 	}
 	a.log.Info("sound server found", "server", c.name)
 	a.trouble("server", nil)
-	a.update(func(s *Status) { s.Server = c.name })
+	a.update(func(s *Status) { s.Server, a.conn = c.name, c })
+	defer a.update(func(*Status) { a.conn = nil })
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	for _, o := range a.outs {

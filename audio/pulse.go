@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jfreymuth/pulse/proto"
@@ -30,6 +31,8 @@ type conn struct {
 	net  net.Conn
 	name string
 	dead chan struct{} // closed when the connection is
+
+	starved, spilled atomic.Int64 // underflows and overflows that the server told of
 
 	mu   sync.Mutex
 	play map[*output]*playback // who gets the events of the playback streams
@@ -156,6 +159,10 @@ func (c *conn) handle(m any) {
 		c.playing(m.StreamIndex).suspended.Store(m.Suspended)
 	case *proto.RecordStreamSuspended:
 		rec.suspended.Store(m.Suspended)
+	case *proto.Underflow:
+		c.starved.Add(1)
+	case *proto.Overflow:
+		c.spilled.Add(1)
 	case *proto.SubscribeEvent:
 		if m.Event.GetType() == proto.EventChange && m.Event.GetFacility() != proto.EventServer {
 			return // a volume, or the like

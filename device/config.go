@@ -76,7 +76,7 @@ type AudioConfig struct {
 	Echo      audio.Echo      `toml:"echo" doc:"auto: cancelled by the sound server, or half duplex where it cannot; half_duplex; or off, for a handset"`
 	Talk      int             `toml:"talk_volume" doc:"of voices and tones, percent, 0 to 150"`
 	Ring      int             `toml:"ring_volume" doc:"of ringing, percent, 0 to 150"`
-	SelfTest  config.Duration `toml:"selftest_every" doc:"how often the station tests its sound, with a chirp that can be heard, 1h to 720h; 0s for when asked, and when a device comes back"`
+	SelfTest  config.Duration `toml:"selftest_every" doc:"how often the station tests its sound, with a chirp that can be heard, 1h to 720h; and whenever its devices are others; 0s for only when asked"`
 	Buffer    config.Duration `toml:"buffer" doc:"playback buffer asked for, 5ms to 200ms; shorter is closer, longer survives a busy processor"`
 	Block     config.Duration `toml:"block" doc:"capture block asked for, 5ms to 100ms"`
 	Frame     config.Duration `toml:"frame" doc:"length of a packet of the voice, 10ms or 20ms; 0s for 20ms, and 10ms when the link loses packets"`
@@ -93,6 +93,8 @@ type TonesConfig struct {
 	Missed   string `toml:"missed" doc:"nobody answered"`
 	Offline  string `toml:"offline" doc:"nobody can be reached"`
 	Limit    string `toml:"limit" doc:"the call's limit is near"`
+	Door     string `toml:"door" doc:"the door is open"`
+	Auto     string `toml:"auto" doc:"the microphone is about to open by itself"`
 
 	Hosts []string `toml:"hosts" doc:"from which addresses may be fetched, at the start; none when empty"`
 }
@@ -112,7 +114,7 @@ type GPIOConfig struct {
 type ButtonConfig struct {
 	Name      string `toml:"name" doc:"name of the button, for intercomctl press and the log"`
 	Line      string `toml:"line" doc:"GPIO line: its name like GPIO17, or chip label and offset like pinctrl-bcm2835:17"`
-	Action    string `toml:"action" doc:"call, answer, hangup; toggle: call when idle, answer when it rings, else hang up; mute: on and off; talk: the microphone is open while it is held, with call.voice = push_to_talk"`
+	Action    string `toml:"action" doc:"call, answer, hangup; toggle: call when idle, answer when it rings, else hang up; mute: on and off; volume_up and volume_down: by 10 percent; talk: the microphone is open while it is held, with call.voice = push_to_talk"`
 	Pull      string `toml:"pull" doc:"up, down or none; empty for up"`
 	ActiveLow bool   `toml:"active_low" doc:"pressed is the low level, as with a button to ground"`
 	To        string `toml:"to" doc:"cuid to call in place of call.to"`
@@ -210,7 +212,7 @@ func (c *Config) Check(r *config.Report) {
 }
 
 func (t TonesConfig) files() map[string]string {
-	return map[string]string{"ring": t.Ring, "ringback": t.Ringback, "declined": t.Declined, "busy": t.Busy, "missed": t.Missed, "offline": t.Offline, "limit": t.Limit}
+	return map[string]string{"ring": t.Ring, "ringback": t.Ringback, "declined": t.Declined, "busy": t.Busy, "missed": t.Missed, "offline": t.Offline, "limit": t.Limit, "door": t.Door, "auto": t.Auto}
 }
 
 func (h *HubConfig) check(r *config.Report) {
@@ -286,6 +288,8 @@ const (
 	ActToggle = "toggle"
 	ActMute   = "mute"
 	ActTalk   = "talk" // while it is held
+	ActUp     = "volume_up"
+	ActDown   = "volume_down"
 )
 
 func (c *Config) checkLines(r *config.Report) {
@@ -313,7 +317,7 @@ func (c *Config) checkLines(r *config.Report) {
 	for i, b := range c.Button {
 		at := fmt.Sprintf("button[%d]", i)
 		line(at, b.Name, b.Line)
-		oneOf(r, at+".action", b.Action, ActCall, ActAnswer, ActHangUp, ActToggle, ActMute, ActTalk)
+		oneOf(r, at+".action", b.Action, ActCall, ActAnswer, ActHangUp, ActToggle, ActMute, ActTalk, ActUp, ActDown)
 		if b.Pull != "" {
 			oneOf(r, at+".pull", b.Pull, "up", "down", "none")
 		}

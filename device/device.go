@@ -356,6 +356,10 @@ func (d *Device) Pressed(b ButtonConfig) {
 			if d.state.Live() {
 				d.sound.Mute(!d.sound.Status().Muted)
 			}
+		case ActUp, ActDown:
+			by := map[string]int{ActUp: 10, ActDown: -10}[act]
+			s := d.sound.Status()
+			d.sound.Volume(max(10, min(150, s.TalkVolume+by)), s.RingVolume)
 		case ActTalk:
 			if d.state.Live() && d.cfg.Call.Voice == PushToTalk {
 				d.sound.Mute(false)

@@ -20,7 +20,6 @@ import (
 	"intercom/call"
 	"intercom/call/rtc"
 	"intercom/device/control"
-	"intercom/internal/backoff"
 	"intercom/internal/durable"
 	"intercom/internal/fetch"
 	"intercom/wire"
@@ -36,6 +35,29 @@ type Voice struct {
 
 	mu    sync.Mutex
 	tones map[call.Tone]tone.Sound
+	on    [2]string     // the devices, when they were last looked at
+	moved chan struct{} // they are others
+}
+
+// Changed looks whether the devices are others than before. It is called when the sound's status is another.
+func (v *Voice) Changed() {
+	s := v.audio.Status()
+	now := [2]string{s.Sink, s.Source}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if now[1] == "" { // there is no stream while there is no call
+		now[1] = v.on[1]
+	}
+	if now == v.on || now[0] == "" {
+		return
+	}
+	if v.on[0] != "" {
+		select {
+		case v.moved <- struct{}{}:
+		default:
+		}
+	}
+	v.on = now
 }
 
 // NewVoice joins the sound devices to an engine for paths. The configuration was checked.
@@ -51,8 +73,8 @@ func NewVoice(cfg *Config, a *audio.Audio, log *slog.Logger) (*Voice, error) {
 	}
 	return &Voice{audio: a, engine: engine, log: log, cfg: cfg, tones: map[call.Tone]tone.Sound{
 		call.RingTone: tone.Ring(), call.RingbackTone: tone.Ringback(), call.DeclinedTone: tone.Declined(), call.BusyTone: tone.Busy(),
-		call.MissedTone: tone.Missed(), call.OfflineTone: tone.Offline(), call.LimitTone: tone.Limit(),
-	}}, nil
+		call.MissedTone: tone.Missed(), call.OfflineTone: tone.Offline(), call.LimitTone: tone.Limit(), call.DoorTone: tone.Door(), call.AutoTone: tone.Auto(),
+	}, moved: make(chan struct{}, 1)}, nil
 }
 
 // LoadTones puts files, and what is fetched, in the place of the tones made by code. What cannot be had is a fault, and the
@@ -126,7 +148,7 @@ func (v *Voice) Test(ctx context.Context) (control.SelfTest, error) {
 	return control.SelfTest{At: time.Now(), Heard: r.Heard, RoundTripMS: ms(r.RoundTrip), LevelDBFS: r.Level, LossDB: r.Loss, CancelledDB: r.Cancelled, Problem: r.Problem}, err
 }
 
-// TestNowAndThen tests the sound every so often, and when a device has come back, but not in a call. The result is a fault,
+// TestNowAndThen tests the sound every so often, and when the devices are others, but not in a call. The result is a fault,
 // or the end of one.
 func (v *Voice) TestNowAndThen(ctx context.Context, every time.Duration, fault func(part, text string)) error {
 	if every == 0 {
@@ -135,7 +157,15 @@ func (v *Voice) TestNowAndThen(ctx context.Context, every time.Duration, fault f
 	}
 	const again = time.Minute // after it was put off
 	for wait := again; ctx.Err() == nil; {
-		backoff.Sleep(ctx, wait)
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-v.moved:
+			t.Stop()
+		case <-t.C:
+		}
 		wait = every
 		r, err := v.Test(ctx)
 		if err != nil {
@@ -150,9 +180,11 @@ func (v *Voice) TestNowAndThen(ctx context.Context, every time.Duration, fault f
 // Status is how the sound devices are.
 func (v *Voice) Status() control.SoundStatus {
 	s := v.audio.Status()
-	return control.SoundStatus{Sink: s.Sink, Source: s.Source, PlaybackMS: ms(s.Playback), CaptureMS: ms(s.Capture), MicOpen: s.MicOpen,
+	c := control.SoundStatus{Sink: s.Sink, Source: s.Source, PlaybackMS: ms(s.Playback), CaptureMS: ms(s.Capture), MicOpen: s.MicOpen,
 		MicDBFS: s.MicDBFS, SpkDBFS: s.SpkDBFS, Rebuilt: s.Rebuilt, Muted: s.Muted, TalkVolume: s.Talk, RingVolume: s.Ring, Echo: s.Echo, Realtime: s.Realtime,
-		Trouble: s.Trouble, MicTrouble: s.Deaf}
+		Underflows: s.Starved, Overflows: s.Spilled, Trouble: s.Trouble, MicTrouble: s.Deaf}
+	c.AskedMS.Playback, c.AskedMS.Capture = ms(v.cfg.Audio.Buffer.Std()), ms(v.cfg.Audio.Block.Std())
+	return c
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -457,7 +457,7 @@ func (b *Buffer) adjust() {
 		}
 	case excess < -tooFew && b.spares.middle() < b.most:
 		if b.seam >= pause {
-			longer, n := stretch(b.pcm, -excess)
+			longer, n := stretch(b.pcm, -excess, excess < -3*tooFew)
 			b.seamed(longer, n)
 		}
 	default:

@@ -9,6 +9,7 @@ const (
 	shortest = 120 // samples of a period, 2.5 ms
 	longest  = 480 // 10 ms
 	thinner  = 4   // the search looks at every fourth sample
+	alike    = 0.6 // correlation of two periods that may become one
 )
 
 // period finds the lag at which x is most like itself, up to most samples, and how much: 1 is the same.
@@ -37,17 +38,17 @@ func period(x []int16, most int) (lag int, fit float64) {
 // squeeze takes a period of at most most samples out of x, if one fits, and gives what is left; removed says how much.
 func squeeze(x []int16, most int, must bool) (left []int16, removed int) {
 	l, fit := period(x, most)
-	if l == 0 || fit < 0.6 && !must {
+	if l == 0 || fit < alike && !must {
 		return x, 0
 	}
 	fade(x[:l], x[:l], x[l:2*l])
 	return append(x[:l], x[2*l:]...), l
 }
 
-// stretch puts a period of at most most samples into x, which has room for it; added says how much.
-func stretch(x []int16, most int) (longer []int16, added int) {
-	l, _ := period(x, min(most, cap(x)-len(x)))
-	if l == 0 {
+// stretch puts a period of at most most samples into x, which has room for it, if one fits; added says how much.
+func stretch(x []int16, most int, must bool) (longer []int16, added int) {
+	l, fit := period(x, min(most, cap(x)-len(x)))
+	if l == 0 || fit < alike && !must {
 		return x, 0
 	}
 	n := len(x)

@@ -82,6 +82,12 @@ func Offline() Sound { return Make(false, hz(950, 330), hz(1400, 330), hz(1800, 
 // Limit tells those who talk that their time is nearly over.
 func Limit() Sound { return Make(false, hz(1400, 120), hz(0, 120), hz(1400, 120)) }
 
+// Door says that the door is open, and Auto that the microphone is about to open by itself.
+func Door() Sound { return Make(false, hz(784, 120), hz(988, 120), hz(1175, 240)) }
+func Auto() Sound {
+	return Make(false, hz(880, 150), hz(0, 100), hz(880, 150), hz(0, 100), hz(1760, 300))
+}
+
 // Player plays a sound once, or again and again.
 type Player struct {
 	s  Sound

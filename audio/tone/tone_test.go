@@ -57,7 +57,7 @@ func TestPlayerEndsOrLoops(t *testing.T) {
 }
 
 func TestTonesAreAudibleAndDoNotClip(t *testing.T) {
-	for name, s := range map[string]Sound{"ring": Ring(), "ringback": Ringback(), "declined": Declined(), "busy": Busy(), "missed": Missed(), "offline": Offline()} {
+	for name, s := range map[string]Sound{"ring": Ring(), "ringback": Ringback(), "declined": Declined(), "busy": Busy(), "missed": Missed(), "offline": Offline(), "limit": Limit(), "door": Door(), "auto": Auto()} {
 		peak := int16(0)
 		for _, v := range s.Samples {
 			peak = max(peak, v)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -411,4 +412,39 @@ func TestStartingWithNothing(t *testing.T) {
 	p.must(err)
 	defer sound.Process.Stop(5 * time.Second)
 	p.until(door, "its sound was there", func(s stage.Status) bool { return s.Health == "healthy" && s.Light == "idle" })
+}
+
+// A ringtone that is no sound at all: the station says so, and rings with the standard one.
+func TestARingtoneThatIsBroken(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	bad := filepath.Join(p.dir, "ring.wav")
+	p.must(os.WriteFile(bad, []byte("<html>this is no sound</html>"), 0o600))
+	side, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "side_door", Name: "Side door", Context: "Test", To: "reception", Server: p.sound.Server,
+		Sink: "reception_spk", Source: "reception_mic.monitor", Call: fmt.Sprintf("[tones]\nring = %q", bad)})
+	p.must(err)
+	p.must(side.Up(p.ctx))
+	t.Cleanup(func() { _ = side.Stop(5 * time.Second) })
+	p.until(side, "it said that the tone is broken", func(s stage.Status) bool {
+		return s.Hub.Online && strings.Contains(s.Faults["tone ring"], "neither a WAV nor an Ogg Opus file; the standard one is used")
+	})
+	p.must(p.scene.door.Do(p.ctx, "call", map[string]any{"to": "side_door"}))
+	p.until(side, "it rang all the same", func(s stage.Status) bool { return s.Phase == "ringing" && s.Sound.SpkDBFS > -40 })
+	p.must(p.scene.door.Press(p.ctx, "hangup"))
+}
+
+// A muted microphone is closed: the other side hears nothing, and hears again when it is opened.
+func TestMuteInACall(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	p.talk()
+	steady, err := ear.Play(p.sound.Server, "reception_mic", ear.Steady(toneHz, 40*time.Second))
+	p.must(err)
+	defer steady.Stop()
+	p.until(p.scene.door, "it heard the tone", func(s stage.Status) bool { return s.Sound.SpkDBFS > -30 })
+	p.must(p.scene.reception.Do(p.ctx, "mute", map[string]any{"on": true}))
+	p.until(p.scene.reception, "the microphone was closed", func(s stage.Status) bool { return !s.Sound.MicOpen })
+	p.until(p.scene.door, "it was silent", func(s stage.Status) bool { return s.Sound.SpkDBFS < -60 && s.Phase == "talking" })
+	p.must(p.scene.reception.Press(p.ctx, "mute"))
+	p.until(p.scene.door, "it heard the tone again", func(s stage.Status) bool { return s.Sound.SpkDBFS > -30 })
+	p.must(p.scene.reception.Press(p.ctx, "hangup"))
+	p.ended(p.door, "over/hangup")
 }

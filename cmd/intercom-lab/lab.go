@@ -178,8 +178,8 @@ func (l *lab) call() (ringing, sound float64, err error) {
 		}
 	}
 	for sound = -1; sound < 0; sound = ear.Onset(heard, toneHz, answered) {
-		if time.Since(answered) > 5*time.Second {
-			return 0, 0, errors.New("no sound came within 5 s of the answer")
+		if time.Since(answered) > 15*time.Second {
+			return 0, 0, errors.New("no sound came within 15 s of the answer")
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -285,7 +285,7 @@ func echo(l *lab) error {
 		return err
 	}
 	if s, err := l.at[0].Status(l.ctx); err != nil || s.Sound.Echo != "cancelled" {
-		return fmt.Errorf("A's echo is %q (%v)", s.Sound.Echo, err)
+		return fmt.Errorf("the echo of A is %q (%v)", s.Sound.Echo, err)
 	}
 	var losses, near []float64
 	for range l.set.calls {

@@ -51,7 +51,10 @@ func serve(ctx context.Context, cfg *device.Config) error {
 	fault := func(part, text string) { d.Fault(part, text) }
 	lamps, parts := outputs(cfg, panel, fault)
 	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps}, log)
-	sound.OnChange(func() { d.Fault("audio", voice.Status().Trouble) })
+	sound.OnChange(func() {
+		d.Fault("audio", voice.Status().Trouble)
+		voice.Changed()
+	})
 	tls, err := cfg.Hub.TLS()
 	if err != nil {
 		return err

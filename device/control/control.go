@@ -83,8 +83,14 @@ type HubStatus struct {
 type SoundStatus struct {
 	Sink       string  `json:"sink"`
 	Source     string  `json:"source"`
-	PlaybackMS float64 `json:"playback_ms"`
-	CaptureMS  float64 `json:"capture_ms"`
+	PlaybackMS float64 `json:"playback_ms"` // buffer, as achieved
+	CaptureMS  float64 `json:"capture_ms"`  // block, as achieved
+	AskedMS    struct {
+		Playback float64 `json:"playback"`
+		Capture  float64 `json:"capture"`
+	} `json:"asked_ms"`
+	Underflows int     `json:"underflows"` // times that the loudspeaker had nothing to play
+	Overflows  int     `json:"overflows"`
 	MicOpen    bool    `json:"mic_open"`
 	MicDBFS    float64 `json:"mic_dbfs"`
 	SpkDBFS    float64 `json:"speaker_dbfs"`

@@ -139,7 +139,7 @@ func StartSound(ctx context.Context, dir string, sinks ...string) (*Sound, error
 	if err != nil {
 		return nil, err
 	}
-	s := &Sound{p, "unix:" + socket}
+	s := &Sound{Process: p, Server: "unix:" + socket}
 	err = p.Wait(ctx, "its socket was there", func() bool {
 		return exec.CommandContext(ctx, "pactl", "--server", s.Server, "info").Run() == nil
 	})
