@@ -51,7 +51,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	svg := flags.String("svg", "", "`file` for a drawing of the delay beside that of others")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
-	} else if err != nil || flags.NArg() > 0 {
+	} else if err != nil {
+		return exUsage
+	} else if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "intercom-lab: %q is not understood\n", flags.Args())
+		flags.Usage()
 		return exUsage
 	}
 	wanted := names()
