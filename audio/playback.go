@@ -3,6 +3,7 @@ package audio
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +51,7 @@ func (a *Audio) playback(ctx context.Context, c *conn, o *output) error {
 		SinkIndex: proto.Undefined, SinkName: sink,
 		BufferMaxLength: proto.Undefined, BufferTargetLength: uint32(bytesIn(a.set.Buffer)), BufferPrebufferLength: 0, BufferMinimumRequest: proto.Undefined,
 		ChannelVolumes: proto.ChannelVolumes{uint32(proto.VolumeNorm)},
+		SyncID:         uint32(slices.Index(a.outs, o)), // streams of one id must be on one sink
 		// A stream on a device that was chosen is ended with it, not moved to where nobody listens; it is made anew.
 		NoMove: sink != "", AdjustLatency: true, Properties: properties("intercom " + o.what),
 	}, &r)
