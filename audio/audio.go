@@ -216,7 +216,7 @@ func (a *Audio) Status() Status {
 	if s.Deaf = a.bad["server"]; s.Deaf == "" {
 		s.Deaf = a.bad["capture"]
 	}
-	for _, what := range []string{"server", "playback", "capture", "ring", "loudspeaker", "microphone", "echo"} {
+	for _, what := range []string{"server", "playback", "capture", "ring", "loudspeaker", "loudspeaker for ringing", "microphone", "echo"} {
 		if a.bad[what] != "" {
 			s.Trouble = what + ": " + a.bad[what]
 			break

@@ -31,13 +31,13 @@ func CheckPattern(pattern string) error {
 
 // sinkFor is the sink that a loudspeaker should be on now; "" for the server's default.
 func (a *Audio) sinkFor(c *conn, o *output) string {
-	want := a.set.Sinks
 	if o != a.outs[0] {
-		want = a.set.RingSinks
-	} else if ec := a.canceller(); ec != nil {
+		return a.choose("loudspeaker for ringing", a.set.RingSinks, c.sinks)
+	}
+	if ec := a.canceller(); ec != nil {
 		return ec.sink
 	}
-	return a.choose("loudspeaker", want, c.sinks)
+	return a.choose("loudspeaker", a.set.Sinks, c.sinks)
 }
 
 // sourceFor is the source that the microphone should be on now.

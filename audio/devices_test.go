@@ -77,6 +77,13 @@ func TestABetterDeviceIsTakenWhenItComes(t *testing.T) {
 	l.until("the second best again", func() bool { s := l.Status(); return s.Sink == "other" && s.Source == "room.monitor" })
 }
 
+// One loudspeaker that is there does not hide that the other is not.
+func TestALoudspeakerForRingingThatIsThereHidesNothing(t *testing.T) {
+	l := inLab(t, func(s *Settings) { s.Sinks = []string{"nowhere"}; s.RingSinks = []string{"other"} })
+	l.until("both are open", func() bool { return strings.Count(l.pactl("list", "short", "sink-inputs"), "\n") == 1 })
+	l.until("the trouble is said", func() bool { return strings.HasPrefix(l.Status().Trouble, `loudspeaker: "nowhere" is not there`) })
+}
+
 func TestRingingHasALoudspeakerOfItsOwn(t *testing.T) {
 	l := inLab(t, func(s *Settings) { s.RingSinks = []string{"other"}; s.Sources = []string{"other.monitor"}; s.Ring = 50 })
 	l.Ring(endless{&tone{}})
@@ -179,6 +186,11 @@ func TestSelfTest(t *testing.T) {
 	l.loop()
 	if _, err := l.SelfTest(t.Context()); err == nil {
 		t.Error("it tests in a call")
+	}
+	half := inLab(t, func(s *Settings) { s.Echo = EchoHalf })
+	half.until("the loudspeaker", func() bool { return half.Status().Sink != "" })
+	if r, err := half.SelfTest(t.Context()); err != nil || !r.Heard || r.Problem != "" {
+		t.Errorf("half duplex: %+v %v", r, err)
 	}
 	deaf := inLab(t, func(s *Settings) { s.Sources = []string{"other.monitor"} })
 	deaf.until("the loudspeaker", func() bool { return deaf.Status().Sink != "" })

@@ -74,8 +74,8 @@ type AudioConfig struct {
 	Sources   []string        `toml:"sources" doc:"microphones, the same way"`
 	RingSinks []string        `toml:"ring_sinks" doc:"a loudspeaker of its own for ringing, the same way; empty for the same one"`
 	Echo      audio.Echo      `toml:"echo" doc:"auto: cancelled by the sound server, or half duplex where it cannot; half_duplex; or off, for a handset"`
-	Talk      int             `toml:"talk_volume" doc:"of voices and tones, percent, 0 to 150"`
-	Ring      int             `toml:"ring_volume" doc:"of ringing, percent, 0 to 150"`
+	Talk      int             `toml:"talk_volume" doc:"of voices and tones, percent, 1 to 150"`
+	Ring      int             `toml:"ring_volume" doc:"of ringing, percent, 1 to 150"`
 	SelfTest  config.Duration `toml:"selftest_every" doc:"how often the station tests its sound, with a chirp that can be heard, 1h to 720h; and whenever its devices are others; 0s for only when asked"`
 	Buffer    config.Duration `toml:"buffer" doc:"playback buffer asked for, 5ms to 200ms; shorter is closer, longer survives a busy processor"`
 	Block     config.Duration `toml:"block" doc:"capture block asked for, 5ms to 100ms"`
@@ -194,8 +194,8 @@ func (c *Config) Check(r *config.Report) {
 	oneOf(r, "audio.echo", string(c.Audio.Echo), string(audio.EchoAuto), string(audio.EchoHalf), string(audio.EchoOff))
 	oneOf(r, "call.voice", string(c.Call.Voice), string(Duplex), string(PushToTalk), string(Listen), string(Announce))
 	for key, v := range map[string]int{"audio.talk_volume": c.Audio.Talk, "audio.ring_volume": c.Audio.Ring} {
-		if v < 0 || v > 150 {
-			r.Addf(key, "is %d; it must be 0 to 150 percent", v)
+		if v < 1 || v > 150 {
+			r.Addf(key, "is %d; it must be 1 to 150 percent", v)
 		}
 	}
 	if c.Audio.SelfTest != 0 {
