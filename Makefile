@@ -48,7 +48,7 @@ deps:
 	@scripts/deps pulseaudio pulseaudio-utils libopus-dev pkg-config gcc libc6-dev ca-certificates
 
 deps-test:
-	@scripts/deps $(if $(filter arm64,$(shell go env GOHOSTARCH)),,gcc-aarch64-linux-gnu libc6-dev-arm64-cross) python3 python3-websockets iproute2 nftables procps espeak-ng util-linux
+	@scripts/deps $(if $(filter arm64,$(shell go env GOHOSTARCH)),,gcc-aarch64-linux-gnu libc6-dev-arm64-cross) python3 python3-websockets iproute2 nftables procps espeak-ng util-linux pipewire pipewire-pulse wireplumber dbus
 
 # What hubs carry: client and hubs on this machine, medians of three runs, a table and bin/bench-hub.json. 15 minutes.
 bench-hub: build
@@ -56,7 +56,7 @@ bench-hub: build
 
 # The voice of two stations, over a cable that can be made bad. It needs root; half an hour with nothing else running.
 bench-audio: build
-	@scripts/deps pulseaudio pulseaudio-utils espeak-ng iproute2 util-linux
+	@scripts/deps pulseaudio pulseaudio-utils espeak-ng iproute2 util-linux pipewire pipewire-pulse wireplumber dbus
 	bin/intercom-lab -bin bin -json bin/bench-audio.json -svg docs/img/latency.svg
 
 # The documents and golden files that are made from the code.

@@ -2,9 +2,12 @@ package audio
 
 import (
 	"context"
+	"log/slog"
 	"math"
 	"net"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -61,18 +64,48 @@ func (e *ear) get() (frames, heard int) {
 type lab struct {
 	*Audio
 	*testing.T
+	start  stage.StartsSound
 	server *stage.Sound
 	dir    string
 	ear    ear
 	stop   func()
 }
 
-func newLab(t *testing.T, source string) *lab {
-	return inLab(t, func(s *Settings) { s.Sources = []string{source} })
+// maker makes a lab with other settings than the usual.
+type maker func(change func(*Settings)) *lab
+
+// onEach runs a test on PulseAudio and on PipeWire.
+func onEach(t *testing.T, test func(*testing.T, maker)) {
+	t.Run("PulseAudio", func(t *testing.T) {
+		test(t, func(change func(*Settings)) *lab { return newLab(t, stage.StartSound, change) })
+	})
+	t.Run("PipeWire", func(t *testing.T) {
+		test(t, func(change func(*Settings)) *lab { return newLab(t, stage.StartPipeWire, change) })
+	})
+}
+
+// newLab is a lab on a sound server that start starts.
+func newLab(t *testing.T, start stage.StartsSound, change func(s *Settings)) *lab {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	l := &lab{T: t, start: start, dir: t.TempDir()}
+	l.up(ctx)
+	set := Settings{App: "audio test", Server: l.server.Server, Sinks: []string{"room"}, Sources: []string{"room.monitor"}, Buffer: 20 * time.Millisecond, Block: 10 * time.Millisecond}
+	if change != nil {
+		change(&set)
+	}
+	l.Audio = New(set, slog.New(slog.DiscardHandler))
+	done := make(chan struct{})
+	rctx, stop := context.WithCancel(t.Context())
+	l.stop = func() { stop(); <-done }
+	go func() { defer close(done); _ = l.Audio.Run(rctx) }()
+	t.Cleanup(func() { l.stop(); _ = l.server.Stop(5 * time.Second) })
+	return l
 }
 
 func (l *lab) up(ctx context.Context) {
-	s, err := stage.StartSound(ctx, l.dir, "room", "other")
+	s, err := l.start(ctx, l.dir, "room", "other")
 	if err != nil {
 		l.Fatal(err)
 	}
@@ -104,7 +137,11 @@ func (l *lab) hears() {
 }
 
 func TestNothingIsRecordedBeforeTheMicrophoneIsOpen(t *testing.T) {
-	l := newLab(t, "room.monitor")
+	onEach(t, testNothingIsRecordedBeforeTheMicrophoneIsOpen)
+}
+
+func testNothingIsRecordedBeforeTheMicrophoneIsOpen(t *testing.T, inLab maker) {
+	l := inLab(nil)
 	l.Mic(Armed, l.ear.take)
 	l.until("a capture stream", func() bool { return l.Status().Source != "" })
 	l.Voice(&tone{})
@@ -128,10 +165,13 @@ func TestNothingIsRecordedBeforeTheMicrophoneIsOpen(t *testing.T) {
 }
 
 func TestASoundServerThatDiesAndComesBack(t *testing.T) {
-	l := newLab(t, "room.monitor")
+	onEach(t, testASoundServerThatDiesAndComesBack)
+}
+
+func testASoundServerThatDiesAndComesBack(t *testing.T, inLab maker) {
+	l := inLab(nil)
 	l.loop()
-	_ = l.server.Signal(syscall.SIGKILL)
-	<-l.server.Ended()
+	l.server.Kill()
 	l.until("trouble", func() bool { return strings.HasPrefix(l.Status().Trouble, "server: ") })
 	if l.Status().MicOpen {
 		t.Error("the microphone counts as open without a server")
@@ -143,8 +183,10 @@ func TestASoundServerThatDiesAndComesBack(t *testing.T) {
 	}
 }
 
-func TestAFrozenSoundServer(t *testing.T) {
-	l := newLab(t, "room.monitor")
+func TestAFrozenSoundServer(t *testing.T) { onEach(t, testAFrozenSoundServer) }
+
+func testAFrozenSoundServer(t *testing.T, inLab maker) {
+	l := inLab(nil)
 	l.loop()
 	_ = l.server.Signal(syscall.SIGSTOP)
 	l.until("the loss is noticed", func() bool { return l.Status().Trouble != "" })
@@ -153,7 +195,11 @@ func TestAFrozenSoundServer(t *testing.T) {
 }
 
 func TestADeviceThatGoesEndsItsOwnDirectionOnly(t *testing.T) {
-	l := newLab(t, "other.monitor")
+	onEach(t, testADeviceThatGoesEndsItsOwnDirectionOnly)
+}
+
+func testADeviceThatGoesEndsItsOwnDirectionOnly(t *testing.T, inLab maker) {
+	l := inLab(func(s *Settings) { s.Sources = []string{"other.monitor"} })
 	l.loopOther()
 	out, _ := l.server.Pactl("list", "short", "modules")
 	module := ""
@@ -211,6 +257,36 @@ func TestAServerThatHangsUpDuringTheGreeting(t *testing.T) {
 func TestNoServerSaysWhatToDo(t *testing.T) {
 	_, err := connect(t.Context(), Settings{Server: "unix:/nowhere/native"})
 	if err == nil || !strings.Contains(err.Error(), "start PulseAudio") || !strings.Contains(err.Error(), "/nowhere/native") {
+		t.Fatal(err)
+	}
+}
+
+// A socket that belongs to another user is named, with what to do about it.
+func TestASocketThatIsNotPermitted(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "native")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const nobody = 65534
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread, which is another user's to the file system, ends with us
+		if os.Getuid() == 0 {
+			syscall.RawSyscall(syscall.SYS_SETFSUID, nobody, 0, 0)
+		} else if err := os.Chmod(path, 0); err != nil {
+			done <- err
+			return
+		}
+		_, err := connect(t.Context(), Settings{Server: path})
+		done <- err
+	}()
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "permission denied") || !strings.Contains(err.Error(), "run as that user") {
 		t.Fatal(err)
 	}
 }

@@ -49,14 +49,14 @@ func (r *capture) heard(index uint32, b []byte) {
 	}
 }
 
-// capture makes the microphone's stream when it is wanted, corks and uncorks it, and ends with it. nil means that it is
-// no longer wanted, or that the connection is gone.
-func (a *Audio) capture(ctx context.Context, c *conn) error {
+// capture makes the microphone's stream on mic when it is wanted, corks and uncorks it, and ends with it. c tells of the
+// devices. nil means that the stream is no longer wanted, or that a connection is gone.
+func (a *Audio) capture(ctx context.Context, c, mic *conn) error {
 	for a.wanted() == Closed {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-c.dead:
+		case <-mic.dead:
 			return nil
 		case <-a.poke:
 		}
@@ -65,11 +65,11 @@ func (a *Audio) capture(ctx context.Context, c *conn) error {
 	defer c.unfollow(news)
 	source := a.sourceFor(c)
 	r := newCapture()
-	c.mu.Lock()
-	c.rec = r
-	c.mu.Unlock()
+	mic.mu.Lock()
+	mic.rec = r
+	mic.mu.Unlock()
 	var reply proto.CreateRecordStreamReply
-	err := c.Request(&proto.CreateRecordStream{
+	err := mic.Request(&proto.CreateRecordStream{
 		SampleSpec: spec(), ChannelMap: proto.ChannelMap{proto.ChannelMono},
 		SourceIndex: proto.Undefined, SourceName: source,
 		BufferMaxLength: proto.Undefined, BufferFragSize: uint32(bytesIn(a.set.Block)), Corked: true,
@@ -84,15 +84,16 @@ func (a *Audio) capture(ctx context.Context, c *conn) error {
 	a.trouble("capture", nil)
 	a.update(func(s *Status) { s.Capture = lasting(int(reply.BufferFragSize)) })
 	defer func() {
-		_ = c.Request(&proto.DeleteRecordStream{StreamIndex: reply.StreamIndex}, nil)
+		_ = mic.Request(&proto.DeleteRecordStream{StreamIndex: reply.StreamIndex}, nil)
 		a.level(&a.mic, nil)
 		a.update(func(s *Status) { s.MicOpen, s.Source = false, "" })
 	}()
-	return a.record(ctx, c, r, reply.StreamIndex, source, news)
+	another := func() bool { return a.sourceFor(c) != source }
+	return a.record(ctx, mic, r, reply.StreamIndex, news, another)
 }
 
-// record serves an existing capture stream.
-func (a *Audio) record(ctx context.Context, c *conn, r *capture, index uint32, source string, news <-chan struct{}) error {
+// record serves an existing capture stream, until at some news another device is the right one.
+func (a *Audio) record(ctx context.Context, mic *conn, r *capture, index uint32, news <-chan struct{}, another func() bool) error {
 	corked, began, said := true, time.Time{}, ""
 	frame, have := make([]int16, codec.Block), 0
 	look := time.NewTicker(noFragment / 2)
@@ -108,7 +109,7 @@ func (a *Audio) record(ctx context.Context, c *conn, r *capture, index uint32, s
 			return nil
 		case (goal != Open) != corked:
 			corked = goal != Open
-			if err := c.Request(&proto.CorkRecordStream{StreamIndex: index, Corked: corked}, nil); err != nil {
+			if err := mic.Request(&proto.CorkRecordStream{StreamIndex: index, Corked: corked}, nil); err != nil {
 				return fmt.Errorf("the microphone cannot be switched: %w", err)
 			}
 			began, have = time.Now(), 0
@@ -117,13 +118,13 @@ func (a *Audio) record(ctx context.Context, c *conn, r *capture, index uint32, s
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-c.dead:
+		case <-mic.dead:
 			return nil
 		case <-r.killed:
 			return errKilled
 		case <-a.poke:
 		case <-news:
-			if a.sourceFor(c) != source {
+			if another() {
 				return nil
 			}
 		case <-look.C:
@@ -135,7 +136,7 @@ func (a *Audio) record(ctx context.Context, c *conn, r *capture, index uint32, s
 			if corked || r.suspended.Load() || silent < limit {
 				continue
 			}
-			if c.alive() {
+			if mic.alive() {
 				return fmt.Errorf("the microphone gave no samples for %v", silent.Round(time.Millisecond))
 			}
 			return nil

@@ -4,31 +4,12 @@ import (
 	"context"
 	"log/slog"
 	"math"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"intercom/audio/codec"
 )
-
-// inLab is a lab with settings of its own.
-func inLab(t *testing.T, change func(s *Settings)) *lab {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	t.Cleanup(cancel)
-	l := &lab{T: t, dir: t.TempDir()}
-	l.up(ctx)
-	set := Settings{App: "audio test", Server: "unix:" + filepath.Join(l.dir, "pulse.sock"), Sinks: []string{"room"}, Sources: []string{"room.monitor"}, Buffer: 20 * time.Millisecond, Block: 10 * time.Millisecond}
-	change(&set)
-	l.Audio = New(set, slog.New(slog.DiscardHandler))
-	done := make(chan struct{})
-	rctx, stop := context.WithCancel(t.Context())
-	l.stop = func() { stop(); <-done }
-	go func() { defer close(done); _ = l.Audio.Run(rctx) }()
-	t.Cleanup(func() { l.stop(); _ = l.server.Stop(5 * time.Second) })
-	return l
-}
 
 func (l *lab) pactl(args ...string) string {
 	l.Helper()
@@ -57,7 +38,11 @@ func TestPick(t *testing.T) {
 
 // The best device that is there is used, and a better one as soon as it comes, in a call too.
 func TestABetterDeviceIsTakenWhenItComes(t *testing.T) {
-	l := inLab(t, func(s *Settings) {
+	onEach(t, testABetterDeviceIsTakenWhenItComes)
+}
+
+func testABetterDeviceIsTakenWhenItComes(t *testing.T, inLab maker) {
+	l := inLab(func(s *Settings) {
 		s.Sinks = []string{"usb_*", "other"}
 		s.Sources = []string{"usb_*.monitor", "room.monitor"}
 	})
@@ -79,13 +64,19 @@ func TestABetterDeviceIsTakenWhenItComes(t *testing.T) {
 
 // One loudspeaker that is there does not hide that the other is not.
 func TestALoudspeakerForRingingThatIsThereHidesNothing(t *testing.T) {
-	l := inLab(t, func(s *Settings) { s.Sinks = []string{"nowhere"}; s.RingSinks = []string{"other"} })
+	onEach(t, testALoudspeakerForRingingThatIsThereHidesNothing)
+}
+
+func testALoudspeakerForRingingThatIsThereHidesNothing(t *testing.T, inLab maker) {
+	l := inLab(func(s *Settings) { s.Sinks = []string{"nowhere"}; s.RingSinks = []string{"other"} })
 	l.until("both are open", func() bool { return strings.Count(l.pactl("list", "short", "sink-inputs"), "\n") == 1 })
 	l.until("the trouble is said", func() bool { return strings.HasPrefix(l.Status().Trouble, `loudspeaker: "nowhere" is not there`) })
 }
 
-func TestRingingHasALoudspeakerOfItsOwn(t *testing.T) {
-	l := inLab(t, func(s *Settings) { s.RingSinks = []string{"other"}; s.Sources = []string{"other.monitor"}; s.Ring = 50 })
+func TestRingingHasALoudspeakerOfItsOwn(t *testing.T) { onEach(t, testRingingHasALoudspeakerOfItsOwn) }
+
+func testRingingHasALoudspeakerOfItsOwn(t *testing.T, inLab maker) {
+	l := inLab(func(s *Settings) { s.RingSinks = []string{"other"}; s.Sources = []string{"other.monitor"}; s.Ring = 50 })
 	l.Ring(endless{&tone{}})
 	l.Mic(Open, l.ear.take)
 	l.hears()
@@ -103,8 +94,10 @@ type endless struct{ *tone }
 
 func (e endless) Read(out []int16) bool { e.tone.Read(out); return true }
 
-func TestMuteCloses(t *testing.T) {
-	l := inLab(t, func(*Settings) {})
+func TestMuteCloses(t *testing.T) { onEach(t, testMuteCloses) }
+
+func testMuteCloses(t *testing.T, inLab maker) {
+	l := inLab(nil)
 	l.loop()
 	l.Mute(true)
 	l.until("the microphone is closed", func() bool { return !l.Status().MicOpen })
@@ -121,8 +114,10 @@ func TestMuteCloses(t *testing.T) {
 }
 
 // The canceller is between our streams and the devices, goes when we go, and what a life before ours left is taken away.
-func TestEchoIsCancelled(t *testing.T) {
-	l := inLab(t, func(s *Settings) { s.Echo = EchoAuto; s.Sources = []string{"other.monitor"} })
+func TestEchoIsCancelled(t *testing.T) { onEach(t, testEchoIsCancelled) }
+
+func testEchoIsCancelled(t *testing.T, inLab maker) {
+	l := inLab(func(s *Settings) { s.Echo = EchoAuto; s.Sources = []string{"other.monitor"} })
 	l.until("it is there", func() bool { return l.Status().Echo == "cancelled" })
 	l.Voice(&tone{})
 	l.Mic(Open, l.ear.take)
@@ -176,8 +171,10 @@ func TestHalfDuplex(t *testing.T) {
 	}
 }
 
-func TestSelfTest(t *testing.T) {
-	l := inLab(t, func(*Settings) {})
+func TestSelfTest(t *testing.T) { onEach(t, testSelfTest) }
+
+func testSelfTest(t *testing.T, inLab maker) {
+	l := inLab(nil)
 	l.until("the loudspeaker", func() bool { return l.Status().Sink != "" })
 	r, err := l.SelfTest(t.Context())
 	if err != nil || !r.Heard || r.Problem != "" || r.Loss < -3 || r.Loss > 3 || r.RoundTrip <= 0 || r.RoundTrip > 300*time.Millisecond {
@@ -187,12 +184,12 @@ func TestSelfTest(t *testing.T) {
 	if _, err := l.SelfTest(t.Context()); err == nil {
 		t.Error("it tests in a call")
 	}
-	half := inLab(t, func(s *Settings) { s.Echo = EchoHalf })
+	half := inLab(func(s *Settings) { s.Echo = EchoHalf })
 	half.until("the loudspeaker", func() bool { return half.Status().Sink != "" })
 	if r, err := half.SelfTest(t.Context()); err != nil || !r.Heard || r.Problem != "" {
 		t.Errorf("half duplex: %+v %v", r, err)
 	}
-	deaf := inLab(t, func(s *Settings) { s.Sources = []string{"other.monitor"} })
+	deaf := inLab(func(s *Settings) { s.Sources = []string{"other.monitor"} })
 	deaf.until("the loudspeaker", func() bool { return deaf.Status().Sink != "" })
 	if r, err := deaf.SelfTest(t.Context()); err != nil || r.Heard || !strings.Contains(r.Problem, "does not hear") {
 		t.Errorf("a loudspeaker in another room: %+v %v", r, err)

@@ -148,12 +148,21 @@ func (a *Audio) loadCanceller(c *conn) (*canceller, error) {
 		return nil, fmt.Errorf("module-echo-cancel: %w", err)
 	}
 	ec.module = r.ModuleIndex
-	sources, err := c.sources()
-	if _, ours := pick([]string{echoSource}, sources); err != nil || !ours {
+	if !c.appears(echoSource) {
 		_ = c.Request(&proto.UnloadModule{ModuleIndex: ec.module}, nil)
-		return nil, fmt.Errorf("module-echo-cancel was loaded and is not there")
+		return nil, fmt.Errorf("module-echo-cancel was loaded and its source %s is not there", echoSource)
 	}
 	return ec, nil
+}
+
+// appears waits for a source of a module that was loaded. PipeWire makes it some time after it has said that it did.
+func (c *conn) appears(source string) bool {
+	for end := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		sources, err := c.sources()
+		if _, there := pick([]string{source}, sources); there || err != nil || time.Now().After(end) {
+			return there
+		}
+	}
 }
 
 // unloadStale takes away what a life before ours left in the server.

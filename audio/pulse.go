@@ -39,13 +39,20 @@ type conn struct {
 	news map[chan struct{}]bool // who follows the devices
 }
 
-// connect tries the servers that there may be, and says of each what was wrong if none will have us.
+// connect tries the servers that there may be, and says of each what was wrong if none will have us. It is told of the
+// devices.
 func connect(ctx context.Context, s Settings) (*conn, error) {
 	var bad []string
 	for _, addr := range candidates(s.Server) {
 		c, err := dial(ctx, addr, s.App)
 		if err == nil {
-			return c, nil
+			if err = c.subscribe(); err == nil {
+				return c, nil
+			}
+			c.close()
+		}
+		if errors.Is(err, os.ErrPermission) {
+			err = fmt.Errorf("%w: its folder or socket is another user's; run as that user, or let this one in (group pulse-access, or an access control list)", err)
 		}
 		bad = append(bad, fmt.Sprintf("%s: %v", addr, err))
 	}
@@ -107,11 +114,16 @@ func dial(ctx context.Context, addr, app string) (*conn, error) {
 	}
 	c.Open(p)
 	if err := c.greet(app); err != nil {
-		nc.Close()
-		<-c.dead
+		c.close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// close ends the connection and waits until the library has left it.
+func (c *conn) close() {
+	c.net.Close()
+	<-c.dead
 }
 
 func (c *conn) greet(app string) error {
@@ -120,13 +132,13 @@ func (c *conn) greet(app string) error {
 		return fmt.Errorf("it does not let us in: %w; run as the same user, or copy that user's cookie to ~/.config/pulse/cookie", err)
 	}
 	c.SetVersion(auth.Version)
-	err := c.Request(&proto.SetClientName{Props: proto.PropList{
+	return c.Request(&proto.SetClientName{Props: proto.PropList{
 		"application.name":       proto.PropListString(app),
 		"application.process.id": proto.PropListString(strconv.Itoa(os.Getpid())),
 	}}, &proto.SetClientNameReply{})
-	if err != nil {
-		return err
-	}
+}
+
+func (c *conn) subscribe() error {
 	return c.Request(&proto.Subscribe{Mask: proto.SubscriptionMaskSink | proto.SubscriptionMaskSource | proto.SubscriptionMaskServer}, nil)
 }
 

@@ -92,6 +92,11 @@ const (
 	keepAlive   = time.Second
 )
 
+// handshakeAgain is after how long a flight of the DTLS handshake without an answer is sent again; the time doubles with
+// each. RFC 6347, section 4.2.4.1, proposes a second, and allows less where the delay matters: on a link that loses one
+// packet in five, calls took longer than ten seconds to have their sound, or had none.
+const handshakeAgain = 150 * time.Millisecond
+
 // New makes an engine. It fails only for codecs that pion refuses.
 func New(s Settings) (*Engine, error) {
 	m := &webrtc.MediaEngine{}
@@ -118,6 +123,7 @@ func New(s Settings) (*Engine, error) {
 
 	e := webrtc.SettingEngine{LoggerFactory: &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}}
 	e.SetICETimeouts(brokenAfter, failedAfter, keepAlive)
+	e.SetDTLSRetransmissionInterval(handshakeAgain)
 	e.SetIncludeLoopbackCandidate(true)
 	e.SetInterfaceFilter(func(name string) bool {
 		if len(s.Interfaces) > 0 {

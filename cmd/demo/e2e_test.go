@@ -70,12 +70,14 @@ type stagePlay struct {
 	dir        string
 }
 
-func begin(t *testing.T, ring time.Duration) *stagePlay {
+func begin(t *testing.T, ring time.Duration) *stagePlay { return beginOn(t, stage.StartSound, ring) }
+
+func beginOn(t *testing.T, start stage.StartsSound, ring time.Duration) *stagePlay {
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	t.Cleanup(cancel)
 	p := &stagePlay{T: t, ctx: ctx, dir: t.TempDir()}
 	var err error
-	p.scene, err = open(ctx, p.dir, programs, true, ring)
+	p.scene, err = open(ctx, p.dir, programs, start, ring)
 	t.Cleanup(func() {
 		if err := p.scene.close(); err != nil {
 			t.Error(err)
@@ -242,14 +244,18 @@ func hears(r *ear.Recorder, hz float64) bool {
 }
 
 func TestTheSoundServerDiesInACallAndComesBack(t *testing.T) {
-	p := begin(t, 30*time.Second)
+	t.Run("PulseAudio", func(t *testing.T) { soundDies(t, stage.StartSound) })
+	t.Run("PipeWire", func(t *testing.T) { soundDies(t, stage.StartPipeWire) })
+}
+
+func soundDies(t *testing.T, start stage.StartsSound) {
+	p := beginOn(t, start, 30*time.Second)
 	p.talk()
-	p.must(p.sound.Signal(syscall.SIGKILL))
-	<-p.sound.Ended()
+	p.sound.Kill()
 	for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
 		p.until(s, "it said that its sound is gone", func(s stage.Status) bool { return s.Faults["audio"] != "" && !s.Sound.MicOpen })
 	}
-	again, err := stage.StartSound(p.ctx, p.dir, "door_mic", "door_spk", "reception_mic", "reception_spk")
+	again, err := start(p.ctx, p.dir, "door_mic", "door_spk", "reception_mic", "reception_spk")
 	p.must(err)
 	p.sound = again
 	for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
@@ -265,7 +271,7 @@ func TestTheSoundServerDiesInACallAndComesBack(t *testing.T) {
 
 func TestWithoutASoundServerCallsAreMadeAndRefusedWithTheirReason(t *testing.T) {
 	p := begin(t, 30*time.Second)
-	p.must(p.sound.Process.Stop(5 * time.Second))
+	p.must(p.sound.Stop(5 * time.Second))
 	for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
 		p.until(s, "it said that its sound is gone", func(s stage.Status) bool { return s.Faults["audio"] != "" && s.Light == "fault" })
 	}

@@ -16,8 +16,12 @@ import (
 // live shows both stations on the terminal until the user has enough.
 func live(ctx context.Context, dir, bin string) error {
 	own := !haveSound(ctx, dir)
+	var start stage.StartsSound
+	if own {
+		start = stage.StartSound
+	}
 	fmt.Println("Starting the hub and two stations …")
-	s, err := open(ctx, dir, bin, own, 30*time.Second)
+	s, err := open(ctx, dir, bin, start, 30*time.Second)
 	defer s.close()
 	if err != nil {
 		return err

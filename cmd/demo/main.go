@@ -82,15 +82,16 @@ type scene struct {
 	registered      time.Duration // from the start of the door's process until it was registered
 }
 
-// open starts everything; what was started is in the scene also after an error. With own, the sound server is private.
-func open(ctx context.Context, dir, bin string, own bool, ring time.Duration) (s *scene, err error) {
+// open starts everything; what was started is in the scene also after an error. Without start, the user's own sound server
+// is used.
+func open(ctx context.Context, dir, bin string, start stage.StartsSound, ring time.Duration) (s *scene, err error) {
 	s = &scene{}
 	bin, err = filepath.Abs(bin)
 	if err != nil {
 		return s, err
 	}
-	if own {
-		if s.sound, err = stage.StartSound(ctx, dir, "door_mic", "door_spk", "reception_mic", "reception_spk"); err != nil {
+	if start != nil {
+		if s.sound, err = start(ctx, dir, "door_mic", "door_spk", "reception_mic", "reception_spk"); err != nil {
 			return s, err
 		}
 	}
@@ -98,7 +99,7 @@ func open(ctx context.Context, dir, bin string, own bool, ring time.Duration) (s
 		return s, err
 	}
 	station := func(set stage.Settings, prefix string) (*stage.Station, error) {
-		if own {
+		if start != nil {
 			set.Server, set.Sink, set.Source = s.sound.Server, prefix+"_spk", prefix+"_mic.monitor"
 		}
 		t, err := stage.NewStation(dir, bin, s.hub, set)
@@ -123,7 +124,7 @@ func open(ctx context.Context, dir, bin string, own bool, ring time.Duration) (s
 func (s *scene) close() error {
 	var all []*stage.Process
 	if s.sound != nil {
-		all = append(all, s.sound.Process)
+		all = append(all, s.sound.All()...)
 	}
 	if s.hub != nil {
 		all = append(all, s.hub.Process)

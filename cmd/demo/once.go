@@ -60,7 +60,7 @@ const (
 // fourCalls makes the calls. The report is as full as it could be, also with an error.
 func fourCalls(ctx context.Context, dir, bin string, log io.Writer) (r *report, err error) {
 	r = &report{Outcomes: map[string]string{}}
-	s, err := open(ctx, dir, bin, true, ringTime)
+	s, err := open(ctx, dir, bin, stage.StartSound, ringTime)
 	defer func() {
 		if e := s.close(); e != nil && err == nil {
 			err = e

@@ -40,7 +40,7 @@ type setup struct {
 	audio  string // more lines of [audio]
 	echo   string // A's audio.echo
 	source string // A's microphone instead of A_mic.monitor
-	sound  func(ctx context.Context, dir string, sinks ...string) (*stage.Sound, error)
+	sound  stage.StartsSound
 }
 
 // part measures something and notes figures.
@@ -70,7 +70,7 @@ func measure(ctx context.Context, bin string, p part, set settings, figures map[
 func (l *lab) close() error {
 	var all []*stage.Process
 	if l.sound != nil {
-		all = append(all, l.sound.Process)
+		all = append(all, l.sound.All()...)
 	}
 	if l.hub != nil {
 		all = append(all, l.hub.Process)
@@ -99,7 +99,9 @@ func (l *lab) open(s setup) (err error) {
 	if l.sound, err = start(l.ctx, l.dir, "A_mic", "A_spk", "B_mic", "B_spk"); err != nil {
 		return err
 	}
-	_ = exec.Command("chrt", "-a", "-r", "-p", "5", fmt.Sprint(l.sound.PID())).Run() // where it is not permitted, it is not so
+	for _, p := range l.sound.All() {
+		_ = exec.Command("chrt", "-a", "-r", "-p", "5", fmt.Sprint(p.PID())).Run() // where it is not permitted, it is not so
+	}
 	if l.cable, err = stage.NewCable("icl"); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ var order = []struct {
 	name string
 	part part
 }{
-	{"clean", clean}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)}, {"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"echo", echo}, {"half", half}, {"drift", drift},
+	{"clean", clean}, {"pipewire", pipewire}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)}, {"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"echo", echo}, {"half", half}, {"drift", drift},
 }
 
 var parts = func() map[string]part {
@@ -75,6 +75,22 @@ func clean(l *lab) error {
 	}
 	l.figures["mouth_to_ear_median_ms"], l.figures["mouth_to_ear_p95_ms"] = medians(all)
 	l.figures["press_to_ringing_ms"], l.figures["answer_to_sound_ms"] = median(ringing), median(sound)
+	return nil
+}
+
+// pipewire is the same on PipeWire's Pulse server, and how much longer it takes there.
+func pipewire(l *lab) error {
+	if err := l.open(setup{sound: stage.StartPipeWire}); err != nil {
+		return err
+	}
+	all, _, _, err := l.calls(20)
+	if err != nil {
+		return err
+	}
+	l.figures["pipewire_median_ms"], l.figures["pipewire_p95_ms"] = medians(all)
+	if pulse, ok := l.figures["mouth_to_ear_median_ms"]; ok {
+		l.figures["pipewire_extra_ms"] = round(l.figures["pipewire_median_ms"] - pulse)
+	}
 	return nil
 }
 

@@ -108,11 +108,15 @@ func (p *Process) Wait(ctx context.Context, what string, ready func() bool) erro
 	return nil
 }
 
-// Sound is a private PulseAudio with null sinks.
+// Sound is a private PulseAudio, or PipeWire, with null sinks.
 type Sound struct {
 	*Process
-	Server string // its address, for $PULSE_SERVER and audio.server
+	Server  string     // its address, for $PULSE_SERVER and audio.server
+	beneath []*Process // what it needs
 }
+
+// StartsSound is [StartSound] or [StartPipeWire].
+type StartsSound func(ctx context.Context, dir string, sinks ...string) (*Sound, error)
 
 // StartSound starts PulseAudio with a null sink (48 kHz, mono) for each name; NAME.monitor is its source. Null sinks
 // need norewinds=1: without it they play ahead of time.
