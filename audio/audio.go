@@ -390,14 +390,18 @@ var quietBits = math.Float64bits(Silence)
 func (a *Audio) level(to *atomic.Uint64, frame []int16) {
 	now := Silence
 	if len(frame) > 0 {
-		var sum float64
-		for _, v := range frame {
-			sum += float64(v) * float64(v)
-		}
-		now = max(Silence, 10*math.Log10(sum/float64(len(frame))/(32768*32768)+1e-12))
-		now = max(now, math.Float64frombits(to.Load())-1)
+		now = max(loudness(frame), math.Float64frombits(to.Load())-1)
 	}
 	to.Store(math.Float64bits(now))
+}
+
+// loudness of a frame, in dBFS.
+func loudness(frame []int16) float64 {
+	var sum float64
+	for _, v := range frame {
+		sum += float64(v) * float64(v)
+	}
+	return max(Silence, 10*math.Log10(sum/float64(len(frame))/(32768*32768)+1e-12))
 }
 
 // bytes in a length of time of our format.

@@ -139,7 +139,7 @@ func testEchoIsCancelled(t *testing.T, inLab maker) {
 
 func TestHalfDuplex(t *testing.T) {
 	var g gate
-	g.on.Store(true)
+	g.mode.Store(gateHalf)
 	pass := func(speaker float64) float64 {
 		block := make([]int16, codec.Block)
 		for i := range block {
@@ -165,9 +165,42 @@ func TestHalfDuplex(t *testing.T) {
 	if pass(-60); pass(-60) < 0.99 {
 		t.Error("it stays shut")
 	}
-	g.on.Store(false)
+	g.mode.Store(gateOpen)
 	if pass(-10); pass(-10) < 0.99 {
 		t.Error("it is shut though it is off")
+	}
+}
+
+// What a canceller leaves becomes quieter; who speaks here at the same time does not.
+func TestTheRestOfAnEcho(t *testing.T) {
+	var g gate
+	g.mode.Store(gateRest)
+	pass := func(speaker float64, level int16) float64 {
+		block := make([]int16, codec.Block)
+		for i := range block {
+			block[i] = level
+		}
+		g.pass(block, speaker)
+		return float64(block[codec.Block-1]) / float64(level)
+	}
+	const rest, voice = 200, 8000 // -44 and -12 dBFS
+	if pass(Silence, rest) < 0.99 {
+		t.Error("quiet sound is suppressed while the loudspeaker is silent")
+	}
+	if pass(-15, rest); pass(-15, rest) > 0.25 {
+		t.Error("the rest of an echo is let through")
+	}
+	if pass(-15, voice); pass(-15, voice) < 0.99 {
+		t.Error("a voice is suppressed")
+	}
+	if pass(-15, rest) < 0.99 {
+		t.Error("a pause between two words is cut")
+	}
+	for range nearFor {
+		pass(-15, rest)
+	}
+	if pass(-15, rest) > 0.25 {
+		t.Error("the rest of an echo is let through after somebody spoke")
 	}
 }
 

@@ -35,7 +35,14 @@ func (a *Audio) use(c *conn, ec *canceller) {
 	a.ec = ec
 	a.mu.Unlock()
 	half := ec == nil && a.set.Echo != EchoOff && a.set.Echo != ""
-	a.gate.on.Store(half)
+	switch {
+	case ec != nil:
+		a.gate.mode.Store(gateRest)
+	case half:
+		a.gate.mode.Store(gateHalf)
+	default:
+		a.gate.mode.Store(gateOpen)
+	}
 	a.update(func(s *Status) {
 		switch {
 		case ec != nil:

@@ -33,11 +33,8 @@ const (
 	slots    = 64 // packets held at most
 )
 
-// When copies of what was lost keep coming just too late, delay is held for one frame more: then they are in time.
-const (
-	worthIt = 3              // times that it was so
-	forget  = 2 * codec.Rate // samples after which one of them is forgotten
-)
+// forget is after how many samples without a frame that was lost and came again nothing more is held for such.
+const forget = 6 * codec.Rate
 
 // Playing a little faster or slower, in parts per million: for the difference that there is, and for the one that keeps
 // coming back, as sound cards differ.
@@ -100,9 +97,8 @@ type Buffer struct {
 	state    state
 	wait     int // samples of silence before the first packet
 	missing  int // samples concealed since there was a packet
-	again    int // how often what was lost came again just too late
-	fading   int // samples until one of these is forgotten
-	extra    int // samples of delay held for that
+	extra    int // samples of delay held for what is lost and comes again a packet later
+	fading   int // samples until that is given up
 	newest   uint16
 	dtx      bool // the sender has stopped sending because it is silent (RFC 6716, section 2.1.9)
 	decoders map[string]codec.Decoder
@@ -335,7 +331,6 @@ func (b *Buffer) quiet() {
 // bridge goes over a gap towards the next packet.
 func (b *Buffer) bridge(next *slot) {
 	gap := int(int32(next.Timestamp - b.cursor))
-	waited := b.missing > 0
 	b.missing = 0
 	switch {
 	case b.dtx:
@@ -348,9 +343,7 @@ func (b *Buffer) bridge(next *slot) {
 		gap = min(gap-next.length, step)
 		b.conceal(gap)
 	case gap == next.length && b.recover(next, gap):
-		if waited {
-			b.tooLate(gap)
-		}
+		b.cameAgain(gap)
 	default:
 		gap = min(gap, step)
 		b.conceal(gap)
@@ -370,8 +363,9 @@ func (b *Buffer) decoder(name string) codec.Decoder {
 // decode plays a packet, without what of it is past.
 func (b *Buffer) decode(s *slot) {
 	s.full = false
-	if s.Copy && b.missing > 0 {
-		b.tooLate(s.length)
+	if s.Copy {
+		b.stats.Redundant++
+		b.cameAgain(s.length)
 	}
 	if b.missing > patience { // it was quiet: time has stood still long enough
 		b.spares.forget()
@@ -387,9 +381,6 @@ func (b *Buffer) decode(s *slot) {
 		return
 	}
 	b.last, b.dtx = d, codec.Silent(s.Codec, s.Payload)
-	if s.Copy {
-		b.stats.Redundant++
-	}
 	b.noise.hear(room)
 	b.pcm = append(b.pcm, room[past:]...)
 }
@@ -406,21 +397,12 @@ func (b *Buffer) recover(next *slot, gap int) bool {
 	return true
 }
 
-// tooLate notes that a frame of that length was lost and came again, after something had been played in its place.
-func (b *Buffer) tooLate(length int) {
-	b.again, b.fading = min(b.again+1, 2*worthIt), forget
-	if b.again >= worthIt {
-		b.extra = length
-	}
-}
+// cameAgain notes that a frame of that length was lost and came with a later packet: one frame more is held for such.
+func (b *Buffer) cameAgain(length int) { b.extra, b.fading = length, forget }
 
 // fadeAway forgets that, as n samples go by.
 func (b *Buffer) fadeAway(n int) {
-	if b.fading -= n; b.fading > 0 || b.again == 0 {
-		return
-	}
-	b.fading = forget
-	if b.again--; b.again == 0 {
+	if b.fading -= n; b.fading <= 0 {
 		b.extra = 0
 	}
 }

@@ -51,7 +51,7 @@ type Status struct {
 // When a link is lossy, as shares of its packets.
 const (
 	lossy     = 0.01
-	veryLossy = 0.08
+	veryLossy = 0.06
 	well      = 0.003 // again
 	fading    = 0.85  // of what was reported, from a report to the next: up at once, down over seconds
 )

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html"
+	"slices"
 )
 
 // others is what programs of the same kind reach in the same laboratory on a clean link, in milliseconds from mouth to ear.
@@ -23,7 +25,7 @@ func draw(figures map[string]float64) []byte {
 		ours bool
 	}
 	var bars []bar
-	for _, one := range []struct{ name, figure string }{{"intercom, frames of 10 ms", "mouth_to_ear_10ms_median_ms"}, {"intercom", "mouth_to_ear_median_ms"}} {
+	for _, one := range []struct{ name, figure string }{{"intercom, frames of 10 ms", "mouth_to_ear_10ms_median_ms"}, {"intercom", "mouth_to_ear_median_ms"}, {"intercom on PipeWire", "pipewire_median_ms"}} {
 		if v := figures[one.figure]; v > 0 {
 			bars = append(bars, bar{one.name, v, true})
 		}
@@ -31,7 +33,12 @@ func draw(figures map[string]float64) []byte {
 	for _, o := range others {
 		bars = append(bars, bar{o.name, o.ms, false})
 	}
-	const left, row, scale = 230, 30, 3.0
+	if v := figures["baresip_median_ms"]; v > 0 {
+		bars = append(bars, bar{"baresip of Debian, same run", v, false})
+	}
+	slices.SortStableFunc(bars, func(a, b bar) int { return cmp.Compare(a.ms, b.ms) })
+	const left, row, wide = 230, 30, 460.0
+	scale := wide / max(bars[len(bars)-1].ms, wide/3)
 	var b bytes.Buffer
 	height := 46 + row*len(bars)
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 %d" font-family="system-ui, sans-serif" font-size="14" role="img" aria-label="Delay from mouth to ear">`+"\n", height)

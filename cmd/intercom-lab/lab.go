@@ -90,8 +90,8 @@ func (l *lab) close() error {
 	return err
 }
 
-// open starts everything.
-func (l *lab) open(s setup) (err error) {
+// rig starts the sound server and lays the cable.
+func (l *lab) rig(s setup) (err error) {
 	start := s.sound
 	if start == nil {
 		start = stage.StartSound
@@ -102,7 +102,13 @@ func (l *lab) open(s setup) (err error) {
 	for _, p := range l.sound.All() {
 		_ = exec.Command("chrt", "-a", "-r", "-p", "5", fmt.Sprint(p.PID())).Run() // where it is not permitted, it is not so
 	}
-	if l.cable, err = stage.NewCable("icl"); err != nil {
+	l.cable, err = stage.NewCable("icl")
+	return err
+}
+
+// open starts everything.
+func (l *lab) open(s setup) (err error) {
+	if err := l.rig(s); err != nil {
 		return err
 	}
 	if l.hub, err = stage.StartHub(l.ctx, l.dir, l.bin, stage.HubSettings{Ring: 30 * time.Second, Listen: stage.CableA + ":8080", Within: l.cable.At(0), Extra: "allow_plain = true"}); err != nil {

@@ -16,7 +16,7 @@ var order = []struct {
 	name string
 	part part
 }{
-	{"clean", clean}, {"pipewire", pipewire}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)}, {"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"echo", echo}, {"half", half}, {"drift", drift},
+	{"clean", clean}, {"pipewire", pipewire}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)}, {"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"echo", echo}, {"half", half}, {"drift", drift}, {"baresip", peer},
 }
 
 var parts = func() map[string]part {
