@@ -91,5 +91,5 @@ func (l *lab) baresips(seed uint64) (b both, err error) {
 	}
 	steady.Stop()
 	time.Sleep(2 * time.Second)
-	return l.bursts(20, seed)
+	return l.bursts(6, seed)
 }

@@ -69,7 +69,7 @@ func clean(l *lab) error {
 	if err := l.open(setup{}); err != nil {
 		return err
 	}
-	all, ringing, sound, err := l.calls(20)
+	all, ringing, sound, err := l.calls(12)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func pipewire(l *lab) error {
 	if err := l.open(setup{sound: stage.StartPipeWire}); err != nil {
 		return err
 	}
-	all, _, _, err := l.calls(20)
+	all, _, _, err := l.calls(12)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func tenMS(l *lab) error {
 	if err := l.open(setup{audio: `frame = "10ms"`}); err != nil {
 		return err
 	}
-	all, _, _, err := l.calls(20)
+	all, _, _, err := l.calls(12)
 	if err == nil {
 		l.figures["mouth_to_ear_10ms_median_ms"], _ = medians(all)
 	}
@@ -120,7 +120,7 @@ func loss(percent int) part {
 				return fmt.Errorf("call %d: %w", i+1, err)
 			}
 			time.Sleep(3 * time.Second) // until it is reported
-			b, err := l.bursts(12, uint64(10*i+1))
+			b, err := l.bursts(6, uint64(10*i+1)) // in both directions
 			if err != nil {
 				return err
 			}
@@ -154,7 +154,7 @@ func speech(l *lab) error {
 		if _, _, err := l.call(); err != nil {
 			return err
 		}
-		q, err := l.speak(20 * time.Second)
+		q, err := l.speak(15 * time.Second)
 		if err != nil {
 			return err
 		}
