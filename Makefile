@@ -61,7 +61,7 @@ bench-audio: build
 
 # The documents and golden files that are made from the code.
 generate:
-	go test ./device ./hub ./hub/access ./wire ./call -update
+	go test ./device ./hub ./hub/access ./wire ./call ./systemd -update
 
 clean:
 	rm -rf bin out

@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"sync"
@@ -110,6 +111,7 @@ type Audio struct {
 	mic, spk atomic.Uint64 // levels, as bits of a float64
 	gate     gate
 	testing  atomic.Bool
+	beat     atomic.Int64 // when playback, or the search for a server, last went round, in nanoseconds since the epoch
 	bad      map[string]string
 }
 
@@ -231,8 +233,10 @@ func (a *Audio) Run(ctx context.Context) error {
 		a.update(func(s *Status) { s.Realtime = err.Error() })
 	}
 	b := backoff.Backoff{First: 100 * time.Millisecond, Base: 250 * time.Millisecond, Cap: 3 * time.Second, Health: 10 * time.Second}
+	defer a.beat.Store(0)
 	for {
 		began := time.Now()
+		a.beat.Store(began.UnixNano())
 		err := a.session(ctx)
 		a.update(func(s *Status) {
 			*s = Status{Rebuilt: s.Rebuilt, Muted: s.Muted, Talk: s.Talk, Ring: s.Ring, Realtime: s.Realtime}
@@ -246,6 +250,17 @@ func (a *Audio) Run(ctx context.Context) error {
 }
 
 var errGone = errors.New("the connection to the sound server is gone")
+
+// mostSilent is how long it may take from one beat to the next: what a dead server costs in waiting, and then some.
+const mostSilent = 20 * time.Second
+
+// Alive is nil while the sound makes progress, with a server or without one.
+func (a *Audio) Alive() error {
+	if at := a.beat.Load(); at != 0 && time.Since(time.Unix(0, at)) > mostSilent {
+		return fmt.Errorf("nothing moves since %v", mostSilent)
+	}
+	return nil
+}
 
 // session is one connection to a server, from its beginning to its end.
 func (a *Audio) session(ctx context.Context) error {
@@ -296,6 +311,7 @@ func (a *Audio) keep(ctx context.Context, c *conn, what string, run func(context
 	b := backoff.Backoff{First: 50 * time.Millisecond, Base: 250 * time.Millisecond, Cap: 3 * time.Second, Health: 10 * time.Second}
 	for ctx.Err() == nil {
 		began := time.Now()
+		a.beat.Store(began.UnixNano())
 		err := run(ctx, c)
 		if ctx.Err() != nil {
 			break

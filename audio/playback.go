@@ -72,6 +72,7 @@ func (a *Audio) feed(ctx context.Context, c *conn, o *output, p *playback, f fee
 	defer look.Stop()
 	said := ""
 	for {
+		a.beat.Store(time.Now().UnixNano())
 		if name := *p.device.Load(); name != said && o == a.outs[0] {
 			said = name
 			a.update(func(s *Status) { s.Sink = name })

@@ -169,8 +169,10 @@ const (
 	MissedTone   Tone = "missed"
 	OfflineTone  Tone = "offline"
 	LimitTone    Tone = "limit"
-	DoorTone     Tone = "door" // it is open
-	AutoTone     Tone = "auto" // the microphone is about to open by itself
+	PressTone    Tone = "press"
+	SpeakTone    Tone = "speak" // answered: go on
+	DoorTone     Tone = "door"  // it is open
+	AutoTone     Tone = "auto"  // the microphone is about to open by itself
 )
 
 // Action is something to be done, at once and without waiting.

@@ -1,21 +1,12 @@
 package device
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
-	"net/url"
-	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"intercom/audio"
 	"intercom/device/control"
-	"intercom/gpio"
+	"intercom/device/schedule"
 	"intercom/internal/config"
-	"intercom/internal/fetch"
-	"intercom/wire"
 )
 
 // Config is a station's configuration file; docs/config.md is made from it.
@@ -27,15 +18,21 @@ type Config struct {
 	StateDir string `toml:"state_dir" doc:"folder for what the station must remember"`
 	Control  string `toml:"control" doc:"unix socket for intercomctl"`
 	LogLevel string `toml:"log_level" doc:"debug, info, warn or error"`
+	Profile  string `toml:"profile" doc:"standard, or accessible: lights that are told apart more easily, and a tone with each of call placed, speak, door open, nobody reachable"`
 
 	Hub    HubConfig      `toml:"hub" doc:"The hub that the station signs in at."`
 	Call   CallConfig     `toml:"call" doc:"What a call does when a button does not say."`
+	Auto   AutoConfig     `toml:"auto_answer" doc:"Callers who are answered without a press. A tone and a light come before the microphone opens; privacy mode overrides it."`
 	Audio  AudioConfig    `toml:"audio" doc:"Microphone and loudspeaker."`
 	Tones  TonesConfig    `toml:"tones" doc:"Files, or https addresses, in place of the tones made by code: WAV (PCM, 16 bit, 8 to 48 kHz) or Ogg Opus, a minute at most. What cannot be had is a fault, and the tone made by code is heard."`
 	Media  MediaConfig    `toml:"media" doc:"The path of the voice."`
 	GPIO   GPIOConfig     `toml:"gpio" doc:"Where buttons and LEDs are."`
 	Button []ButtonConfig `toml:"button" doc:"A button; repeat the table for each."`
 	LED    []LEDConfig    `toml:"led" doc:"An LED; repeat the table for each."`
+
+	Schedule []ScheduleConfig `toml:"schedule" doc:"Hours in which something is otherwise; repeat the table for each. The first one that holds counts. While the clock is not set, none does."`
+	Door     DoorConfig       `toml:"door" doc:"The door's relay, and what is wired to the door."`
+	Kiosk    KioskConfig      `toml:"kiosk" doc:"An HTTP endpoint for a page on this station's own screen."`
 }
 
 // HubConfig names the hub and how to sign in.
@@ -52,9 +49,61 @@ type HubConfig struct {
 
 // CallConfig is what a call does.
 type CallConfig struct {
-	To    string `toml:"to" doc:"cuid to call; a button can name another"`
+	To    string `toml:"to" doc:"whom to call: a cuid, the name of a group on the hub, or several cuids with commas; a button can name others"`
+	Then  string `toml:"then" doc:"whom to call when those did not answer; empty for nobody"`
 	Voice Mode   `toml:"voice" doc:"duplex: both talk; push_to_talk: the microphone is open while the button talk is held; listen: this station only hears; announce: it only speaks"`
 }
+
+// AutoConfig says who is answered without a press.
+type AutoConfig struct {
+	Callers []string        `toml:"callers" doc:"cuids, or patterns with *; nobody when empty"`
+	After   config.Duration `toml:"after" doc:"for how long tone and light warn before, 1s to 30s"`
+}
+
+// ScheduleConfig is hours, and what is otherwise in them.
+type ScheduleConfig struct {
+	Name  string   `toml:"name" doc:"for the log and status"`
+	Days  string   `toml:"days" doc:"days like mon-fri or sat sun; empty for all"`
+	From  string   `toml:"from" doc:"time like 22:00; with until empty, the whole day"`
+	Until string   `toml:"until" doc:"time like 06:00, also on the next morning"`
+	Dates []string `toml:"dates" doc:"further days, like 2026-12-25, or 12-25 for every year; without days, only these"`
+	To    string   `toml:"to" doc:"whom to call then, in place of call.to"`
+	Quiet bool     `toml:"quiet" doc:"ringing is shown and not heard"`
+
+	hours schedule.Hours
+}
+
+// DoorConfig is a door. It has a relay when it names its line.
+type DoorConfig struct {
+	Line      string          `toml:"line" doc:"GPIO line of the relay, as for a button; empty for no door"`
+	ActiveLow bool            `toml:"active_low" doc:"energised is the low level"`
+	Pulse     config.Duration `toml:"pulse" doc:"for how long an opening energises the relay, 100ms to 1m"`
+	Allow     []string        `toml:"allow" doc:"cuids, or patterns with *, who may open the door in a call with this station; nobody when empty"`
+	TooLong   config.Duration `toml:"too_long" doc:"how long the door may stand open, 5s to 1h; 0s for ever"`
+
+	Contact InputConfig `toml:"contact" doc:"A contact at the door: active while it stands open."`
+	Exit    InputConfig `toml:"exit" doc:"A button inside that opens the door."`
+	Tamper  InputConfig `toml:"tamper" doc:"A switch in the case: active when it is opened. The relay is locked then, also after a restart, until 'intercomctl door unlock'."`
+}
+
+// InputConfig is a line that is read.
+type InputConfig struct {
+	Line      string `toml:"line" doc:"GPIO line, as for a button; empty for none"`
+	Pull      string `toml:"pull" doc:"up, down or none; empty for up"`
+	ActiveLow bool   `toml:"active_low" doc:"active is the low level"`
+}
+
+// KioskConfig is the endpoint for a page.
+type KioskConfig struct {
+	Listen    string `toml:"listen" doc:"loopback address and port, like 127.0.0.1:8090; empty for off"`
+	TokenFile string `toml:"token_file" doc:"file with the token that a page shows, at least 16 characters; without a slash, the name of a systemd credential"`
+	Origin    string `toml:"origin" doc:"origin of the page, like http://localhost:3000, when it comes from elsewhere; empty for pages without one"`
+
+	token config.Secret
+}
+
+// Token is the token from the file, read by Check.
+func (k *KioskConfig) Token() config.Secret { return k.token }
 
 // Mode is how the voice goes in a call.
 type Mode string
@@ -93,6 +142,8 @@ type TonesConfig struct {
 	Missed   string `toml:"missed" doc:"nobody answered"`
 	Offline  string `toml:"offline" doc:"nobody can be reached"`
 	Limit    string `toml:"limit" doc:"the call's limit is near"`
+	Press    string `toml:"press" doc:"a button was pressed that calls"`
+	Speak    string `toml:"speak" doc:"answered: speak; in the accessible profile"`
 	Door     string `toml:"door" doc:"the door is open"`
 	Auto     string `toml:"auto" doc:"the microphone is about to open by itself"`
 
@@ -108,17 +159,24 @@ type MediaConfig struct {
 type GPIOConfig struct {
 	Driver   string          `toml:"driver" doc:"chip for a GPIO chip of the kernel, virtual for lines that intercomctl presses and reads"`
 	Debounce config.Duration `toml:"debounce" doc:"how long a level must hold to count, 1ms to 500ms"`
+	Long     config.Duration `toml:"long" doc:"how long a button is held for a long press, 200ms to 10s"`
+	Double   config.Duration `toml:"double" doc:"within how long a second press makes a double press, 100ms to 2s"`
+	Stuck    config.Duration `toml:"stuck" doc:"a button that is held for so long is stuck: a fault, and no press until it was up, 10s to 1h"`
 }
 
 // ButtonConfig is one button.
 type ButtonConfig struct {
 	Name      string `toml:"name" doc:"name of the button, for intercomctl press and the log"`
 	Line      string `toml:"line" doc:"GPIO line: its name like GPIO17, or chip label and offset like pinctrl-bcm2835:17"`
-	Action    string `toml:"action" doc:"call, answer, hangup; toggle: call when idle, answer when it rings, else hang up; mute: on and off; volume_up and volume_down: by 10 percent; talk: the microphone is open while it is held, with call.voice = push_to_talk"`
+	Action    string `toml:"action" doc:"what a short press does: call, answer, decline, hangup; toggle: call when idle, answer when it rings, else hang up; announce: a call in which only this station speaks; mute: on and off; talk: the microphone is open while it is held, with push_to_talk; volume_up and volume_down: by 10 percent; door: open it; do_not_disturb and privacy: on and off; selftest: of the sound"`
+	Long      string `toml:"long" doc:"what a long press does, while it is held; empty for nothing. A short press counts when the button comes up then"`
+	Double    string `toml:"double" doc:"what two presses do; empty for nothing. A short press counts when no second one came then"`
 	Pull      string `toml:"pull" doc:"up, down or none; empty for up"`
 	ActiveLow bool   `toml:"active_low" doc:"pressed is the low level, as with a button to ground"`
-	To        string `toml:"to" doc:"cuid to call in place of call.to"`
+	To        string `toml:"to" doc:"whom to call in place of call.to"`
+	Then      string `toml:"then" doc:"whom to call when those did not answer, in place of call.then"`
 	Context   string `toml:"context" doc:"context of its calls in place of the station's"`
+	Voice     Mode   `toml:"voice" doc:"how the voice goes in its calls, in place of call.voice"`
 }
 
 // LEDConfig is one LED.
@@ -126,8 +184,15 @@ type LEDConfig struct {
 	Name      string            `toml:"name" doc:"name of the LED"`
 	Line      string            `toml:"line" doc:"GPIO line, as for a button"`
 	ActiveLow bool              `toml:"active_low" doc:"lit is the low level"`
+	Shows     string            `toml:"shows" doc:"state: the state of the station, with a pattern for each; mic: lit while the microphone records; door: while the relay is energised; hub: while signed in; or one state, lit while it is so; empty for state"`
 	Patterns  map[string]string `toml:"patterns" doc:"state = pattern, in place of the table in docs/hardware.md; patterns are on, off, blink 500ms, or steps like on 100ms off 900ms"`
 }
+
+// Profiles of lights and tones.
+const (
+	Standard   = "standard"
+	Accessible = "accessible"
+)
 
 // Defaults is the configuration of a station whose file is empty.
 func Defaults() *Config {
@@ -136,6 +201,7 @@ func Defaults() *Config {
 		StateDir: "/var/lib/intercomd",
 		Control:  control.Socket,
 		LogLevel: "info",
+		Profile:  Standard,
 	}
 	c.Audio.Buffer = config.Duration(20 * time.Millisecond)
 	c.Audio.Block = config.Duration(10 * time.Millisecond)
@@ -145,213 +211,8 @@ func Defaults() *Config {
 	c.Audio.MostDelay = config.Duration(200 * time.Millisecond)
 	c.GPIO.Driver = "chip"
 	c.GPIO.Debounce = config.Duration(20 * time.Millisecond)
+	c.GPIO.Long, c.GPIO.Double, c.GPIO.Stuck = config.Duration(800*time.Millisecond), config.Duration(350*time.Millisecond), config.Duration(time.Minute)
+	c.Auto.After = config.Duration(2 * time.Second)
+	c.Door.Pulse, c.Door.TooLong = config.Duration(3*time.Second), config.Duration(time.Minute)
 	return c
-}
-
-// Check names every problem of the file.
-func (c *Config) Check(r *config.Report) {
-	if c.CUID == "" {
-		r.Addf("cuid", "ERR_MISSING_INITPARAMETERS: missing; give the station an address of its own, for example front_door")
-	} else if err := wire.CheckCUID(c.CUID); err != nil {
-		r.Addf("cuid", "%s: %s", err.Code, err.Message)
-	}
-	if c.Name != "" {
-		if err := wire.CheckName(c.Name); err != nil {
-			r.Addf("name", "%s: %s", err.Code, err.Message)
-		}
-	}
-	if err := wire.CheckContext(c.Context); err != nil {
-		r.Addf("context", "%s: %s", err.Code, err.Message)
-	}
-	if err := wire.CheckImage(c.Image); err != nil {
-		r.Addf("image", "%s: %s", err.Code, err.Message)
-	}
-	config.CheckLevel(r, "log_level", c.LogLevel)
-	if c.Control == "" {
-		r.Addf("control", "is missing; name the socket for intercomctl")
-	}
-	c.Hub.check(r)
-	c.receiver(r, "call.to", c.Call.To)
-	inRange(r, "audio.buffer", c.Audio.Buffer, 5*time.Millisecond, 200*time.Millisecond)
-	inRange(r, "audio.block", c.Audio.Block, 5*time.Millisecond, 100*time.Millisecond)
-	inRange(r, "audio.most_delay", c.Audio.MostDelay, 20*time.Millisecond, 500*time.Millisecond)
-	if f := c.Audio.Frame.Std(); f != 0 && f != 10*time.Millisecond && f != 20*time.Millisecond {
-		r.Addf("audio.frame", "is %v; it must be 10ms, 20ms, or 0s to follow the link", c.Audio.Frame)
-	}
-	if b := c.Audio.Bitrate; b < 12000 || b > 128000 {
-		r.Addf("audio.bitrate", "is %d; it must be 12000 to 128000 bit/s", b)
-	}
-	for _, list := range []struct {
-		key      string
-		patterns []string
-	}{{"audio.sinks", c.Audio.Sinks}, {"audio.sources", c.Audio.Sources}, {"audio.ring_sinks", c.Audio.RingSinks}} {
-		for i, p := range list.patterns {
-			if err := audio.CheckPattern(p); err != nil {
-				r.Addf(fmt.Sprintf("%s[%d]", list.key, i), "%v", err)
-			}
-		}
-	}
-	oneOf(r, "audio.echo", string(c.Audio.Echo), string(audio.EchoAuto), string(audio.EchoHalf), string(audio.EchoOff))
-	oneOf(r, "call.voice", string(c.Call.Voice), string(Duplex), string(PushToTalk), string(Listen), string(Announce))
-	for key, v := range map[string]int{"audio.talk_volume": c.Audio.Talk, "audio.ring_volume": c.Audio.Ring} {
-		if v < 1 || v > 150 {
-			r.Addf(key, "is %d; it must be 1 to 150 percent", v)
-		}
-	}
-	if c.Audio.SelfTest != 0 {
-		inRange(r, "audio.selftest_every", c.Audio.SelfTest, time.Hour, 720*time.Hour)
-	}
-	for name, from := range c.Tones.files() {
-		if strings.Contains(from, "://") {
-			if err := fetch.Check(from, c.Tones.Hosts); err != nil {
-				r.Addf("tones."+name, "%v", err)
-			}
-		}
-	}
-	c.checkLines(r)
-}
-
-func (t TonesConfig) files() map[string]string {
-	return map[string]string{"ring": t.Ring, "ringback": t.Ringback, "declined": t.Declined, "busy": t.Busy, "missed": t.Missed, "offline": t.Offline, "limit": t.Limit, "door": t.Door, "auto": t.Auto}
-}
-
-func (h *HubConfig) check(r *config.Report) {
-	const missing = "ERR_MISSING_INITPARAMETERS: missing; "
-	if h.URL == "" {
-		r.Addf("hub.url", missing+"write the hub's address, for example wss://hub.example.org%s", wire.Path)
-	} else {
-		h.checkURL(r, "hub.url", &h.URL)
-	}
-	for i := range h.More {
-		h.checkURL(r, fmt.Sprintf("hub.more_urls[%d]", i), &h.More[i])
-	}
-	var err error
-	if h.Account == "" {
-		r.Addf("hub.account", missing+"name the account on the hub")
-	}
-	if h.APIKeyFile == "" {
-		r.Addf("hub.apikey_file", missing+"make a key with 'intercom-hub key new' and name the file that holds it")
-	} else if h.apiKey, err = config.ReadSecret(h.APIKeyFile); err != nil {
-		r.Addf("hub.apikey_file", "%v; put the key that 'intercom-hub key new' printed into it", err)
-	}
-	if _, err := h.TLS(); err != nil {
-		r.Addf("hub.ca_file", "%v", err)
-	}
-}
-
-// checkURL reports an address that is not a hub's, and completes one without a path.
-func (h *HubConfig) checkURL(r *config.Report, key string, address *string) {
-	u, err := url.Parse(*address)
-	switch {
-	case err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "":
-		r.Addf(key, "ERR_INVALID_INITPARAMETERS: %q is not a hub's address; write it like wss://hub.example.org%s", *address, wire.Path)
-	case u.Scheme == "ws" && !config.Loopback(u.Hostname()) && !h.AllowPlain:
-		r.Addf(key, "ERR_INVALID_INITPARAMETERS: ws:// to another host is not encrypted; use wss://, or set hub.allow_plain = true and let everybody on the way listen in")
-	case u.Path == "":
-		*address += wire.Path
-	}
-}
-
-// APIKey is the key from the file, read by Check.
-func (h *HubConfig) APIKey() config.Secret { return h.apiKey }
-
-// TLS is the client's TLS configuration; nil for the system's roots.
-func (h *HubConfig) TLS() (*tls.Config, error) {
-	if h.CAFile == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(h.CAFile)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s has no certificate in PEM form", h.CAFile)
-	}
-	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
-}
-
-func (c *Config) receiver(r *config.Report, key, to string) {
-	if to == "" {
-		return
-	}
-	if err := wire.CheckReceiver(to, c.CUID); err != nil {
-		r.Addf(key, "%s: %s", err.Code, err.Message)
-	}
-}
-
-// Actions of buttons.
-const (
-	ActCall   = "call"
-	ActAnswer = "answer"
-	ActHangUp = "hangup"
-	ActToggle = "toggle"
-	ActMute   = "mute"
-	ActTalk   = "talk" // while it is held
-	ActUp     = "volume_up"
-	ActDown   = "volume_down"
-)
-
-func (c *Config) checkLines(r *config.Report) {
-	oneOf(r, "gpio.driver", c.GPIO.Driver, "chip", "virtual")
-	inRange(r, "gpio.debounce", c.GPIO.Debounce, time.Millisecond, 500*time.Millisecond)
-	lines, names := map[string]string{}, map[string]bool{}
-	line := func(at, name, line string) {
-		switch {
-		case name == "":
-			r.Addf(at+".name", "is missing; name it, for example call or status")
-		case names[name]:
-			r.Addf(at+".name", "%q is there twice", name)
-		}
-		names[name] = true
-		if c.GPIO.Driver == "virtual" {
-			return
-		}
-		if err := gpio.CheckLine(line); err != nil {
-			r.Addf(at+".line", "%q %v", line, err)
-		} else if lines[line] != "" {
-			r.Addf(at+".line", "%s is used by %s already", line, lines[line])
-		}
-		lines[line] = name
-	}
-	for i, b := range c.Button {
-		at := fmt.Sprintf("button[%d]", i)
-		line(at, b.Name, b.Line)
-		oneOf(r, at+".action", b.Action, ActCall, ActAnswer, ActHangUp, ActToggle, ActMute, ActTalk, ActUp, ActDown)
-		if b.Pull != "" {
-			oneOf(r, at+".pull", b.Pull, "up", "down", "none")
-		}
-		c.receiver(r, at+".to", b.To)
-		if (b.Action == ActCall || b.Action == ActToggle) && b.To == "" && c.Call.To == "" {
-			r.Addf(at+".to", "is missing, and so is call.to; name the cuid that the button %s calls", b.Name)
-		}
-		if b.Context != "" {
-			if err := wire.CheckContext(b.Context); err != nil {
-				r.Addf(at+".context", "%s: %s", err.Code, err.Message)
-			}
-		}
-	}
-	for i, l := range c.LED {
-		at := fmt.Sprintf("led[%d]", i)
-		line(at, l.Name, l.Line)
-		for state, p := range l.Patterns {
-			if _, ok := lightTable()[control.Light(state)]; !ok {
-				r.Addf(at+".patterns."+state, "is not a state; there are %s", strings.Join(lightNames(), ", "))
-			} else if _, err := gpio.ParsePattern(p); err != nil {
-				r.Addf(at+".patterns."+state, "%v", err)
-			}
-		}
-	}
-}
-
-func oneOf(r *config.Report, key, v string, all ...string) {
-	if !slices.Contains(all, v) {
-		r.Addf(key, "%q is not known; there are %s", v, strings.Join(all, ", "))
-	}
-}
-
-func inRange(r *config.Report, key string, d config.Duration, least, most time.Duration) {
-	if d.Std() < least || d.Std() > most {
-		r.Addf(key, "is %v; it must be %v to %v", d, config.Duration(least), config.Duration(most))
-	}
 }

@@ -8,6 +8,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -16,8 +17,11 @@ import (
 
 	"intercom/call"
 	"intercom/device/control"
+	"intercom/device/door"
+	"intercom/gpio"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
+	"intercom/internal/tasks"
 	"intercom/wire"
 )
 
@@ -27,7 +31,7 @@ type Wire interface{ Send(wire.Envelope) bool }
 // Media makes the voice path of a call.
 type Media interface {
 	// Path makes a path ready; nothing is recorded or sent yet. What happens on it is told to news.
-	Path(servers []wire.ICEServer, offer bool, news News) Path
+	Path(servers []wire.ICEServer, offer bool, voice Mode, news News) Path
 }
 
 // Path is the voice of one call. Its methods return at once.
@@ -58,13 +62,17 @@ type Sound interface {
 
 // Parts are what a device works with. Wire is set later, by [Device.Connect]: the two need one another.
 type Parts struct {
-	Media Media
-	Sound Sound
-	Lamps []Lamp // one for each LED of the configuration, in its order
+	Media  Media
+	Sound  Sound
+	Lamps  []Lamp                          // one for each LED of the configuration, in its order
+	Relay  Lamp                            // of the door, where there is one
+	Keeper *Keeper                         // nil to remember nothing
+	Counts func(button string) gpio.Counts // what was seen on the lines; nil for nothing
+	Clock  func() time.Time                // the wall clock; nil for the system's
 }
 
-// unreachableFor is how long the LED says that nobody could be reached.
-const unreachableFor = 3 * time.Second
+// unreachableFor is how long the LED says that nobody could be reached, by profile.
+var unreachableFor = map[string]time.Duration{Standard: 3 * time.Second, Accessible: 10 * time.Second}
 
 // Device is a station.
 type Device struct {
@@ -73,10 +81,18 @@ type Device struct {
 	media Media
 	sound Sound
 	wire  Wire
-	leds  []led
+	leds  []*led
+	relay Lamp
 	in    chan func()
 	gone  chan struct{} // closed when Run has ended
 	began time.Time
+
+	keeper  *Keeper
+	counts  func(button string) gpio.Counts
+	clock   func() time.Time
+	errands tasks.Group
+	life    context.Context // ends when Run is asked to
+	end     context.CancelFunc
 
 	// Of the owner alone.
 	state       call.State
@@ -98,15 +114,38 @@ type Device struct {
 	light       control.Light
 	watchers    map[chan control.Event]bool
 	last        *outcome.Result
+
+	voice   Mode            // of the call that there is
+	placed  placing         // the latest call of ours
+	soon    func()          // to be done when an event is dealt with
+	fingers map[string]bool // buttons that are held, or may be pressed again, and can call
+	auto    *time.Timer     // answers by itself
+	memory  Memory
+	telling string // id of the note that the hub is being told
+
+	door      door.Door
+	doorTimer *time.Timer
+	relayOn   bool
+	tampered  bool // the case is open
 }
 
 // New makes a device that is not signed in. The configuration was checked.
 func New(cfg *Config, p Parts, log *slog.Logger) *Device {
-	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
+	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock,
+		in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
 		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan control.Event]bool{},
-		hubTrouble: "not signed in yet"}
+		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet",
+		door: door.Door{Settings: door.Settings{Pulse: cfg.Door.Pulse.Std(), TooLong: cfg.Door.TooLong.Std()}}}
+	if d.clock == nil {
+		d.clock = time.Now
+	}
+	d.life, d.end = context.WithCancel(context.Background())
 	for i, l := range p.Lamps {
-		d.leds = append(d.leds, led{l, patterns(cfg.LED[i])})
+		d.leds = append(d.leds, newLED(cfg.LED[i], l, cfg.Profile))
+	}
+	if d.keeper != nil {
+		d.memory = d.keeper.Load()
+		d.door.Lock(0, d.memory.Tampered)
 	}
 	return d
 }
@@ -117,7 +156,10 @@ func (d *Device) Connect(w Wire) { d.wire = w }
 // Run owns the station until ctx ends and the call that there is, if any, has its outcome.
 func (d *Device) Run(ctx context.Context) error {
 	defer close(d.gone)
-	d.shine()
+	defer d.errands.Wait()
+	defer d.errands.Close()
+	defer d.end()
+	d.wake()
 	for ctx.Err() == nil {
 		select {
 		case f := <-d.in:
@@ -135,6 +177,19 @@ func (d *Device) Run(ctx context.Context) error {
 	}
 	d.watchers = map[chan control.Event]bool{}
 	return nil
+}
+
+// wake makes the station what it was when it was stopped.
+func (d *Device) wake() {
+	if d.memory.Talk > 0 || d.memory.Ring > 0 {
+		s := d.sound.Status()
+		d.sound.Volume(cmp.Or(d.memory.Talk, s.TalkVolume), cmp.Or(d.memory.Ring, s.RingVolume))
+	}
+	if d.memory.broken != "" {
+		d.fault("memory", d.memory.broken)
+	}
+	d.doorChanged()
+	d.shine()
 }
 
 // tell gives the owner something to do; nothing, once it has ended.
@@ -176,6 +231,9 @@ func (d *Device) handle(e call.Event) {
 	for _, a := range acts {
 		d.do(a)
 	}
+	if next.Phase != call.Ringing {
+		d.noAuto()
+	}
 	d.shine()
 	if before.Phase != next.Phase || before.ID != next.ID || before.Online != next.Online {
 		about := []any{"phase", string(next.Phase), "online", next.Online}
@@ -185,6 +243,10 @@ func (d *Device) handle(e call.Event) {
 		d.log.Info("state", about...)
 		d.emit(control.Event{Event: "state", Phase: next.Phase, Call: next.ID, Peer: next.Peer, Online: &next.Online,
 			Name: d.who().Name, Context: d.who().Context, Image: d.who().InitiatorImage})
+	}
+	if soon := d.soon; soon != nil {
+		d.soon = nil
+		soon()
 	}
 }
 
@@ -237,6 +299,9 @@ func (d *Device) report(a call.Report) {
 	if mine && r.Status != outcome.Over && r.Status != outcome.Cancelled {
 		d.unreachableNow()
 	}
+	if mine {
+		d.afterwards(r)
+	}
 	about := []any{"call", r.Call, "peer", d.peerOf(r), "status", string(r.Status), "reason", string(r.Reason)}
 	ev := control.Event{Event: "ended", Call: r.Call, Peer: d.peerOf(r), Result: &r}
 	if a.Code != "" {
@@ -259,7 +324,7 @@ func (d *Device) unreachableNow() {
 		d.unreachable.Stop()
 	}
 	var t *time.Timer
-	t = time.AfterFunc(unreachableFor, func() {
+	t = time.AfterFunc(unreachableFor[d.cfg.Profile], func() {
 		d.tell(func() {
 			if d.unreachable == t {
 				d.unreachable = nil
@@ -270,131 +335,28 @@ func (d *Device) unreachableNow() {
 	d.unreachable = t
 }
 
-// shine shows on all LEDs what is so.
-func (d *Device) shine() {
-	l := lightOf(d.state, d.unreachable != nil, len(d.faults) > 0, d.missed)
-	if l == d.light {
+// Fault notes that something is wrong with a part ("audio", "button call"), or, with an empty text, that it no longer is.
+func (d *Device) Fault(part, text string) { d.tell(func() { d.fault(part, text) }) }
+
+func (d *Device) fault(part, text string) {
+	if d.faults[part] == text {
 		return
 	}
-	d.light = l
-	for _, one := range d.leds {
-		one.lamp.Show(one.patterns[l])
+	d.faults[part] = text
+	if text == "" {
+		delete(d.faults, part)
 	}
-	d.emit(control.Event{Event: "light", Light: l})
+	d.emit(control.Event{Event: "health", Part: part, Trouble: text})
+	d.declare()
+	d.shine()
 }
 
-// Fault notes that something is wrong with a part ("audio", "button call"), or, with an empty text, that it no longer is.
-func (d *Device) Fault(part, text string) {
-	d.tell(func() {
-		if d.faults[part] == text {
-			return
-		}
-		d.faults[part] = text
-		if text == "" {
-			delete(d.faults, part)
-		}
-		d.emit(control.Event{Event: "health", Part: part, Trouble: text})
-		d.declare()
-		d.shine()
-	})
-}
-
-// dial places a call. The error says at once what is wrong with it.
-func (d *Device) dial(to, context string) (string, *fault.Error) {
-	if to == "" {
-		to = d.cfg.Call.To
-	}
-	if context == "" {
-		context = d.cfg.Context
-	}
-	if err := wire.CheckReceiver(to, d.cfg.CUID); err != nil {
-		return "", err
-	}
-	if err := wire.CheckContext(context); err != nil {
-		return "", err
-	}
-	if d.state.Phase != call.Idle {
-		return "", fault.New(fault.CallInProgress)
-	}
-	id := newID()
-	d.invite = wire.InviteBody{To: wire.Receivers{to}, Context: context, InitiatorImage: d.cfg.Image}
-	d.why = context
-	d.handle(call.Dial{ID: id, Peer: to})
-	if d.state.ID != id { // the rules ended it at once: the hub is away
-		return id, fault.New(fault.InternetLost)
-	}
-	return id, nil
-}
+// SoundChanged is told that the sound's status is another: the microphone's light follows it.
+func (d *Device) SoundChanged() { d.tell(d.shine) }
 
 // newID is 128 random bits, so that an invite is idempotent by the call's id.
 func newID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails since Go 1.24
 	return hex.EncodeToString(b[:])
-}
-
-// Pressed is told by a button that it went down.
-func (d *Device) Pressed(b ButtonConfig) {
-	d.tell(func() {
-		d.log.Info("button pressed", "button", b.Name)
-		d.emit(control.Event{Event: "press", Button: b.Name})
-		d.missed = false
-		act := b.Action
-		if act == ActToggle {
-			act = toggle(d.state)
-		}
-		switch act {
-		case ActCall:
-			if _, err := d.dial(b.To, b.Context); err != nil && err.Code != fault.InternetLost {
-				d.log.Warn("the button cannot call", "button", b.Name, "code", string(err.Code), "err", err.Message)
-			}
-		case ActAnswer:
-			d.pick()
-		case ActHangUp:
-			d.handle(call.HangUp{})
-		case ActMute:
-			if d.state.Live() {
-				d.sound.Mute(!d.sound.Status().Muted)
-			}
-		case ActUp, ActDown:
-			by := map[string]int{ActUp: 10, ActDown: -10}[act]
-			s := d.sound.Status()
-			d.sound.Volume(max(10, min(150, s.TalkVolume+by)), s.RingVolume)
-		case ActTalk:
-			if d.state.Live() && d.cfg.Call.Voice == PushToTalk {
-				d.sound.Mute(false)
-			}
-		}
-		d.shine()
-	})
-}
-
-// Released is told by a button that it came up.
-func (d *Device) Released(b ButtonConfig) {
-	d.tell(func() {
-		if b.Action == ActTalk && d.state.Live() && d.cfg.Call.Voice == PushToTalk {
-			d.sound.Mute(true)
-		}
-	})
-}
-
-// pick answers, or, without a microphone, refuses for both sides to know why.
-func (d *Device) pick() {
-	if t := d.sound.Status().MicTrouble; t != "" {
-		d.log.Warn("cannot answer without a microphone", "code", string(fault.MicUnavailable), "err", t)
-		d.handle(call.NoVoice{})
-		return
-	}
-	d.handle(call.Pick{})
-}
-
-// toggle is what one button means in each state: call, answer, hang up.
-func toggle(s call.State) string {
-	switch s.Phase {
-	case call.Idle:
-		return ActCall
-	case call.Ringing:
-		return ActAnswer
-	}
-	return ActHangUp
 }

@@ -18,6 +18,7 @@ import (
 	"intercom/device"
 	"intercom/device/control"
 	"intercom/device/devicetest"
+	"intercom/gpio"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -35,6 +36,8 @@ type bench struct {
 	media *devicetest.Media
 	sound *devicetest.Sound
 	lamp  *devicetest.Lamp
+	relay *devicetest.Lamp
+	clock time.Time
 	stop  context.CancelFunc
 	done  chan error
 }
@@ -44,12 +47,13 @@ func try(t *testing.T, f func(b *bench)) { tryWith(t, func(*device.Config) {}, f
 func tryWith(t *testing.T, change func(*device.Config), f func(b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := device.Defaults()
-		change(cfg)
 		cfg.CUID, cfg.Call.To = "front_door", "reception"
 		cfg.LED = []device.LEDConfig{{Name: "status"}}
+		change(cfg)
 		tape := devicetest.NewTape()
-		b := &bench{T: t, tape: tape, wire: &devicetest.Wire{Tape: tape}, media: &devicetest.Media{Tape: tape}, sound: &devicetest.Sound{Tape: tape}, lamp: &devicetest.Lamp{Tape: tape}, done: make(chan error, 1)}
-		b.Device = device.New(cfg, device.Parts{Media: b.media, Sound: b.sound, Lamps: []device.Lamp{b.lamp}}, slog.New(slog.DiscardHandler))
+		b := &bench{T: t, tape: tape, wire: &devicetest.Wire{Tape: tape}, media: &devicetest.Media{Tape: tape}, sound: &devicetest.Sound{Tape: tape}, lamp: &devicetest.Lamp{Tape: tape}, relay: &devicetest.Lamp{Tape: tape}, done: make(chan error, 1), clock: time.Now()}
+		b.Device = device.New(cfg, device.Parts{Media: b.media, Sound: b.sound, Lamps: []device.Lamp{b.lamp}, Relay: b.relay,
+			Clock: func() time.Time { return b.clock }}, slog.New(slog.DiscardHandler))
 		b.Connect(b.wire)
 		ctx, cancel := context.WithCancel(t.Context())
 		b.stop = cancel
@@ -63,7 +67,15 @@ func tryWith(t *testing.T, change func(*device.Config), f func(b *bench)) {
 
 func (b *bench) online() { b.Up(wire.WelcomeBody{}); synctest.Wait() }
 func (b *bench) press(act string) {
-	b.Pressed(device.ButtonConfig{Name: act, Action: act})
+	c := device.ButtonConfig{Name: act, Action: act}
+	b.Gesture(c, gpio.Gesture{Kind: gpio.Down})
+	b.Gesture(c, gpio.Gesture{Kind: gpio.Short})
+	synctest.Wait()
+}
+
+// release is the end of a press.
+func (b *bench) release(act string) {
+	b.Gesture(device.ButtonConfig{Name: act, Action: act}, gpio.Gesture{Kind: gpio.Up})
 	synctest.Wait()
 }
 
@@ -109,7 +121,7 @@ func TestACallFromTheDoor(t *testing.T) {
 		b.shows(control.LightIdle)
 		b.press(device.ActToggle)
 		b.shows(control.LightCalling)
-		b.expect("0s sends call.invite")
+		b.expect("0s plays press", "0s sends call.invite")
 		b.hub(wire.Ringing, wire.SDPBody{SDP: "offer"})
 		b.expect("0s media waits for an offer", "0s plays ringback", "0s media gets offer")
 		b.media.News.Local("answer")
@@ -151,20 +163,17 @@ func TestMute(t *testing.T) {
 }
 
 func TestPushToTalk(t *testing.T) {
-	talk := device.ButtonConfig{Name: "talk", Action: device.ActTalk}
 	tryWith(t, func(c *device.Config) { c.Call.Voice = device.PushToTalk }, func(b *bench) {
 		b.talk()
 		b.press(device.ActTalk)
 		time.Sleep(2 * time.Second)
-		b.Released(talk)
-		synctest.Wait()
+		b.release(device.ActTalk)
 		b.expect("0s mute false", "2s mute true")
 	})
 	try(t, func(b *bench) { // where both talk, it means nothing
 		b.talk()
 		b.press(device.ActTalk)
-		b.Released(talk)
-		synctest.Wait()
+		b.release(device.ActTalk)
 		b.expect()
 	})
 }
@@ -208,7 +217,7 @@ func TestAPressWithoutTheHubGetsLightAndToneAtOnce(t *testing.T) {
 	try(t, func(b *bench) {
 		b.press(device.ActToggle)
 		b.shows(control.LightUnreachable)
-		b.expect("0s plays offline")
+		b.expect("0s plays press", "0s plays offline")
 		time.Sleep(3*time.Second + 1)
 		b.shows(control.LightOffline)
 		s, _ := b.Status(b.Context())

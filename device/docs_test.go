@@ -18,18 +18,27 @@ var update = flag.Bool("update", false, "write the generated sections of the doc
 
 func TestTheDocumentsSayWhatTheCodeDoes(t *testing.T) {
 	configtest.Section(t, "../docs/config.md", "intercomd", config.Doc(Defaults()), *update)
-	rows := "| state | the LED | pattern |\n|---|---|---|\n"
+	rows := "| state | the LED | standard | accessible |\n|---|---|---|---|\n"
 	meaning := map[control.Light]string{control.LightIdle: "ready", control.LightCalling: "a call is placed", control.LightRinging: "this station is called", control.LightTalking: "answered: speak",
-		control.LightUnreachable: "nobody took the call; for three seconds", control.LightOffline: "the hub is away", control.LightFault: "a part is broken, see `intercomctl status`", control.LightMissed: "a call was missed; until the next press"}
-	if len(meaning) != len(lightTable()) || len(lightNames()) != len(meaning) {
+		control.LightUnreachable: "nobody took the call; for 3 s, 10 s in the accessible profile", control.LightOffline: "the hub is away", control.LightFault: "a part is broken, see `intercomctl status`",
+		control.LightMissed: "a call was missed; until the next press", control.LightDoor: "the door is open: its relay is energised", control.LightPressed: "a button is held, and what it means is not known yet",
+		control.LightAuto: "the microphone is about to open by itself", control.LightDND: "do not disturb: calls are declined as busy", control.LightPrivacy: "privacy: nobody is answered automatically"}
+	standard, accessible := lightTable(Standard), lightTable(Accessible)
+	if len(meaning) != len(standard) || len(accessible) != len(standard) || len(lightNames()) != len(meaning) {
 		t.Fatal("a light is not documented")
 	}
 	for _, name := range lightNames() {
-		p, err := gpio.ParsePattern(lightTable()[control.Light(name)])
-		if err != nil || len(p) == 0 && name != string(control.LightIdle) {
-			t.Errorf("%s: %v", name, err)
+		l := control.Light(name)
+		for _, text := range []string{standard[l], accessible[l]} {
+			if p, err := gpio.ParsePattern(text); err != nil || len(p) == 0 && l != control.LightIdle {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
-		rows += fmt.Sprintf("| `%s` | %s | `%s` |\n", name, meaning[control.Light(name)], lightTable()[control.Light(name)])
+		other := ""
+		if accessible[l] != standard[l] {
+			other = "`" + accessible[l] + "`"
+		}
+		rows += fmt.Sprintf("| `%s` | %s | `%s` | %s |\n", name, meaning[l], standard[l], other)
 	}
 	configtest.Section(t, "../docs/hardware.md", "lights", rows, *update)
 }

@@ -1,10 +1,12 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"intercom/call"
@@ -45,6 +47,11 @@ func (d *Device) Status(ctx context.Context) (control.Status, error) {
 		if !d.registered.IsZero() {
 			s.RegisteredMS = ms(d.registered.Sub(d.began))
 		}
+		s.Door, s.DND, s.Privacy, s.Untold = d.doorStatus(), d.memory.DND, d.memory.Privacy, len(d.memory.Notes)
+		if h := d.schedule(); h != nil {
+			s.Schedule = cmp.Or(h.Name, "without a name")
+		}
+		s.Buttons = d.buttons()
 		if d.path != nil && d.state.Live() {
 			q := d.path.Quality()
 			s.Quality = &q
@@ -52,6 +59,19 @@ func (d *Device) Status(ctx context.Context) (control.Status, error) {
 	})
 	s.Sound = d.sound.Status()
 	return s, err
+}
+
+// buttons are what was seen on the lines.
+func (d *Device) buttons() map[string]control.Button {
+	if d.counts == nil || len(d.cfg.Button) == 0 {
+		return nil
+	}
+	all := map[string]control.Button{}
+	for _, b := range d.cfg.Button {
+		c := d.counts(b.Name)
+		all[b.Name] = control.Button{Presses: c.Presses, Glitches: c.Glitches, Stuck: d.faults["stuck button "+b.Name] != ""}
+	}
+	return all
 }
 
 // Handler serves the control socket; panel is nil where the buttons are real.
@@ -62,6 +82,9 @@ func (d *Device) Status(ctx context.Context) (control.Status, error) {
 //	POST /v1/answer   /v1/decline   /v1/hangup
 //	POST /v1/press    {"button": name, "hold_ms": n}
 //	POST /v1/mute     {"on": bool}
+//	POST /v1/dnd      {"on": bool}
+//	POST /v1/privacy  {"on": bool}
+//	POST /v1/door     {"do": open, hold, release or unlock} → {"done": what became of it}
 //	POST /v1/volume   {"talk": percent, "ring": percent}, both optional
 //	POST /v1/selftest → what it found
 func (d *Device) Handler(panel *gpio.Panel) http.Handler {
@@ -85,7 +108,9 @@ func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 		}
 		var id string
 		var bad *fault.Error
-		err = d.Ask(r.Context(), func() { id, bad = d.dial(b.To, b.Context) })
+		err = d.Ask(r.Context(), func() {
+			id, bad = d.dial(placing{to: receivers(b.To), then: receivers(d.cfg.Call.Then), context: b.Context})
+		})
 		if bad != nil {
 			err = bad
 		}
@@ -122,6 +147,16 @@ func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 		}
 		answer(w, map[string]bool{"muted": b.On}, err)
 	})
+	for name, set := range map[string]func(bool){"dnd": d.setDND, "privacy": d.setPrivacy} {
+		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
+			b, err := body[struct{ On bool }](w, r)
+			if err == nil {
+				err = d.Ask(r.Context(), func() { set(b.On) })
+			}
+			answer(w, map[string]bool{"on": b.On}, err)
+		})
+	}
+	mux.HandleFunc("POST /v1/door", d.serveDoor)
 	mux.HandleFunc("POST /v1/volume", d.serveVolume)
 	mux.HandleFunc("POST /v1/selftest", func(w http.ResponseWriter, r *http.Request) {
 		found, err := d.sound.Test(r.Context())
@@ -134,6 +169,31 @@ func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 	})
 	mux.HandleFunc("POST /v1/press", func(w http.ResponseWriter, r *http.Request) { d.servePress(w, r, panel) })
 	return mux
+}
+
+func (d *Device) serveDoor(w http.ResponseWriter, r *http.Request) {
+	b, err := body[struct{ Do string }](w, r)
+	const who, why = "intercomctl", "said here"
+	do := map[string]func() string{
+		"open":    func() string { return d.openDoor(who, why) },
+		"hold":    func() string { return d.holdDoor(true, who, why) },
+		"release": func() string { return d.holdDoor(false, who, why) },
+		"unlock":  func() string { return d.unlockDoor(who, why) },
+	}[b.Do]
+	done := ""
+	switch {
+	case err != nil:
+	case !d.hasDoor():
+		err = fault.In(fault.InvalidInit, "door", "This station has no door; name the line of its relay in [door].")
+	case do == nil:
+		err = fault.In(fault.BadMessage, "do", "A door can be told to open, hold, release and unlock.")
+	default:
+		err = d.Ask(r.Context(), func() { done = do() })
+	}
+	if err == nil && done == refused {
+		err = fault.In(fault.NotAllowed, "door", "The door's relay is locked, since the case was opened; close it, and say 'intercomctl door unlock'.")
+	}
+	answer(w, map[string]string{"done": done}, err)
 }
 
 func (d *Device) serveVolume(w http.ResponseWriter, r *http.Request) {
@@ -151,7 +211,7 @@ func (d *Device) serveVolume(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err == nil {
-		d.sound.Volume(s.TalkVolume, s.RingVolume)
+		err = d.Ask(r.Context(), func() { d.volume(s.TalkVolume, s.RingVolume) })
 	}
 	answer(w, map[string]int{"talk": s.TalkVolume, "ring": s.RingVolume}, err)
 }
@@ -170,9 +230,9 @@ func (d *Device) servePress(w http.ResponseWriter, r *http.Request, panel *gpio.
 	}
 	known := false
 	names := ""
-	for _, one := range d.cfg.Button {
-		known = known || one.Name == b.Button
-		names += " " + one.Name
+	for _, one := range d.inputs() {
+		known = known || one == b.Button
+		names += " " + one
 	}
 	hold := time.Duration(b.HoldMS) * time.Millisecond
 	switch {
@@ -196,6 +256,20 @@ func (d *Device) servePress(w http.ResponseWriter, r *http.Request, panel *gpio.
 	case <-r.Context().Done():
 	}
 	answer(w, map[string]string{"button": b.Button}, nil)
+}
+
+// inputs are the names of the lines that can be pressed.
+func (d *Device) inputs() (all []string) {
+	for _, b := range d.cfg.Button {
+		all = append(all, b.Name)
+	}
+	for name, in := range d.cfg.Door.inputs() {
+		if in.Line != "" {
+			all = append(all, "door "+name)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // Follow gives what happens from now on, until leave is called or whoever follows does not keep up; then it is closed.

@@ -28,6 +28,9 @@ func (d *Device) do(a call.Action) {
 	case call.Prepare:
 		d.prepare(a)
 	case call.OpenVoice:
+		if d.cfg.Profile == Accessible {
+			d.sound.Play(call.SpeakTone)
+		}
 		d.path.OpenVoice()
 	case call.CloseMedia:
 		if d.path != nil {
@@ -35,7 +38,7 @@ func (d *Device) do(a call.Action) {
 			d.path = nil
 		}
 	case call.Play:
-		d.sound.Play(a.Tone)
+		d.play(a.Tone)
 	case call.Silence:
 		d.sound.Silence()
 	case call.SetTimer:
@@ -50,6 +53,14 @@ func (d *Device) do(a call.Action) {
 	case call.Report:
 		d.report(a)
 	}
+}
+
+// play starts a tone. In quiet hours nothing rings.
+func (d *Device) play(t call.Tone) {
+	if s := d.schedule(); t == call.RingTone && s != nil && s.Quiet {
+		return
+	}
+	d.sound.Play(t)
 }
 
 func (d *Device) setTimer(a call.SetTimer) {
@@ -88,7 +99,7 @@ func (d *Device) prepare(a call.Prepare) {
 	if a.Offer {
 		description = wire.Ringing // the offer tells the caller that we ring
 	}
-	p = d.media.Path(d.servers, a.Offer, News{
+	p = d.media.Path(d.servers, a.Offer, d.voice, News{
 		Local: func(sdp string) {
 			news(func() { d.wire.Send(wire.New(description, id, wire.SDPBody{SDP: sdp, To: lead})) })
 		},
@@ -112,6 +123,10 @@ func (d *Device) Up(w wire.WelcomeBody) {
 		d.handle(call.LinkUp{Ack: millis(w.AckMS)})
 		d.declare()
 		d.settle()
+		if !w.Resumed {
+			d.telling = "" // what was under way is lost, or not; a note has an id
+		}
+		d.tellNotes()
 	})
 }
 
@@ -135,7 +150,7 @@ func (d *Device) serve(id string, servers []wire.ICEServer) {
 
 // declare tells the hub how the station is.
 func (d *Device) declare() {
-	b := wire.StateBody{Health: "healthy"}
+	b := wire.StateBody{Health: "healthy", DND: d.memory.DND}
 	if len(d.faults) > 0 {
 		b.Health, b.Faults = "degraded", map[string]string{}
 	}
@@ -197,7 +212,10 @@ func (d *Device) receive(m link.Message) *fault.Error {
 	ours := m.Call == d.state.ID && d.path != nil
 	switch m.T {
 	case wire.OK:
-		if m.To == wire.Invite {
+		switch m.To {
+		case wire.Note:
+			d.told()
+		case wire.Invite:
 			b, _ := wire.Body[wire.InvitedBody](m.Envelope) // without one, the usual time and servers
 			d.serve(m.Call, b.ICEServers)
 			d.handle(call.Acked{ID: m.Call, Limit: millis(b.CallerMS)})
@@ -206,6 +224,10 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		e, err := wire.Body[fault.Error](m.Envelope)
 		if err != nil {
 			return err
+		}
+		if m.To == wire.Note {
+			d.noteRefused(&e)
+			return nil
 		}
 		d.log.Warn("the hub refused a request", "type", string(m.To), "call", m.Call, "code", string(e.Code), "err", e.Message)
 		d.handle(call.Rejected{ID: m.Call, Code: e.Code})
@@ -221,7 +243,17 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		if d.state.Phase == call.Idle || d.state.ID == m.Call {
 			d.serve(m.Call, b.ICEServers)
 		}
+		if d.memory.DND && d.state.Phase == call.Idle { // the hub has not heard of it yet
+			d.wire.Send(wire.New(wire.Decline, m.Call, wire.DeclineBody{Reason: outcome.Busy}))
+			return nil
+		}
+		if d.state.Phase == call.Idle {
+			d.voice = d.cfg.Call.Voice
+		}
 		d.handle(call.Incoming{ID: m.Call, Peer: b.From, Ring: millis(b.RingMS)})
+		if d.state.ID == m.Call {
+			d.autoAnswer()
+		}
 	case wire.Ringing, wire.SDP:
 		b, err := wire.Body[wire.SDPBody](m.Envelope)
 		if err != nil {
@@ -250,6 +282,12 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		d.handle(call.Confirmed{ID: m.Call, Peer: b.Peer, Limit: millis(b.LimitMS)})
 	case wire.Warning:
 		d.handle(call.Warned{ID: m.Call})
+	case wire.Door:
+		b, err := wire.Body[wire.DoorBody](m.Envelope)
+		if err != nil {
+			return err
+		}
+		d.doorAsked(m.Call, b.From)
 	case wire.Ended:
 		b, err := wire.Body[wire.EndedBody](m.Envelope)
 		if err != nil {

@@ -72,6 +72,7 @@ func NewVoice(cfg *Config, a *audio.Audio, log *slog.Logger) (*Voice, error) {
 		return nil, err
 	}
 	return &Voice{audio: a, engine: engine, log: log, cfg: cfg, tones: map[call.Tone]tone.Sound{
+		call.PressTone: tone.Press(), call.SpeakTone: tone.Speak(),
 		call.RingTone: tone.Ring(), call.RingbackTone: tone.Ringback(), call.DeclinedTone: tone.Declined(), call.BusyTone: tone.Busy(),
 		call.MissedTone: tone.Missed(), call.OfflineTone: tone.Offline(), call.LimitTone: tone.Limit(), call.DoorTone: tone.Door(), call.AutoTone: tone.Auto(),
 	}, moved: make(chan struct{}, 1)}, nil
@@ -191,11 +192,11 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // Path makes the voice path of one call. The capture stream is made at once, but corked: the answer then needs no time,
 // and the microphone's light stays dark.
-func (v *Voice) Path(servers []wire.ICEServer, offer bool, news News) Path {
-	p := &path{v: v, news: news, jitter: jitter.New(jitter.Settings{Most: v.cfg.Audio.MostDelay.Std()}),
+func (v *Voice) Path(servers []wire.ICEServer, offer bool, voice Mode, news News) Path {
+	p := &path{v: v, mode: voice, news: news, jitter: jitter.New(jitter.Settings{Most: v.cfg.Audio.MostDelay.Std()}),
 		send: sender.New(sender.Settings{Frame: v.cfg.Audio.Frame.Std(), Bitrate: v.cfg.Audio.Bitrate})}
 	p.peer = v.engine.Peer(servers, offer, ears{p})
-	if v.cfg.Call.Voice != Listen {
+	if voice != Listen {
 		v.audio.Mic(audio.Armed, nil)
 	}
 	return p
@@ -204,6 +205,7 @@ func (v *Voice) Path(servers []wire.ICEServer, offer bool, news News) Path {
 // path is one call's voice.
 type path struct {
 	v      *Voice
+	mode   Mode
 	news   News
 	peer   *rtc.Peer
 	open   atomic.Bool
@@ -219,12 +221,11 @@ func (p *path) Candidate(c string) { p.peer.Candidate(c) }
 // OpenVoice opens loudspeaker and microphone.
 func (p *path) OpenVoice() {
 	p.open.Store(true)
-	mode := p.v.cfg.Call.Voice
-	if mode != Announce {
+	if p.mode != Announce {
 		p.v.audio.Voice(p.jitter)
 	}
-	p.v.audio.Mute(mode == PushToTalk)
-	if mode != Listen {
+	p.v.audio.Mute(p.mode == PushToTalk)
+	if p.mode != Listen {
 		p.v.audio.Mic(audio.Open, p.block)
 	}
 }

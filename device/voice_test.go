@@ -15,7 +15,7 @@ func TestSoundBeforeTheCodecIsAgreedIsDropped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := v.Path(nil, false, News{}).(*path)
+	p := v.Path(nil, false, Duplex, News{}).(*path)
 	p.OpenVoice()
 	p.block(make([]int16, codec.Block))
 	p.Close()

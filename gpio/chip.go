@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -41,7 +40,7 @@ func CheckLine(s string) error {
 
 // OpenInput takes a line of a chip as a button.
 func OpenInput(w Wiring) (Input, error) {
-	l, err := find(w.Line)
+	l, _, err := find(w.Line)
 	if err != nil {
 		return nil, err
 	}
@@ -52,45 +51,66 @@ func OpenInput(w Wiring) (Input, error) {
 	return &chipInput{l, w.ActiveLow}, nil
 }
 
-// OpenOutput takes a line of a chip as a lamp. The kernel's first request drives it low for a moment, whatever is asked
-// for: fit for lamps, not for a relay that is active low.
+// OpenOutput takes a line of a chip as an output that is not lit from its first moment on, whatever its wiring.
 func OpenOutput(w Wiring) (Output, error) {
-	l, err := find(w.Line)
+	l, chip, err := find(w.Line)
 	if err != nil {
 		return nil, err
 	}
-	o := &chipOutput{l, w.ActiveLow}
-	if err := o.Set(false); err != nil {
+	o, err := requestOutput(chip.Path(), l.Number(), w.ActiveLow)
+	if err != nil {
 		return nil, explain(w.Line, err)
 	}
 	return o, nil
 }
 
 // find looks a line up by name on all chips, or by the chip's label and offset: numbers of chips move between kernels.
-func find(spec string) (*gpioioctl.GPIOLine, error) {
+func find(spec string) (*gpioioctl.GPIOLine, *gpioioctl.GPIOChip, error) {
 	if _, err := driverreg.Init(); err != nil || len(gpioioctl.Chips) == 0 {
-		return nil, ErrNoChip
+		return nil, nil, ErrNoChip
 	}
 	label, offset, pair := strings.Cut(spec, ":")
+	n, err := strconv.Atoi(offset)
+	pair = pair && err == nil
 	for _, c := range gpioioctl.Chips {
-		if pair {
-			if n, err := strconv.Atoi(offset); err == nil && c.Label() == label {
-				if l := c.ByNumber(n); l != nil {
-					return l, nil
-				}
+		switch {
+		case pair && c.Label() == label && n >= 0 && n < c.LineCount():
+			return c.ByNumber(n), c, nil
+		case !pair:
+			if l := c.ByName(spec); l != nil {
+				return l, c, nil
 			}
-		} else if l := c.ByName(spec); l != nil {
-			return l, nil
 		}
 	}
-	return nil, fmt.Errorf("%s: %w", spec, ErrNoLine)
+	return nil, nil, fmt.Errorf("%s: %w; %s", spec, ErrNoLine, there(gpioioctl.Chips))
 }
 
+// there says which lines there are, for who wrote another.
+func there(chips []*gpioioctl.GPIOChip) string {
+	var all []string
+	for _, c := range chips {
+		text := fmt.Sprintf("%s has %s:0 to %s:%d", c.Path(), c.Label(), c.Label(), c.LineCount()-1)
+		var names []string
+		for _, l := range c.Lines() {
+			if n := l.Name(); n != "" {
+				names = append(names, n)
+			}
+		}
+		if len(names) > 0 {
+			text += ", named " + strings.Join(names, " ")
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, "; ")
+}
+
+// explain says what to do about an error of a line. periph keeps only the text of the kernel's.
 func explain(line string, err error) error {
+	is := func(no syscall.Errno) bool { return errors.Is(err, no) || strings.Contains(err.Error(), no.Error()) }
 	switch {
-	case errors.Is(err, syscall.EBUSY):
+	case is(syscall.EBUSY):
 		return fmt.Errorf("%s: %w", line, ErrLineInUse)
-	case errors.Is(err, os.ErrPermission):
+	case is(syscall.EACCES) || is(syscall.EPERM):
 		return fmt.Errorf("%s: %w", line, ErrPermission)
 	}
 	return fmt.Errorf("%s: %w", line, err)
@@ -124,14 +144,3 @@ func (c *chipInput) Wait(ctx context.Context, d time.Duration) {
 
 // Close gives the line back to the kernel.
 func (c *chipInput) Close() error { c.l.Close(); return nil }
-
-type chipOutput struct {
-	l   *gpioioctl.GPIOLine
-	low bool
-}
-
-// Set never reads the line back: reading an output would turn it into an input.
-func (c *chipOutput) Set(on bool) error { return c.l.Out(gpio.Level(on != c.low)) }
-
-// Close gives the line back to the kernel.
-func (c *chipOutput) Close() error { c.l.Close(); return nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,92 +17,149 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const ms = time.Millisecond
 
-// press runs Watch on a virtual line while finger moves it, and gives what was told, with the time.
-func press(t *testing.T, finger func(p *Panel)) (tape []string) {
+// press watches a virtual line while finger moves it, and gives what was told, with the time.
+func press(t *testing.T, times Times, finger func(p *Panel)) (tape []string, counts Counts) {
 	synctest.Test(t, func(t *testing.T) {
 		p := NewPanel()
 		ctx, cancel := context.WithCancel(t.Context())
 		began := time.Now()
 		done := make(chan error, 1)
+		b := &Button{Stable: 20 * ms, Times: times}
 		go func() {
-			done <- Watch(ctx, p.Input("call"), 20*ms, func(e Press) {
-				tape = append(tape, fmt.Sprintf("%v %v %v", time.Since(began).Round(ms), e.Down, e.Held.Round(ms)))
+			done <- b.Watch(ctx, p.Input("call"), func(g Gesture) {
+				tape = append(tape, fmt.Sprintf("%v %v %v", time.Since(began).Round(ms), g.Kind, g.Held.Round(ms)))
 			})
 		}()
-		synctest.Wait()
+		time.Sleep(100 * ms)
+		began = time.Now()
 		finger(p)
 		time.Sleep(time.Second)
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+		counts = b.Counts()
 	})
-	return tape
+	return tape, counts
+}
+
+// hold presses for a time, and lets go for a time.
+func hold(p *Panel, down, up time.Duration) {
+	p.Set("call", true)
+	time.Sleep(down)
+	p.Set("call", false)
+	time.Sleep(up)
 }
 
 func TestAPressIsALevelHeldSteady(t *testing.T) {
-	got := press(t, func(p *Panel) {
-		time.Sleep(100 * ms)
+	got, counts := press(t, Times{}, func(p *Panel) {
 		for range 5 { // bounces
-			p.Set("call", true)
-			time.Sleep(2 * ms)
-			p.Set("call", false)
-			time.Sleep(2 * ms)
+			hold(p, 2*ms, 2*ms)
 		}
-		p.Set("call", true)
-		time.Sleep(300 * ms)
-		p.Set("call", false)
+		hold(p, 300*ms, 0)
 	})
-	if want := []string{"140ms true 0s", "440ms false 300ms"}; !slices.Equal(got, want) {
+	if want := []string{"40ms down 0s", "40ms short 0s", "340ms up 300ms"}; !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
+	}
+	if counts != (Counts{1, 5}) {
+		t.Errorf("counted %+v", counts)
 	}
 }
 
 func TestGlitchesAreNoPress(t *testing.T) {
-	if got := press(t, func(p *Panel) {
+	if got, counts := press(t, Times{}, func(p *Panel) {
 		for range 50 {
-			p.Set("call", true)
-			time.Sleep(19 * ms)
-			p.Set("call", false)
-			time.Sleep(30 * ms)
+			hold(p, 19*ms, 30*ms)
 		}
-	}); len(got) > 0 {
-		t.Errorf("told %q", got)
+	}); len(got) > 0 || counts.Glitches != 50 {
+		t.Errorf("told %q, counted %+v", got, counts)
 	}
 }
 
+func TestGestures(t *testing.T) {
+	all := Times{Long: 500 * ms, Double: 300 * ms, Stuck: 10 * time.Second}
+	for _, c := range []struct {
+		name   string
+		times  Times
+		finger func(p *Panel)
+		want   string
+	}{
+		{"short, when long is known", Times{Long: 500 * ms}, func(p *Panel) { hold(p, 100*ms, 0) }, "20ms down 0s, 120ms up 100ms, 120ms short 100ms"},
+		{"long fires while it is held", Times{Long: 500 * ms}, func(p *Panel) { hold(p, 900*ms, 0) }, "20ms down 0s, 500ms long 500ms, 920ms up 900ms"},
+		{"double at the second press", all, func(p *Panel) { hold(p, 100*ms, 100*ms); hold(p, 100*ms, 0) }, "20ms down 0s, 120ms up 100ms, 220ms down 0s, 220ms double 0s, 320ms up 100ms"},
+		{"two that are too far apart", all, func(p *Panel) { hold(p, 100*ms, 400*ms); hold(p, 100*ms, 0) }, "20ms down 0s, 120ms up 100ms, 400ms short 0s, 520ms down 0s, 620ms up 100ms, 900ms short 0s"},
+		{"a third press begins anew", all, func(p *Panel) { hold(p, 50*ms, 50*ms); hold(p, 50*ms, 50*ms); hold(p, 50*ms, 0) }, "20ms down 0s, 70ms up 50ms, 120ms down 0s, 120ms double 0s, 170ms up 50ms, 220ms down 0s, 270ms up 50ms, 550ms short 0s"},
+		{"stuck", all, func(p *Panel) { hold(p, 12*time.Second, 0) }, "20ms down 0s, 500ms long 500ms, 10s stuck 10s, 12.02s up 12s"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got, _ := press(t, c.times, c.finger); strings.Join(got, ", ") != c.want {
+				t.Errorf("told\n%s, want\n%s", strings.Join(got, ", "), c.want)
+			}
+		})
+	}
+}
+
+// A button that is down at the start tells nothing until it was up, but that it is stuck.
 func TestAButtonDownAtTheStartIsNoPress(t *testing.T) {
-	var f Filter
-	f.Stable = 20 * ms
-	for now := time.Duration(0); now < time.Second; now += 5 * ms {
-		if p, ok := f.Sample(now, true); ok {
-			t.Fatalf("told %+v at %v", p, now)
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPanel()
+		p.Set("call", true)
+		b := &Button{Stable: 20 * ms, Times: Times{Stuck: 10 * time.Second}}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var told []Kind
+		go func() { time.Sleep(30 * time.Second); hold(p, 0, time.Second); hold(p, 100*ms, 0) }()
+		_ = b.Watch(ctx, p.Input("call"), func(g Gesture) { told = append(told, g.Kind) })
+		if want := []Kind{Stuck, Up, Down, Up}; len(told) < 2 || told[0] != want[0] || told[1] != want[1] || slices.Contains(told[:2], Down) {
+			t.Errorf("told %v", told)
 		}
-	}
+	})
 }
 
-// Whatever the line does, presses go down and up in turn, and no level shorter than the stable time counts.
-func TestFilterAlternates(t *testing.T) {
+// Whatever the line does, presses go down and up in turn, no level shorter than the stable time counts, and each press
+// means one thing at most.
+func TestAnyTrainOfEdges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := Filter{Stable: 20 * ms}
-		now, raw, since, down := time.Duration(0), false, time.Duration(0), false
-		f.Sample(0, false)
+		r := Recognizer{Times: Times{Long: 200 * ms, Double: 100 * ms, Stuck: time.Second}}
+		now, raw, since := time.Duration(0), false, time.Duration(0)
+		f.Start(false)
+		r.Start(0, false)
+		presses, meant, down := 0, 0, false
+		take := func(all []Gesture) {
+			for _, g := range all {
+				switch g.Kind {
+				case Down:
+					if presses++; down {
+						t.Fatal("down twice")
+					}
+					down = true
+				case Up:
+					if !down {
+						t.Fatal("up twice")
+					}
+					down = false
+				case Short, Long, Double:
+					meant++
+				}
+			}
+		}
 		for _, step := range rapid.SliceOf(rapid.IntRange(1, 60)).Draw(t, "steps") {
 			now += time.Duration(step) * ms
 			if step%3 == 0 {
 				raw, since = !raw, now
 			}
-			p, ok := f.Sample(now, raw)
-			if !ok {
+			take(r.Tick(now))
+			if !f.Sample(now, raw) {
 				continue
-			}
-			if p.Down == down {
-				t.Fatal("the same twice")
 			}
 			if now-since < 20*ms {
 				t.Fatalf("a level of %v counted", now-since)
 			}
-			down = p.Down
+			take(r.Level(f.since, f.level))
+		}
+		if meant > presses {
+			t.Fatalf("%d presses meant %d things", presses, meant)
 		}
 	})
 }
@@ -117,8 +175,8 @@ func TestALineThatReportsEdgesWithoutEndIsNoBusyLoop(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		var s storm
-		_ = Watch(ctx, &s, 20*ms, func(Press) {})
-		if s.reads > 1001 {
+		_ = (&Button{Stable: 20 * ms}).Watch(ctx, &s, func(Gesture) {})
+		if s.reads > 1002 {
 			t.Errorf("%d reads in a second", s.reads)
 		}
 	})

@@ -239,6 +239,13 @@ func read(by string, e wire.Envelope) (n news, err *fault.Error) {
 			err = fault.New(fault.TooLarge)
 		}
 		return n, err
+	case wire.Door, wire.DoorDone:
+		b, err := wire.Body[wire.DoorBody](e)
+		if err == nil && len(b.Result) > wire.MaxIDLen {
+			err = fault.New(fault.TooLarge)
+		}
+		n.what, n.env = relayed, wire.New(e.T, e.Call, wire.DoorBody{From: by, Result: b.Result})
+		return n, err
 	case wire.Answer:
 		n.what = answered
 	case wire.Decline:

@@ -284,6 +284,8 @@ func (h *Hub) take(s *socket, m *member, rate *allowance) (forGood bool, err err
 		m.reply(e, nil, h.renewToken(m, e))
 	case e.T == wire.State:
 		m.reply(e, nil, h.router.declare(m, e))
+	case e.T == wire.Note:
+		m.reply(e, nil, h.note(m, e))
 	case e.T == wire.Watch:
 		m.reply(e, nil, nil)
 		h.router.presence.watch(m)
@@ -291,6 +293,22 @@ func (h *Hub) take(s *socket, m *member, rate *allowance) (forGood bool, err err
 		h.router.receive(m, e)
 	}
 	return false, nil
+}
+
+// note has something written down that happened at a station. What cannot be written is kept there and said again.
+func (h *Hub) note(m *member, e wire.Envelope) *fault.Error {
+	b, err := wire.Body[wire.NoteBody](e)
+	if err == nil {
+		err = b.Check()
+	}
+	if err != nil || h.set.Note == nil {
+		return err
+	}
+	if werr := h.set.Note(m.account, m.cuid, b); werr != nil {
+		h.log.Error("a note of a station cannot be written", "cuid", m.cuid, "account", m.account, "err", werr)
+		return fault.New(fault.HubDegraded)
+	}
+	return nil
 }
 
 // signIn goes through challenge, hello and welcome.

@@ -66,6 +66,9 @@ func (j *Journal) Handle(_ context.Context, r slog.Record) error {
 		add(fields, "", a)
 	}
 	r.Attrs(func(a slog.Attr) bool { add(fields, j.prefix, a); return true })
+	if id := MessageIDs[r.Message]; id != "" {
+		fields["MESSAGE_ID"] = id
+	}
 	p := priority(r.Level)
 	send := j.Send
 	if send == nil {

@@ -7,17 +7,39 @@ package systemd
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
 )
 
 // Ready says that the start is done: local parts run, whether or not a hub is there.
 func Ready() { notify(daemon.SdNotifyReady) }
 
-// Stopping says that the daemon ends by its own will.
-func Stopping() { notify(daemon.SdNotifyStopping) }
+// Stopping says that the daemon ends by its own will, and for how long that may take at most.
+func Stopping(most time.Duration) {
+	notify(fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, most.Microseconds()))
+}
+
+// Reloading says that the configuration is being read again; Ready ends it (sd_notify(3)).
+func Reloading() {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // it is always there
+	notify(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000))
+}
+
+// Listener is the socket of that name that the service manager listens on for us (sd_listen_fds(3)); nil for none.
+func Listener(name string) net.Listener {
+	all, err := activation.ListenersWithNames()
+	if err != nil || len(all[name]) == 0 {
+		return nil
+	}
+	return all[name][0]
+}
 
 // Status is a sentence that a person understands, shown by systemctl status.
 func Status(text string) { notify("STATUS=" + text) }

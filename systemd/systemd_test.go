@@ -3,15 +3,21 @@ package systemd
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
+	"flag"
 	"log/slog"
+	"maps"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
+
+	"intercom/internal/config/configtest"
 )
 
 // manager is the service manager's end of the notification socket, as systemd binds it (sd_notify(3)).
@@ -40,8 +46,8 @@ func TestWhatTheManagerIsTold(t *testing.T) {
 	c := manager(t)
 	Ready()
 	Status("Idle; registered as front_door")
-	Stopping()
-	for _, want := range []string{"READY=1", "STATUS=Idle; registered as front_door", "STOPPING=1"} {
+	Stopping(time.Second)
+	for _, want := range []string{"READY=1", "STATUS=Idle; registered as front_door", "STOPPING=1\nEXTEND_TIMEOUT_USEC=1000000"} {
 		if got := read(t, c, 5*time.Second); got != want {
 			t.Errorf("told %q, want %q", got, want)
 		}
@@ -104,5 +110,38 @@ func TestJournalFields(t *testing.T) {
 	log.Error("worse")
 	if got := fallback.String(); got != "<3>worse\n" {
 		t.Errorf("fallback %q", got)
+	}
+}
+
+func TestReloadingAndStopping(t *testing.T) {
+	c := manager(t)
+	Reloading()
+	if got := read(t, c, time.Second); !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") || strings.HasSuffix(got, "=0") {
+		t.Errorf("%q", got)
+	}
+	Stopping(20 * time.Second)
+	if got := read(t, c, time.Second); got != "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000" {
+		t.Errorf("%q", got)
+	}
+}
+
+var update = flag.Bool("update", false, "write the generated sections of the documents")
+
+func TestKindsOfEvents(t *testing.T) {
+	rows, seen := "| kind | `MESSAGE_ID` |\n|---|---|\n", map[string]bool{}
+	for _, text := range slices.Sorted(maps.Keys(MessageIDs)) {
+		id := MessageIDs[text]
+		if raw, err := hex.DecodeString(id); err != nil || len(raw) != 16 || seen[id] {
+			t.Errorf("%s: %s is not an id of its own", text, id)
+		}
+		seen[id] = true
+		rows += "| " + text + " | `" + id + "` |\n"
+	}
+	configtest.Section(t, "../docs/log-fields.md", "messages", rows, *update)
+	var fields map[string]string
+	j := &Journal{Level: slog.LevelInfo, Send: func(_ string, _ journal.Priority, f map[string]string) error { fields = f; return nil }}
+	slog.New(j).Info("call ended", "call", "c")
+	if fields["MESSAGE_ID"] != MessageIDs["call ended"] || fields["CALL_ID"] != "c" {
+		t.Errorf("%v", fields)
 	}
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"strings"
 	"time"
@@ -249,4 +250,48 @@ type HangUpBody struct {
 type EndedBody struct {
 	outcome.Result
 	Error *fault.Error `json:"error,omitempty"`
+}
+
+// NoteKind is what a note is about.
+type NoteKind string
+
+// The kinds.
+const (
+	Visit    NoteKind = "visit" // somebody pressed a button while nobody could be reached
+	DoorNote NoteKind = "door"  // the door was opened, or was not, or something was wrong with it
+)
+
+// NoteBody is something that happened at a station and is to be on record. The hub takes it when it is written down; until
+// then the station keeps it, and may say it again: ID, 128 random bits as 32 hexadecimal digits, is the same then.
+type NoteBody struct {
+	ID     string    `json:"id"`
+	Kind   NoteKind  `json:"kind"`
+	At     time.Time `json:"at"` // by the station's clock
+	Who    string    `json:"who,omitempty"`
+	Why    string    `json:"why,omitempty"`
+	Result string    `json:"result,omitempty"`
+	To     string    `json:"to,omitempty"`   // of a visit: who was called
+	Call   string    `json:"call,omitempty"` // during which it happened
+}
+
+// Check refuses what is too long, or could rewrite the screen that shows it.
+func (b NoteBody) Check() *fault.Error {
+	if raw, err := hex.DecodeString(b.ID); err != nil || len(raw) != 16 {
+		return fault.In(fault.BadMessage, "id", "The id of a note must be 128 random bits as 32 hexadecimal digits.")
+	}
+	if b.Kind != Visit && b.Kind != DoorNote {
+		return fault.In(fault.BadMessage, "kind", "The kind of a note is visit or door.")
+	}
+	for field, s := range map[string]string{"who": b.Who, "why": b.Why, "result": b.Result, "to": b.To, "call": b.Call} {
+		if why := text(s, 0, 500); why != "" {
+			return fault.In(fault.BadMessage, field, "A note's text %s.", why)
+		}
+	}
+	return nil
+}
+
+// DoorBody asks the other side of a call to open its door, or says what became of that. From is filled in by the hub.
+type DoorBody struct {
+	From   string `json:"from,omitempty"`
+	Result string `json:"result,omitempty"` // opened or refused
 }

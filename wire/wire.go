@@ -80,21 +80,24 @@ const (
 	Expiring  Type = "expiring"  // hub → client: its token is about to expire
 	Renew     Type = "renew"     // client → hub, request: a new token
 	State     Type = "state"     // client → hub, request: how it is
+	Note      Type = "note"      // client → hub, request: something happened there that is to be on record
 	Watch     Type = "watch"     // client → hub, request: tell me who is there
 	Presence  Type = "presence"  // hub → client that watches
 
-	Invite   Type = "call.invite"   // caller → hub, request
-	Incoming Type = "call.incoming" // hub → callee
-	Ringing  Type = "call.ringing"  // callee → hub → caller
-	SDP      Type = "call.sdp"      // either party → hub → the other: a session description
-	ICE      Type = "call.ice"      // either party → hub → the other: a candidate
-	Answer   Type = "call.answer"   // callee → hub, request
-	Answered Type = "call.answered" // hub → both
-	Decline  Type = "call.decline"  // callee → hub, request
-	Cancel   Type = "call.cancel"   // caller → hub, request
-	HangUp   Type = "call.hangup"   // either party → hub, request
-	Warning  Type = "call.warning"  // hub → both: the call's limit is near
-	Ended    Type = "call.ended"    // hub → both
+	Invite   Type = "call.invite"    // caller → hub, request
+	Incoming Type = "call.incoming"  // hub → callee
+	Ringing  Type = "call.ringing"   // callee → hub → caller
+	SDP      Type = "call.sdp"       // either party → hub → the other: a session description
+	ICE      Type = "call.ice"       // either party → hub → the other: a candidate
+	Answer   Type = "call.answer"    // callee → hub, request
+	Answered Type = "call.answered"  // hub → both
+	Decline  Type = "call.decline"   // callee → hub, request
+	Cancel   Type = "call.cancel"    // caller → hub, request
+	HangUp   Type = "call.hangup"    // either party → hub, request
+	Warning  Type = "call.warning"   // hub → both: the call's limit is near
+	Ended    Type = "call.ended"     // hub → both
+	Door     Type = "call.door"      // either party → hub, request → the other: open your door
+	DoorDone Type = "call.door_done" // the other → hub, request → the one who asked: what became of it
 )
 
 // Envelope is every message. A request has ID, its reply has Re. Seq numbers what a side says once signed in, Ack is the

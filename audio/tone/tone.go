@@ -66,6 +66,8 @@ func bell(f float64, ms int) Part {
 }
 
 // The sounds made by code.
+func Press() Sound    { return Make(false, hz(1175, 60)) }
+func Speak() Sound    { return Make(false, hz(784, 90), hz(1047, 140)) }
 func Ring() Sound     { return Make(true, bell(659.3, 600), bell(523.3, 1000), hz(0, 1400)) } // ding, dong
 func Ringback() Sound { return Make(true, hz(425, 1000), hz(0, 4000)) }                       // as in ITU-T E.180
 func Declined() Sound {

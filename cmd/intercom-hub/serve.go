@@ -68,10 +68,18 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 	}
 	defer closeRelay()
 	records := record.Open(cfg.Records(), cfg.Name, cfg.KeepRecords.Std(), bus, log)
+	notes := record.OpenNotes(cfg.Records())
 	hooks := hook.New(dir, log)
 	h := hub.New(hub.Settings{Bus: bus, Access: dir, Secret: secret, Times: hub.Times{Ring: cfg.RingTime.Std(), Caller: cfg.CallerTime.Std(), Ack: cfg.AckTime.Std()}, Record: func(account string, r outcome.Result) {
 		records.Add(account, r)
 		tellCall(hooks, account, r)
+	}, Note: func(account, cuid string, n wire.NoteBody) error {
+		fresh, err := notes.Add(record.Note{Account: account, Station: cuid, NoteBody: n})
+		if fresh {
+			log.Info("note", "account", account, "cuid", cuid, "kind", string(n.Kind), "at", n.At, "who", n.Who, "why", n.Why, "result", n.Result, "to", n.To, "call", n.Call)
+			hooks.Send(hook.Event{ID: n.ID, Event: hook.StationNote, At: time.Now().UTC(), Account: account, Station: cuid, Note: &n})
+		}
+		return err
 	}, Recorded: records.Find, Trouble: records.Trouble,
 		Calls: func(f record.Filter) (record.Page, error) { return record.Query(cfg.Records(), f) },
 		Pages: web.Handler(), Servers: servers}, log)
@@ -87,7 +95,7 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 	systemd.Ready()
 	systemd.Status("Serving on " + l.Addr().String())
 	log.Info("started", "listen", l.Addr().String(), "accounts", len(dir.Accounts()))
-	context.AfterFunc(ctx, systemd.Stopping)
+	context.AfterFunc(ctx, func() { systemd.Stopping(20 * time.Second) })
 	return supervise.Run(ctx, log,
 		supervise.Part{Name: "records", Run: records.Run},
 		supervise.Part{Name: "cluster", Run: h.Run},

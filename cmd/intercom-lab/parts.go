@@ -119,7 +119,7 @@ func loss(percent int) part {
 			if _, _, err := l.call(); err != nil {
 				return fmt.Errorf("call %d: %w", i+1, err)
 			}
-			time.Sleep(3 * time.Second) // until it is reported
+			time.Sleep(3 * time.Second)           // until it is reported
 			b, err := l.bursts(6, uint64(10*i+1)) // in both directions
 			if err != nil {
 				return err

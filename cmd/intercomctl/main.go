@@ -9,6 +9,9 @@
 //	mute | unmute                      close the microphone, and open it again
 //	volume [talk|ring PERCENT]         how loud voices, or the ringing, are; 0 to 150
 //	selftest                           a chirp out of the loudspeaker and into the microphone
+//	dnd on|off                         decline calls as busy
+//	privacy on|off                     answer nobody automatically
+//	door open|hold|release|unlock      the door's relay; unlock after tampering
 //	events                             what happens, a line of JSON each, until interrupted
 //
 // Exit status: 0 done, 1 refused by the station, 2 the station does not answer, 64 wrong usage. With call -wait the
@@ -59,6 +62,9 @@ const usage = `usage: intercomctl [-socket PATH] [-json] COMMAND
   mute | unmute                      close the microphone, and open it again
   volume [talk|ring PERCENT]         how loud voices, or the ringing, are; 0 to 150
   selftest                           a chirp out of the loudspeaker and into the microphone
+  dnd on|off                         decline calls as busy
+  privacy on|off                     answer nobody automatically
+  door open|hold|release|unlock      the door's relay; unlock after tampering
   events                             what happens, a line of JSON each, until interrupted
 `
 
@@ -127,6 +133,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		if n, err := strconv.Atoi(strings.TrimSuffix(rest[1], "%")); err == nil {
 			return c.volume(ctx, map[string]int{rest[0]: n})
 		}
+	case (command == "dnd" || command == "privacy") && len(rest) == 1 && (rest[0] == "on" || rest[0] == "off"):
+		return c.do(ctx, command, map[string]any{"on": rest[0] == "on"}, nil)
+	case command == "door" && len(rest) == 1:
+		return c.do(ctx, "door", map[string]any{"do": rest[0]}, nil)
 	case command == "selftest" && len(rest) == 0:
 		return c.selftest(ctx)
 	}

@@ -50,7 +50,8 @@ func station(t *testing.T) string {
 	go func() { done <- s.Serve(l) }()
 	go func() { done <- d.Run(ctx) }()
 	go func() {
-		done <- gpio.Watch(ctx, panel.Input("bell"), time.Millisecond, func(p gpio.Press) { d.Pressed(cfg.Button[0]) })
+		button := gpio.Button{Stable: time.Millisecond}
+		done <- button.Watch(ctx, panel.Input("bell"), func(g gpio.Gesture) { d.Gesture(cfg.Button[0], g) })
 	}()
 	t.Cleanup(func() {
 		cancel()

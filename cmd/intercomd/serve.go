@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -30,6 +29,9 @@ import (
 // version is the program's, for the hub's log.
 const version = "intercomd/0.1"
 
+// stopTime is how long it may take until all parts have stopped.
+const stopTime = 20 * time.Second
+
 // serve wires the parts together and runs them until ctx ends.
 func serve(ctx context.Context, cfg *device.Config) error {
 	debug.SetGCPercent(50) // a small heap: memory is dearer than the collector's work here
@@ -41,6 +43,7 @@ func serve(ctx context.Context, cfg *device.Config) error {
 		panel = gpio.NewPanel()
 	}
 	var d *device.Device
+	var group *supervise.Group
 	sound := audio.New(audio.Settings{App: "intercomd " + cfg.CUID, Server: cfg.Audio.Server, Sinks: cfg.Audio.Sinks, Sources: cfg.Audio.Sources, RingSinks: cfg.Audio.RingSinks,
 		Echo: cfg.Audio.Echo, Talk: cfg.Audio.Talk, Ring: cfg.Audio.Ring,
 		Buffer: cfg.Audio.Buffer.Std(), Block: cfg.Audio.Block.Std()}, log)
@@ -49,10 +52,14 @@ func serve(ctx context.Context, cfg *device.Config) error {
 		return err
 	}
 	fault := func(part, text string) { d.Fault(part, text) }
-	lamps, parts := outputs(cfg, panel, fault)
-	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps}, log)
+	b := board{cfg: cfg, panel: panel, fault: fault, buttons: map[string]*gpio.Button{}}
+	lamps, relay := b.outputs()
+	keeper := device.NewKeeper(cfg.StateDir, fault)
+	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps, Relay: relay, Keeper: keeper, Counts: b.counts}, log)
+	b.inputs(d)
 	sound.OnChange(func() {
 		d.Fault("audio", voice.Status().Trouble)
+		d.SoundChanged()
 		voice.Changed()
 	})
 	tls, err := cfg.Hub.TLS()
@@ -67,92 +74,31 @@ func serve(ctx context.Context, cfg *device.Config) error {
 		return err
 	}
 
-	parts = append(parts,
-		supervise.Part{Name: "audio", Run: sound.Run},
+	handler := d.Handler(panel)
+	parts := append(b.out,
+		supervise.Part{Name: "memory", Run: keeper.Run},
+		supervise.Part{Name: "audio", Run: sound.Run, Alive: sound.Alive},
 		supervise.Part{Name: "tones", Run: func(ctx context.Context) error { voice.LoadTones(ctx, fault); <-ctx.Done(); return nil }},
 		supervise.Part{Name: "selftest", Run: func(ctx context.Context) error { return voice.TestNowAndThen(ctx, cfg.Audio.SelfTest.Std(), fault) }},
 		supervise.Part{Name: "hub", Run: hub.Run, Grace: 7 * time.Second},
-		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, socket, d.Handler(panel)) }},
+		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, socket, handler) }},
+		supervise.Part{Name: "kiosk", Run: func(ctx context.Context) error { return kiosk(ctx, cfg.Kiosk.Listen, d.Kiosk(handler), fault) }},
 		// After those that tell others how its last call ended, so that it is stopped before them.
 		supervise.Part{Name: "device", Run: d.Run, Vital: true, Grace: 4 * time.Second},
 	)
-	parts = append(parts, inputs(cfg, panel, d)...)
+	parts = append(parts, b.in...)
 	parts = append(parts,
 		supervise.Part{Name: "status", Run: func(ctx context.Context) error { return report(ctx, d) }},
 		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error {
-			return systemd.Watchdog(ctx, log, func(ctx context.Context) error { return d.Ask(ctx, func() {}) })
+			return systemd.Watchdog(ctx, log, func(ctx context.Context) error {
+				return errors.Join(d.Ask(ctx, func() {}), group.Stuck())
+			})
 		}},
 	)
+	group = supervise.New(log, parts...)
 	log.Info("started", "cuid", cfg.CUID, "control", cfg.Control)
-	context.AfterFunc(ctx, systemd.Stopping)
-	return supervise.Run(ctx, log, parts...)
-}
-
-// outputs makes the LEDs; each is a part, which opens its line anew when it fails.
-func outputs(cfg *device.Config, panel *gpio.Panel, fault func(part, text string)) (lamps []device.Lamp, parts []supervise.Part) {
-	for _, l := range cfg.LED {
-		name, lamp := "led "+l.Name, gpio.NewLamp()
-		lamps = append(lamps, lamp)
-		parts = append(parts, supervise.Part{Name: name, Run: func(ctx context.Context) error {
-			out, err := openLED(l, panel)
-			if err != nil {
-				fault(name, err.Error())
-				return err
-			}
-			defer closeLine(out)
-			fault(name, "")
-			return lamp.Run(ctx, out)
-		}})
-	}
-	return lamps, parts
-}
-
-func openLED(l device.LEDConfig, panel *gpio.Panel) (gpio.Output, error) {
-	if panel != nil {
-		return panel.Output(l.Name), nil
-	}
-	return gpio.OpenOutput(gpio.Wiring{Line: l.Line, ActiveLow: l.ActiveLow})
-}
-
-func closeLine(line any) {
-	if c, ok := line.(io.Closer); ok {
-		_ = c.Close()
-	}
-}
-
-// inputs watches the buttons; each is a part, so that one line that fails does not silence the others.
-func inputs(cfg *device.Config, panel *gpio.Panel, d *device.Device) (parts []supervise.Part) {
-	for _, b := range cfg.Button {
-		name := "button " + b.Name
-		parts = append(parts, supervise.Part{Name: name, Run: func(ctx context.Context) error {
-			in, err := openButton(b, panel)
-			if err != nil {
-				d.Fault(name, err.Error())
-				return err
-			}
-			defer closeLine(in)
-			d.Fault(name, "")
-			return gpio.Watch(ctx, in, cfg.GPIO.Debounce.Std(), func(p gpio.Press) {
-				if p.Down {
-					d.Pressed(b)
-				} else {
-					d.Released(b)
-				}
-			})
-		}})
-	}
-	return parts
-}
-
-func openButton(b device.ButtonConfig, panel *gpio.Panel) (gpio.Input, error) {
-	if panel != nil {
-		return panel.Input(b.Name), nil
-	}
-	pull := b.Pull
-	if pull == "" {
-		pull = "up"
-	}
-	return gpio.OpenInput(gpio.Wiring{Line: b.Line, Pull: pull, ActiveLow: b.ActiveLow})
+	context.AfterFunc(ctx, func() { systemd.Stopping(stopTime) })
+	return group.Run(ctx)
 }
 
 // instance is the secret by which the hub knows this station again. A state folder that cannot be written costs no
@@ -175,8 +121,12 @@ func instance(dir string, log *slog.Logger) string {
 	return id
 }
 
-// listen opens the control socket, for the daemon's user and group. A socket that a dead daemon left is taken over.
+// listen opens the control socket, for the daemon's user and group, or takes systemd's. A socket that a dead daemon left is
+// taken over.
 func listen(path string) (net.Listener, error) {
+	if l := systemd.Listener("control"); l != nil {
+		return l, nil
+	}
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
 		return nil, fmt.Errorf("another intercomd is running: it answers on %s; stop it, or set another control socket", path)
@@ -211,6 +161,20 @@ func control(ctx context.Context, l net.Listener, h http.Handler) error {
 	}
 	<-ended
 	return nil
+}
+
+// kiosk serves the page's endpoint, where one is configured.
+func kiosk(ctx context.Context, address string, h http.Handler, fault func(part, text string)) error {
+	if address == "" {
+		return supervise.ErrDone
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		fault("kiosk", err.Error())
+		return err
+	}
+	fault("kiosk", "")
+	return control(ctx, l, h)
 }
 
 // report says READY when the station answers, whether or not hub and sound are there, and keeps systemd's status line

@@ -21,20 +21,25 @@ type Light string
 
 // The lights, in the order of their weight: the first that is so is shown.
 const (
+	LightDoor        Light = "door"    // the relay is energised
+	LightPressed     Light = "pressed" // a button that can call is held; what it means is not known yet
 	LightCalling     Light = "calling"
+	LightAuto        Light = "auto" // the microphone is about to open by itself
 	LightRinging     Light = "ringing"
 	LightTalking     Light = "talking"
 	LightUnreachable Light = "unreachable" // for a moment after a call that nobody took
 	LightOffline     Light = "offline"
 	LightFault       Light = "fault"
 	LightMissed      Light = "missed"
+	LightDND         Light = "do_not_disturb"
+	LightPrivacy     Light = "privacy"
 	LightIdle        Light = "idle"
 )
 
 // Event is one line of "intercomctl events".
 type Event struct {
 	At      time.Time       `json:"at"`
-	Event   string          `json:"event"` // state, ended, light, press, health
+	Event   string          `json:"event"` // state, ended, light, press, health, door, mode
 	Phase   call.Phase      `json:"phase,omitempty"`
 	Call    string          `json:"call,omitempty"`
 	Peer    string          `json:"peer,omitempty"`
@@ -44,6 +49,14 @@ type Event struct {
 	Online  *bool           `json:"online,omitempty"`
 	Light   Light           `json:"light,omitempty"`
 	Button  string          `json:"button,omitempty"`
+	Press   string          `json:"press,omitempty"`   // down, up, short, long, double, stuck
+	HeldMS  float64         `json:"held_ms,omitempty"` // for how long it was down so far
+	Door    *Door           `json:"door,omitempty"`
+	Who     string          `json:"who,omitempty"` // opened the door, or tried to
+	Why     string          `json:"why,omitempty"`
+	Done    string          `json:"done,omitempty"` // opened, held, released, refused, forced, ...
+	Mode    string          `json:"mode,omitempty"` // do_not_disturb, privacy
+	On      *bool           `json:"on,omitempty"`
 	Part    string          `json:"part,omitempty"`
 	Trouble string          `json:"trouble,omitempty"`
 	Result  *outcome.Result `json:"result,omitempty"`
@@ -67,9 +80,31 @@ type Status struct {
 	Sound        SoundStatus       `json:"sound"`
 	Quality      *Quality          `json:"quality,omitempty"`
 	Lines        map[string]bool   `json:"lines,omitempty"` // levels, with the virtual driver
+	Buttons      map[string]Button `json:"buttons,omitempty"`
+	Door         *Door             `json:"door,omitempty"`     // of a station that has one
+	DND          bool              `json:"do_not_disturb"`     // calls are declined as busy
+	Privacy      bool              `json:"privacy"`            // nobody is answered automatically
+	Schedule     string            `json:"schedule,omitempty"` // that holds now
+	Untold       int               `json:"untold"`             // visits and openings that the hub has not heard of
 	LastCall     *outcome.Result   `json:"last_call,omitempty"`
 	StartedAt    time.Time         `json:"started_at"`
 	RegisteredMS float64           `json:"registered_ms,omitempty"` // from start to the first sign-in
+}
+
+// Button is what was seen on a button's line since the start.
+type Button struct {
+	Presses  int64 `json:"presses"`
+	Glitches int64 `json:"glitches"` // levels that did not hold
+	Stuck    bool  `json:"stuck"`
+}
+
+// Door is how the door is.
+type Door struct {
+	Open    bool   `json:"open"` // the relay is energised
+	Held    bool   `json:"held"`
+	Locked  bool   `json:"locked"`
+	Ajar    bool   `json:"ajar"` // the contact says that it stands open
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // HubStatus is how the link to the hub is.

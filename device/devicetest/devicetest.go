@@ -65,15 +65,16 @@ func (w *Wire) Send(e wire.Envelope) bool {
 	return true
 }
 
-// Media makes paths that write down what they are told. News is that of the last path.
+// Media makes paths that write down what they are told. News and Voice are those of the last path.
 type Media struct {
 	*Tape
-	News device.News
+	News  device.News
+	Voice device.Mode
 }
 
 // Path implements device.Media.
-func (m *Media) Path(_ []wire.ICEServer, offer bool, news device.News) device.Path {
-	m.News = news
+func (m *Media) Path(_ []wire.ICEServer, offer bool, voice device.Mode, news device.News) device.Path {
+	m.News, m.Voice = news, voice
 	if offer {
 		m.Addf("media offers")
 	} else {
@@ -95,6 +96,7 @@ type Sound struct {
 	*Tape
 	MicTrouble string
 	Muted      bool
+	MicOpen    bool
 }
 
 // Play implements device.Sound.
@@ -114,7 +116,7 @@ func (s *Sound) Test(context.Context) (control.SelfTest, error) { return control
 
 // Status implements device.Sound.
 func (s *Sound) Status() control.SoundStatus {
-	return control.SoundStatus{Muted: s.Muted, MicTrouble: s.MicTrouble, Trouble: s.MicTrouble}
+	return control.SoundStatus{Muted: s.Muted, MicOpen: s.MicOpen, TalkVolume: 100, RingVolume: 100, MicTrouble: s.MicTrouble, Trouble: s.MicTrouble}
 }
 
 // Lamp writes down the patterns it shows, by the length of their first step.

@@ -26,6 +26,7 @@ import (
 	"intercom/internal/backoff"
 	"intercom/internal/outcome"
 	"intercom/internal/tasks"
+	"intercom/wire"
 )
 
 // The events.
@@ -34,6 +35,7 @@ const (
 	CallMissed    = "call.missed" // as well as call.ended: nobody answered, or nobody was there
 	StationSilent = "station.silent"
 	StationBack   = "station.back"
+	StationNote   = "station.note" // a visit while nobody could be reached, or something at the door
 )
 
 // Event is what is told.
@@ -45,6 +47,7 @@ type Event struct {
 	Call    *outcome.Result `json:"call,omitempty"`
 	Station string          `json:"station,omitempty"`
 	Since   *time.Time      `json:"since,omitempty"` // a station is silent since then
+	Note    *wire.NoteBody  `json:"note,omitempty"`
 }
 
 // SignatureHeader carries t=SECONDS,v1=HEX: the time of sending, and the HMAC-SHA-256 (RFC 2104) of "SECONDS." and the

@@ -315,8 +315,9 @@ func (s *Store) tidy(ctx context.Context) {
 		if days, err := days(s.dir); err == nil && s.keep > 0 {
 			oldest := time.Now().Add(-s.keep).UTC().Format(time.DateOnly)
 			for _, d := range days {
-				if d < oldest {
-					_ = os.Remove(fileOf(s.dir, d)) // it stays until the next time
+				if d < oldest { // what cannot be removed stays until the next time
+					_ = os.Remove(fileOf(s.dir, d))
+					_ = os.Remove(filepath.Join(s.dir, "notes-"+d+".jsonl"))
 				}
 			}
 		}

@@ -77,3 +77,49 @@ func TestAPartThatWouldNotStopIsNamed(t *testing.T) {
 		close(free)
 	})
 }
+
+// A part that makes no progress is started again alone; one that does not even end is stuck, and said to be.
+func TestProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lives, other := 0, 0
+		free, hang := make(chan struct{}), false
+		g := New(quiet,
+			Part{Name: "shaky", Alive: func() error {
+				if lives == 1 || hang {
+					return errors.New("nothing moves")
+				}
+				return nil
+			}, Run: func(ctx context.Context) error {
+				lives++
+				<-ctx.Done()
+				if hang {
+					<-free
+				}
+				return nil
+			}},
+			Part{Name: "other", Run: func(ctx context.Context) error { other++; <-ctx.Done(); return nil }},
+		)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- g.Run(ctx) }()
+		time.Sleep(time.Minute)
+		if lives != 2 || other != 1 || g.Stuck() != nil {
+			t.Errorf("%d lives, the other %d, stuck: %v", lives, other, g.Stuck())
+		}
+		hang = true
+		time.Sleep(time.Minute)
+		if err := g.Stuck(); err == nil || !strings.Contains(err.Error(), "shaky is stuck") {
+			t.Errorf("a part that does not end: %v", err)
+		}
+		hang = false
+		close(free)
+		time.Sleep(time.Minute)
+		if g.Stuck() != nil || lives != 3 {
+			t.Errorf("after it ended: %v, %d lives", g.Stuck(), lives)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

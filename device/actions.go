@@ -1,0 +1,260 @@
+package device
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"intercom/call"
+	"intercom/device/control"
+	"intercom/gpio"
+	"intercom/internal/fault"
+	"intercom/internal/outcome"
+	"intercom/wire"
+)
+
+// This file is what people do at the station: presses and what they mean, calls that are placed, modes.
+
+// Gesture is told by a button what is done with it.
+func (d *Device) Gesture(b ButtonConfig, g gpio.Gesture) {
+	d.tell(func() {
+		d.emit(control.Event{Event: "press", Button: b.Name, Press: string(g.Kind), HeldMS: ms(g.Held)})
+		switch g.Kind {
+		case gpio.Down:
+			d.log.Info("button pressed", "button", b.Name)
+			d.pressed(b)
+		case gpio.Up:
+			d.released(b)
+		case gpio.Stuck:
+			d.fault("stuck button "+b.Name, fmt.Sprintf("it is held since %v; it is stuck, or its wire is", g.Held.Round(time.Second)))
+			delete(d.fingers, b.Name)
+		case gpio.Short:
+			d.act(b, b.Action)
+		case gpio.Long:
+			d.act(b, b.Long)
+		case gpio.Double:
+			d.act(b, b.Double)
+		}
+		d.shine()
+	})
+}
+
+// pressed answers a press at once, by light and sound, whatever it will mean.
+func (d *Device) pressed(b ButtonConfig) {
+	d.missed = false
+	for _, act := range b.all() {
+		if calls(act) && d.state.Phase == call.Idle {
+			d.fingers[b.Name] = true
+		}
+	}
+	if d.fingers[b.Name] {
+		d.sound.Play(call.PressTone)
+	}
+}
+
+func (d *Device) released(b ButtonConfig) {
+	d.fault("stuck button "+b.Name, "")
+	if b.Double == "" {
+		delete(d.fingers, b.Name)
+	}
+	if b.Action == ActTalk && d.state.Live() && d.voice == PushToTalk {
+		d.sound.Mute(true)
+	}
+}
+
+// act does what a press means.
+func (d *Device) act(b ButtonConfig, action string) {
+	delete(d.fingers, b.Name)
+	if action == ActToggle {
+		action = toggle(d.state)
+	}
+	switch action {
+	case ActCall, ActAnnounce:
+		p := placing{to: receivers(b.To), then: receivers(cmp.Or(b.Then, d.cfg.Call.Then)), context: b.Context, voice: b.Voice}
+		if action == ActAnnounce {
+			p.voice = Announce
+		}
+		if _, err := d.dial(p); err != nil && err.Code != fault.InternetLost {
+			d.log.Warn("the button cannot call", "button", b.Name, "code", string(err.Code), "err", err.Message)
+		}
+	case ActAnswer:
+		d.pick()
+	case ActDecline:
+		d.handle(call.Refuse{})
+	case ActHangUp:
+		d.handle(call.HangUp{})
+	case ActMute:
+		if d.state.Live() {
+			d.sound.Mute(!d.sound.Status().Muted)
+		}
+	case ActUp, ActDown:
+		by := map[string]int{ActUp: 10, ActDown: -10}[action]
+		s := d.sound.Status()
+		d.volume(max(10, min(150, s.TalkVolume+by)), s.RingVolume)
+	case ActTalk:
+		if d.state.Live() && d.voice == PushToTalk {
+			d.sound.Mute(false)
+		}
+	case ActDoor:
+		d.openDoor("button "+b.Name, "pressed here")
+	case ActDND:
+		d.setDND(!d.memory.DND)
+	case ActPrivacy:
+		d.setPrivacy(!d.memory.Privacy)
+	case ActSelfTest:
+		d.errands.Go(func() {
+			if found, err := d.sound.Test(d.life); err == nil {
+				d.Fault("selftest", found.Problem)
+			}
+		})
+	}
+}
+
+// toggle is what one button means in each state: call, answer, hang up.
+func toggle(s call.State) string {
+	switch s.Phase {
+	case call.Idle:
+		return ActCall
+	case call.Ringing:
+		return ActAnswer
+	}
+	return ActHangUp
+}
+
+// placing is a call that is wanted.
+type placing struct {
+	to, then wire.Receivers // nobody for the usual ones; then is called when to did not answer
+	context  string
+	voice    Mode
+}
+
+// dial places a call. The error says at once what is wrong with it.
+func (d *Device) dial(p placing) (string, *fault.Error) {
+	if len(p.to) == 0 {
+		p.to = receivers(d.cfg.Call.To)
+		if s := d.schedule(); s != nil && s.To != "" {
+			p.to = receivers(s.To)
+		}
+	}
+	if len(p.to) == 0 {
+		return "", fault.In(fault.InvalidCall, "to", "There is nobody to call; name a cuid, or set call.to.")
+	}
+	p.context = cmp.Or(p.context, d.cfg.Context)
+	for _, one := range p.to {
+		if err := wire.CheckReceiver(one, d.cfg.CUID); err != nil {
+			return "", err
+		}
+	}
+	if err := wire.CheckContext(p.context); err != nil {
+		return "", err
+	}
+	if d.state.Phase != call.Idle {
+		return "", fault.New(fault.CallInProgress)
+	}
+	id := newID()
+	d.invite = wire.InviteBody{To: p.to, Context: p.context, InitiatorImage: d.cfg.Image}
+	d.why, d.voice, d.placed = p.context, cmp.Or(p.voice, d.cfg.Call.Voice), p
+	d.handle(call.Dial{ID: id, Peer: p.to.String()})
+	if d.state.ID != id { // the rules ended it at once: the hub is away
+		return id, fault.New(fault.InternetLost)
+	}
+	return id, nil
+}
+
+// afterwards is what follows a call of ours that ended: others are called, or a visit is kept for when the hub is back.
+func (d *Device) afterwards(r outcome.Result) {
+	o := outcome.Of(r.Status, r.Reason)
+	switch {
+	case o == outcome.Of(outcome.Failed, outcome.NetworkLost) && d.ticketOf(r.Call) == "":
+		d.note(wire.NoteBody{Kind: wire.Visit, Who: d.cfg.CUID, Why: r.Context, Result: o.String(), To: r.To})
+	case len(d.placed.then) > 0 && (r.Status == outcome.Missed || r.Status == outcome.Declined && r.Reason != outcome.ByHand || o == outcome.Of(outcome.Cancelled, outcome.RingTimeout)):
+		p := d.placed
+		p.to, p.then = p.then, nil
+		d.soon = func() {
+			if _, err := d.dial(p); err != nil {
+				d.log.Warn("the second to be called cannot be", "to", p.to.String(), "code", string(err.Code), "err", err.Message)
+			}
+		}
+	}
+}
+
+// pick answers, or, without a microphone, refuses for both sides to know why.
+func (d *Device) pick() {
+	if t := d.sound.Status().MicTrouble; t != "" {
+		d.log.Warn("cannot answer without a microphone", "code", string(fault.MicUnavailable), "err", t)
+		d.handle(call.NoVoice{})
+		return
+	}
+	d.handle(call.Pick{})
+}
+
+// autoAnswer begins to answer a caller who is on the list: a tone and a light first.
+func (d *Device) autoAnswer() {
+	if d.state.Phase != call.Ringing || d.auto != nil || d.memory.Privacy || !listed(d.cfg.Auto.Callers, d.state.Peer) {
+		return
+	}
+	id := d.state.ID
+	d.log.Info("answering automatically", "call", id, "peer", d.state.Peer, "wait", d.cfg.Auto.After.Std())
+	d.sound.Play(call.AutoTone)
+	d.auto = time.AfterFunc(d.cfg.Auto.After.Std(), func() {
+		d.tell(func() {
+			if d.auto != nil && d.state.Phase == call.Ringing && d.state.ID == id {
+				d.pick()
+			}
+		})
+	})
+	d.shine()
+}
+
+// noAuto takes an automatic answer back; it rings as for everybody.
+func (d *Device) noAuto() {
+	if d.auto != nil {
+		d.auto.Stop()
+		d.auto = nil
+	}
+}
+
+// schedule is the one that holds now; nil for none, and while the clock is not set.
+func (d *Device) schedule() *ScheduleConfig {
+	now := d.clock()
+	if now.Year() < 2025 {
+		return nil
+	}
+	for i := range d.cfg.Schedule {
+		if s := &d.cfg.Schedule[i]; s.hours.Holds(now) {
+			return s
+		}
+	}
+	return nil
+}
+
+// volume sets how loud it is, and remembers it.
+func (d *Device) volume(talk, ring int) {
+	d.sound.Volume(talk, ring)
+	d.memory.Talk, d.memory.Ring = talk, ring
+	d.keep()
+}
+
+// setDND switches whether calls are declined as busy.
+func (d *Device) setDND(on bool) {
+	d.memory.DND = on
+	d.mode("do_not_disturb", on)
+	d.declare()
+}
+
+// setPrivacy switches whether anybody is answered automatically.
+func (d *Device) setPrivacy(on bool) {
+	d.memory.Privacy = on
+	if on && d.auto != nil {
+		d.noAuto()
+		d.sound.Play(call.RingTone)
+	}
+	d.mode("privacy", on)
+}
+
+func (d *Device) mode(name string, on bool) {
+	d.log.Info("mode", "mode", name, "on", on)
+	d.keep()
+	d.emit(control.Event{Event: "mode", Mode: name, On: &on})
+	d.shine()
+}

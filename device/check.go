@@ -1,0 +1,399 @@
+package device
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"intercom/audio"
+	"intercom/device/control"
+	"intercom/device/schedule"
+	"intercom/gpio"
+	"intercom/internal/config"
+	"intercom/internal/fetch"
+	"intercom/wire"
+)
+
+// Check names every problem of the file.
+func (c *Config) Check(r *config.Report) {
+	if c.CUID == "" {
+		r.Addf("cuid", "ERR_MISSING_INITPARAMETERS: missing; give the station an address of its own, for example front_door")
+	} else if err := wire.CheckCUID(c.CUID); err != nil {
+		r.Addf("cuid", "%s: %s", err.Code, err.Message)
+	}
+	if c.Name != "" {
+		if err := wire.CheckName(c.Name); err != nil {
+			r.Addf("name", "%s: %s", err.Code, err.Message)
+		}
+	}
+	if err := wire.CheckContext(c.Context); err != nil {
+		r.Addf("context", "%s: %s", err.Code, err.Message)
+	}
+	if err := wire.CheckImage(c.Image); err != nil {
+		r.Addf("image", "%s: %s", err.Code, err.Message)
+	}
+	config.CheckLevel(r, "log_level", c.LogLevel)
+	if c.Control == "" {
+		r.Addf("control", "is missing; name the socket for intercomctl")
+	}
+	c.Hub.check(r)
+	oneOf(r, "profile", c.Profile, Standard, Accessible)
+	c.receivers(r, "call.to", c.Call.To)
+	c.receivers(r, "call.then", c.Call.Then)
+	inRange(r, "audio.buffer", c.Audio.Buffer, 5*time.Millisecond, 200*time.Millisecond)
+	inRange(r, "audio.block", c.Audio.Block, 5*time.Millisecond, 100*time.Millisecond)
+	inRange(r, "audio.most_delay", c.Audio.MostDelay, 20*time.Millisecond, 500*time.Millisecond)
+	if f := c.Audio.Frame.Std(); f != 0 && f != 10*time.Millisecond && f != 20*time.Millisecond {
+		r.Addf("audio.frame", "is %v; it must be 10ms, 20ms, or 0s to follow the link", c.Audio.Frame)
+	}
+	if b := c.Audio.Bitrate; b < 12000 || b > 128000 {
+		r.Addf("audio.bitrate", "is %d; it must be 12000 to 128000 bit/s", b)
+	}
+	for _, list := range []struct {
+		key      string
+		patterns []string
+	}{{"audio.sinks", c.Audio.Sinks}, {"audio.sources", c.Audio.Sources}, {"audio.ring_sinks", c.Audio.RingSinks}} {
+		for i, p := range list.patterns {
+			if err := audio.CheckPattern(p); err != nil {
+				r.Addf(fmt.Sprintf("%s[%d]", list.key, i), "%v", err)
+			}
+		}
+	}
+	oneOf(r, "audio.echo", string(c.Audio.Echo), string(audio.EchoAuto), string(audio.EchoHalf), string(audio.EchoOff))
+	checkMode(r, "call.voice", c.Call.Voice)
+	for key, v := range map[string]int{"audio.talk_volume": c.Audio.Talk, "audio.ring_volume": c.Audio.Ring} {
+		if v < 1 || v > 150 {
+			r.Addf(key, "is %d; it must be 1 to 150 percent", v)
+		}
+	}
+	if c.Audio.SelfTest != 0 {
+		inRange(r, "audio.selftest_every", c.Audio.SelfTest, time.Hour, 720*time.Hour)
+	}
+	for name, from := range c.Tones.files() {
+		if strings.Contains(from, "://") {
+			if err := fetch.Check(from, c.Tones.Hosts); err != nil {
+				r.Addf("tones."+name, "%v", err)
+			}
+		}
+	}
+	patternsOf(r, "auto_answer.callers", c.Auto.Callers)
+	inRange(r, "auto_answer.after", c.Auto.After, time.Second, 30*time.Second)
+	for i := range c.Schedule {
+		c.checkSchedule(r, fmt.Sprintf("schedule[%d]", i), &c.Schedule[i])
+	}
+	c.Kiosk.check(r)
+	c.checkLines(r)
+}
+
+func (c *Config) checkSchedule(r *config.Report, at string, s *ScheduleConfig) {
+	var err error
+	if s.hours, err = schedule.Parse(s.Days, s.From, s.Until, s.Dates); err != nil {
+		key := at
+		switch text := err.Error(); {
+		case strings.Contains(text, "no day"):
+			key += ".days"
+		case strings.Contains(text, "no date"):
+			key += ".dates"
+		case strings.Contains(text, strconv.Quote(s.From)):
+			key += ".from"
+		case strings.Contains(text, strconv.Quote(s.Until)):
+			key += ".until"
+		}
+		r.Addf(key, "%v", err)
+	}
+	c.receivers(r, at+".to", s.To)
+	if s.To == "" && !s.Quiet {
+		r.Addf(at, "changes nothing; give it a to, or quiet = true")
+	}
+}
+
+func (k *KioskConfig) check(r *config.Report) {
+	if k.Listen == "" {
+		return
+	}
+	host, _, err := net.SplitHostPort(k.Listen)
+	if err != nil || !config.Loopback(host) {
+		r.Addf("kiosk.listen", "%q is not a loopback address with a port; write it like 127.0.0.1:8090", k.Listen)
+	}
+	if u, err := url.Parse(k.Origin); k.Origin != "" && (err != nil || u.Scheme == "" || u.Host == "" || u.Path != "") {
+		r.Addf("kiosk.origin", "%q is no origin; write it like http://localhost:3000", k.Origin)
+	}
+	switch k.token, err = config.ReadSecret(k.TokenFile); {
+	case k.TokenFile == "":
+		r.Addf("kiosk.token_file", "is missing; put a long random word into a file that only the daemon and the page's owner can read")
+	case err != nil:
+		r.Addf("kiosk.token_file", "%v", err)
+	case len(k.token.Reveal()) < 16:
+		r.Addf("kiosk.token_file", "the token in %s is too short; it must have 16 characters at least", k.TokenFile)
+	}
+}
+
+// patternsOf checks a list of cuids, or patterns of them.
+func patternsOf(r *config.Report, key string, patterns []string) {
+	for i, p := range patterns {
+		if _, err := filepath.Match(p, ""); err != nil || p == "" || strings.Trim(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_*?") != "" {
+			r.Addf(fmt.Sprintf("%s[%d]", key, i), "%q is no cuid and no pattern; write it like reception, or guard_*", p)
+		}
+	}
+}
+
+// listed reports whether a cuid is on a list.
+func listed(patterns []string, cuid string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { ok, _ := filepath.Match(p, cuid); return ok })
+}
+
+func (t TonesConfig) files() map[string]string {
+	return map[string]string{"ring": t.Ring, "ringback": t.Ringback, "declined": t.Declined, "busy": t.Busy, "missed": t.Missed, "offline": t.Offline, "limit": t.Limit, "press": t.Press, "speak": t.Speak, "door": t.Door, "auto": t.Auto}
+}
+
+func (h *HubConfig) check(r *config.Report) {
+	const missing = "ERR_MISSING_INITPARAMETERS: missing; "
+	if h.URL == "" {
+		r.Addf("hub.url", missing+"write the hub's address, for example wss://hub.example.org%s", wire.Path)
+	} else {
+		h.checkURL(r, "hub.url", &h.URL)
+	}
+	for i := range h.More {
+		h.checkURL(r, fmt.Sprintf("hub.more_urls[%d]", i), &h.More[i])
+	}
+	var err error
+	if h.Account == "" {
+		r.Addf("hub.account", missing+"name the account on the hub")
+	}
+	if h.APIKeyFile == "" {
+		r.Addf("hub.apikey_file", missing+"make a key with 'intercom-hub key new' and name the file that holds it")
+	} else if h.apiKey, err = config.ReadSecret(h.APIKeyFile); err != nil {
+		r.Addf("hub.apikey_file", "%v; put the key that 'intercom-hub key new' printed into it", err)
+	}
+	if _, err := h.TLS(); err != nil {
+		r.Addf("hub.ca_file", "%v", err)
+	}
+}
+
+// checkURL reports an address that is not a hub's, and completes one without a path.
+func (h *HubConfig) checkURL(r *config.Report, key string, address *string) {
+	u, err := url.Parse(*address)
+	switch {
+	case err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "":
+		r.Addf(key, "ERR_INVALID_INITPARAMETERS: %q is not a hub's address; write it like wss://hub.example.org%s", *address, wire.Path)
+	case u.Scheme == "ws" && !config.Loopback(u.Hostname()) && !h.AllowPlain:
+		r.Addf(key, "ERR_INVALID_INITPARAMETERS: ws:// to another host is not encrypted; use wss://, or set hub.allow_plain = true and let everybody on the way listen in")
+	case u.Path == "":
+		*address += wire.Path
+	}
+}
+
+// APIKey is the key from the file, read by Check.
+func (h *HubConfig) APIKey() config.Secret { return h.apiKey }
+
+// TLS is the client's TLS configuration; nil for the system's roots.
+func (h *HubConfig) TLS() (*tls.Config, error) {
+	if h.CAFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(h.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s has no certificate in PEM form", h.CAFile)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}
+
+// receivers are those that a list with commas names.
+func receivers(to string) (all wire.Receivers) {
+	for one := range strings.SplitSeq(to, ",") {
+		if one = strings.TrimSpace(one); one != "" {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+func (c *Config) receivers(r *config.Report, key, to string) {
+	all := receivers(to)
+	if len(all) > wire.MaxReceivers {
+		r.Addf(key, "names %d; a call has %d receivers at most, a group on the hub may have more", len(all), wire.MaxReceivers)
+	}
+	for _, one := range all {
+		if err := wire.CheckReceiver(one, c.CUID); err != nil {
+			r.Addf(key, "%s: %s", err.Code, err.Message)
+		}
+	}
+}
+
+// Actions of buttons.
+const (
+	ActCall     = "call"
+	ActAnswer   = "answer"
+	ActDecline  = "decline"
+	ActHangUp   = "hangup"
+	ActToggle   = "toggle"
+	ActAnnounce = "announce"
+	ActMute     = "mute"
+	ActTalk     = "talk" // while it is held
+	ActUp       = "volume_up"
+	ActDown     = "volume_down"
+	ActDoor     = "door"
+	ActDND      = "do_not_disturb"
+	ActPrivacy  = "privacy"
+	ActSelfTest = "selftest"
+)
+
+var actions = []string{ActCall, ActAnswer, ActDecline, ActHangUp, ActToggle, ActAnnounce, ActMute, ActTalk, ActUp, ActDown, ActDoor, ActDND, ActPrivacy, ActSelfTest}
+
+// calls reports whether an action can place a call.
+func calls(action string) bool {
+	return action == ActCall || action == ActToggle || action == ActAnnounce
+}
+
+// all are the actions of a button, by the key that names them.
+func (b ButtonConfig) all() map[string]string {
+	return map[string]string{"action": b.Action, "long": b.Long, "double": b.Double}
+}
+
+func (c *Config) checkLines(r *config.Report) {
+	oneOf(r, "gpio.driver", c.GPIO.Driver, "chip", "virtual")
+	inRange(r, "gpio.debounce", c.GPIO.Debounce, time.Millisecond, 500*time.Millisecond)
+	inRange(r, "gpio.long", c.GPIO.Long, 200*time.Millisecond, 10*time.Second)
+	inRange(r, "gpio.double", c.GPIO.Double, 100*time.Millisecond, 2*time.Second)
+	inRange(r, "gpio.stuck", c.GPIO.Stuck, 10*time.Second, time.Hour)
+	l := lines{r: r, virtual: c.GPIO.Driver == "virtual", lines: map[string]string{}, names: map[string]bool{}}
+	for i, b := range c.Button {
+		at := fmt.Sprintf("button[%d]", i)
+		l.named(at, b.Name, b.Line)
+		c.checkButton(r, at, b)
+	}
+	for i, led := range c.LED {
+		at := fmt.Sprintf("led[%d]", i)
+		l.named(at, led.Name, led.Line)
+		if led.Shows != "" {
+			oneOf(r, at+".shows", led.Shows, slices.Concat([]string{ShowsState, ShowsMic, ShowsDoor, ShowsHub}, lightNames())...)
+		}
+		for state, p := range led.Patterns {
+			if _, ok := lightTable(c.Profile)[control.Light(state)]; !ok {
+				r.Addf(at+".patterns."+state, "is not a state; there are %s", strings.Join(lightNames(), ", "))
+			} else if _, err := gpio.ParsePattern(p); err != nil {
+				r.Addf(at+".patterns."+state, "%v", err)
+			}
+		}
+	}
+	c.checkDoor(r, &l)
+}
+
+func (c *Config) checkButton(r *config.Report, at string, b ButtonConfig) {
+	if b.Action == "" && b.Long == "" && b.Double == "" {
+		r.Addf(at+".action", "is missing; there are %s", strings.Join(actions, ", "))
+	}
+	for key, act := range b.all() {
+		switch {
+		case act == "":
+			continue
+		case act == ActTalk && (key != "action" || b.Long != "" || b.Double != ""):
+			r.Addf(at+"."+key, "talk is for as long as the button is held; it can be the only action of a button")
+		case act == ActDoor && c.Door.Line == "":
+			r.Addf(at+"."+key, "there is no door; name the line of its relay in [door]")
+		case calls(act) && b.To == "" && c.Call.To == "":
+			r.Addf(at+".to", "is missing, and so is call.to; name the cuid that the button %s calls", b.Name)
+		}
+		oneOf(r, at+"."+key, act, actions...)
+	}
+	checkPull(r, at, b.Pull)
+	c.receivers(r, at+".to", b.To)
+	c.receivers(r, at+".then", b.Then)
+	if b.Context != "" {
+		if err := wire.CheckContext(b.Context); err != nil {
+			r.Addf(at+".context", "%s: %s", err.Code, err.Message)
+		}
+	}
+	if b.Voice != "" {
+		checkMode(r, at+".voice", b.Voice)
+	}
+}
+
+func (c *Config) checkDoor(r *config.Report, l *lines) {
+	d := &c.Door
+	inRange(r, "door.pulse", d.Pulse, 100*time.Millisecond, time.Minute)
+	if d.TooLong != 0 {
+		inRange(r, "door.too_long", d.TooLong, 5*time.Second, time.Hour)
+	}
+	patternsOf(r, "door.allow", d.Allow)
+	l.named("door", "door", d.Line)
+	for name, in := range d.inputs() {
+		if in.Line == "" {
+			continue
+		}
+		if d.Line == "" {
+			r.Addf("door."+name, "there is no door; name the line of its relay, door.line")
+		}
+		checkPull(r, "door."+name, in.Pull)
+		l.named("door."+name, "door "+name, in.Line)
+	}
+}
+
+// inputs of the door, by name.
+func (d *DoorConfig) inputs() map[string]InputConfig {
+	return map[string]InputConfig{"contact": d.Contact, "exit": d.Exit, "tamper": d.Tamper}
+}
+
+func checkPull(r *config.Report, at, pull string) {
+	if pull != "" {
+		oneOf(r, at+".pull", pull, "up", "down", "none")
+	}
+}
+
+func checkMode(r *config.Report, key string, m Mode) {
+	oneOf(r, key, string(m), string(Duplex), string(PushToTalk), string(Listen), string(Announce))
+}
+
+// lines sees that each line and each name is there once.
+type lines struct {
+	r       *config.Report
+	virtual bool
+	lines   map[string]string
+	names   map[string]bool
+}
+
+func (l *lines) named(at, name, line string) {
+	isDoor := strings.HasPrefix(at, "door")
+	switch {
+	case isDoor && line == "":
+		return
+	case name == "":
+		l.r.Addf(at+".name", "is missing; name it, for example call or status")
+	case l.names[name]:
+		l.r.Addf(at+".name", "%q is there twice", name)
+	}
+	l.names[name] = true
+	if l.virtual {
+		return
+	}
+	if err := gpio.CheckLine(line); err != nil {
+		l.r.Addf(at+".line", "%q %v", line, err)
+	} else if l.lines[line] != "" {
+		l.r.Addf(at+".line", "%s is used by %s already", line, l.lines[line])
+	}
+	l.lines[line] = name
+}
+
+func oneOf(r *config.Report, key, v string, all ...string) {
+	if !slices.Contains(all, v) {
+		r.Addf(key, "%q is not known; there are %s", v, strings.Join(all, ", "))
+	}
+}
+
+func inRange(r *config.Report, key string, d config.Duration, least, most time.Duration) {
+	if d.Std() < least || d.Std() > most {
+		r.Addf(key, "is %v; it must be %v to %v", d, config.Duration(least), config.Duration(most))
+	}
+}

@@ -1,0 +1,157 @@
+package device
+
+import (
+	"time"
+
+	"intercom/call"
+	"intercom/device/control"
+	"intercom/device/door"
+	"intercom/gpio"
+	"intercom/wire"
+)
+
+// This file stands between the rules of the door and its lines, the people who may open it, and the record.
+
+// What became of a wish to open the door.
+const (
+	opened   = "opened"
+	refused  = "refused"
+	held     = "held"
+	released = "released"
+	locked   = "locked"
+	unlocked = "unlocked"
+	forced   = "forced"
+	tooLong  = "open_too_long"
+)
+
+// now is the time of the door's rules, which no clock that is set can move.
+func (d *Device) now() time.Duration { return time.Since(d.began) }
+
+// hasDoor reports whether there is a relay.
+func (d *Device) hasDoor() bool { return d.cfg.Door.Line != "" }
+
+// openDoor lets somebody in, and gives what became of it.
+func (d *Device) openDoor(who, why string) string {
+	done := refused
+	if d.hasDoor() && d.door.Pulse(d.now()) {
+		if done = opened; d.state.Phase != call.Ringing {
+			d.sound.Play(call.DoorTone)
+		}
+	}
+	d.doorDone(who, why, done)
+	return done
+}
+
+// holdDoor keeps it open, or no longer.
+func (d *Device) holdDoor(on bool, who, why string) string {
+	done := map[bool]string{true: held, false: released}[on]
+	if !d.hasDoor() || !d.door.Hold(d.now(), on) {
+		done = refused
+	}
+	d.doorDone(who, why, done)
+	return done
+}
+
+// unlockDoor takes back what tampering did. It is refused while the case is open.
+func (d *Device) unlockDoor(who, why string) string {
+	done := unlocked
+	if d.tampered {
+		done = refused
+	} else {
+		d.door.Lock(d.now(), false)
+		d.memory.Tampered = false
+		d.keep()
+	}
+	d.doorDone(who, why, done)
+	return done
+}
+
+// DoorInput is told by the lines at the door: contact, exit or tamper is active, or no longer.
+func (d *Device) DoorInput(name string, active bool) {
+	d.tell(func() {
+		switch {
+		case name == "contact" && d.door.Contact(d.now(), active):
+			d.doorDone("somebody", "nothing let the door be opened", forced)
+		case name == "exit" && active:
+			d.openDoor("exit button", "pressed inside")
+		case name == "tamper":
+			if d.tampered = active; active {
+				d.door.Lock(d.now(), true)
+				if !d.memory.Tampered {
+					d.memory.Tampered = true
+					d.keep()
+				}
+				d.doorDone("somebody", "the case was opened", locked)
+			}
+		}
+		d.doorChanged()
+	})
+}
+
+// doorAsked takes the wish of the other side of a call, and answers it.
+func (d *Device) doorAsked(id, from string) {
+	done := refused
+	switch {
+	case id != d.state.ID || !d.state.Live() || from != d.state.Peer:
+		d.doorDone(from, "not in a call with this station", refused)
+	case !listed(d.cfg.Door.Allow, from):
+		d.doorDone(from, "not on the list door.allow", refused)
+	default:
+		done = d.openDoor(from, "in a call")
+	}
+	d.wire.Send(wire.New(wire.DoorDone, id, wire.DoorBody{Result: done}))
+}
+
+// doorDone writes down who did what, has it told, and sets the relay.
+func (d *Device) doorDone(who, why, done string) {
+	d.doorNoted(who, why, done)
+	d.doorChanged()
+}
+
+func (d *Device) doorNoted(who, why, done string) {
+	id := ""
+	if d.state.Live() {
+		id = d.state.ID
+	}
+	d.log.Info("door", "who", who, "why", why, "done", done, "call", id)
+	d.emit(control.Event{Event: "door", Who: who, Why: why, Done: done, Call: id, Door: d.doorStatus()})
+	d.note(wire.NoteBody{Kind: wire.DoorNote, Who: who, Why: why, Result: done, Call: id})
+}
+
+// doorChanged sets the relay to what the rules say, and looks again when time may change that.
+func (d *Device) doorChanged() {
+	if !d.hasDoor() {
+		return
+	}
+	now := d.now()
+	if open := d.door.Open(now); open != d.relayOn {
+		d.relayOn = open
+		p := gpio.Pattern{}
+		if open {
+			p = gpio.Pattern{{On: true}}
+		}
+		d.relay.Show(p)
+		d.emit(control.Event{Event: "door", Door: d.doorStatus()})
+	}
+	if trouble := d.door.Trouble(now); trouble != d.faults["door"] {
+		d.fault("door", trouble)
+		if trouble == door.StandsOpen {
+			d.doorNoted("somebody", trouble, tooLong)
+		}
+	}
+	if d.doorTimer != nil {
+		d.doorTimer.Stop()
+	}
+	if at, ok := d.door.Next(now); ok {
+		d.doorTimer = time.AfterFunc(at-now+time.Millisecond, func() { d.tell(d.doorChanged) })
+	}
+	d.shine()
+}
+
+func (d *Device) doorStatus() *control.Door {
+	if !d.hasDoor() {
+		return nil
+	}
+	now := d.now()
+	return &control.Door{Open: d.door.Open(now), Held: d.door.Held(), Locked: d.door.Locked(), Ajar: d.door.Ajar(), Trouble: d.door.Trouble(now)}
+}

@@ -1,0 +1,375 @@
+package device_test
+
+import (
+	"encoding/json"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"intercom/call"
+	"intercom/device"
+	"intercom/device/control"
+	"intercom/gpio"
+	"intercom/internal/config"
+	"intercom/internal/fault"
+	"intercom/internal/outcome"
+	"intercom/wire"
+	"intercom/wire/link"
+)
+
+// calledBy is a call that comes in.
+func (b *bench) calledBy(cuid string) {
+	b.hub(wire.Incoming, wire.IncomingBody{From: cuid, Context: "Hello"})
+}
+
+// ackNote is the hub's word that it has written a note down; it gives the note.
+func (b *bench) ackNote() (n wire.NoteBody) {
+	b.Helper()
+	if b.wire.Last.T != wire.Note || json.Unmarshal(b.wire.Last.B, &n) != nil || n.Check() != nil {
+		b.Fatalf("the hub was told %s %s, and no note", b.wire.Last.T, b.wire.Last.B)
+	}
+	b.wire.Last = wire.Envelope{}
+	b.Receive(link.Message{Envelope: wire.Envelope{T: wire.OK}, To: wire.Note})
+	synctest.Wait()
+	return n
+}
+
+func TestPressesByKind(t *testing.T) {
+	c := device.ButtonConfig{Name: "bell", Action: device.ActCall, Long: device.ActDND, Double: device.ActPrivacy}
+	try(t, func(b *bench) {
+		b.online()
+		b.Gesture(c, gpio.Gesture{Kind: gpio.Down})
+		b.shows(control.LightPressed) // at once, whatever it will mean
+		b.expect("0s plays press")
+		b.Gesture(c, gpio.Gesture{Kind: gpio.Long})
+		b.shows(control.LightDND)
+		b.Gesture(c, gpio.Gesture{Kind: gpio.Up})
+		b.Gesture(c, gpio.Gesture{Kind: gpio.Down})
+		b.Gesture(c, gpio.Gesture{Kind: gpio.Double})
+		s, _ := b.Status(b.Context())
+		if !s.DND || !s.Privacy {
+			t.Errorf("%+v", s)
+		}
+		b.Gesture(c, gpio.Gesture{Kind: gpio.Stuck, Held: time.Minute})
+		if s, _ := b.Status(b.Context()); s.Faults["stuck button bell"] == "" {
+			t.Error("a stuck button is no fault")
+		}
+		b.Gesture(c, gpio.Gesture{Kind: gpio.Up, Held: time.Hour})
+		if s, _ := b.Status(b.Context()); len(s.Faults) > 0 {
+			t.Errorf("%v", s.Faults)
+		}
+	})
+}
+
+func TestTheSecondToBeCalled(t *testing.T) {
+	tryWith(t, func(c *device.Config) { c.Call.To, c.Call.Then = "reception, guard_1", "night_guard" }, func(b *bench) {
+		b.online()
+		b.press(device.ActCall)
+		var inv wire.InviteBody
+		_ = json.Unmarshal(b.wire.Last.B, &inv)
+		if inv.To.String() != "reception,guard_1" {
+			t.Errorf("%v are called", inv.To)
+		}
+		b.tape.Take()
+		b.ended(outcome.Missed, outcome.NoAnswer)
+		b.expect("0s plays missed", "0s sends call.invite")
+		_ = json.Unmarshal(b.wire.Last.B, &inv)
+		if inv.To.String() != "night_guard" {
+			t.Errorf("then %v is called", inv.To)
+		}
+		b.ended(outcome.Missed, outcome.NoAnswer)
+		b.expect("0s plays missed")
+		b.press(device.ActCall)
+		b.press(device.ActHangUp)
+		b.tape.Take()
+		b.ended(outcome.Cancelled, outcome.ByCaller)
+		b.expect() // who gave up by hand wants nobody else
+	})
+}
+
+func TestSchedules(t *testing.T) {
+	night := device.ScheduleConfig{Name: "night", From: "22:00", Until: "06:00", To: "night_guard", Quiet: true}
+	tryWith(t, func(c *device.Config) {
+		c.Schedule = []device.ScheduleConfig{night}
+		c.Check(new(config.Report)) // which reads the hours
+	}, func(b *bench) {
+		b.online()
+		to := func() string {
+			b.press(device.ActCall)
+			var inv wire.InviteBody
+			_ = json.Unmarshal(b.wire.Last.B, &inv)
+			b.ended(outcome.Cancelled, outcome.ByCaller)
+			return inv.To.String()
+		}
+		for at, want := range map[string]string{"2026-11-23T23:00:00Z": "night_guard", "2026-11-23T12:00:00Z": "reception", "1970-01-01T23:00:00Z": "reception"} {
+			b.clock, _ = time.Parse(time.RFC3339, at)
+			if got := to(); got != want {
+				t.Errorf("at %s %s is called", at, got)
+			}
+		}
+		b.clock, _ = time.Parse(time.RFC3339, "2026-11-23T23:00:00Z")
+		b.wire.Last.Call = ""
+		b.tape.Take()
+		b.calledBy("reception")
+		b.shows(control.LightRinging)
+		b.expect("0s media offers") // and no ringing is heard
+		if s, _ := b.Status(b.Context()); s.Schedule != "night" {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestAutomaticAnswer(t *testing.T) {
+	list := func(c *device.Config) { c.Auto.Callers = []string{"guard_*"} }
+	tryWith(t, list, func(b *bench) {
+		b.online()
+		b.calledBy("guard_1")
+		b.shows(control.LightAuto)
+		b.expect("0s plays ring", "0s media offers", "0s plays auto")
+		time.Sleep(2 * time.Second)
+		b.expect("2s sends call.answer")
+	})
+	tryWith(t, list, func(b *bench) {
+		b.online()
+		b.calledBy("reception")
+		time.Sleep(10 * time.Second)
+		b.expect("0s plays ring", "0s media offers")
+	})
+	tryWith(t, list, func(b *bench) { // privacy takes back what has begun, too
+		b.online()
+		b.calledBy("guard_1")
+		time.Sleep(time.Second)
+		b.press(device.ActPrivacy)
+		b.shows(control.LightRinging)
+		time.Sleep(10 * time.Second)
+		b.expect("0s plays ring", "0s media offers", "0s plays auto", "1s plays ring")
+		b.ended(outcome.Cancelled, outcome.ByCaller)
+		b.calledBy("guard_1")
+		b.shows(control.LightRinging)
+	})
+}
+
+func TestDoNotDisturb(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.press(device.ActDND)
+		var s wire.StateBody
+		if _ = json.Unmarshal(b.wire.State.B, &s); !s.DND {
+			t.Errorf("the hub is told %s", b.wire.State.B)
+		}
+		b.calledBy("reception")
+		b.expect("0s sends call.decline")
+		b.shows(control.LightDND)
+	})
+}
+
+func TestAnnounce(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.press(device.ActAnnounce)
+		b.hub(wire.Ringing, wire.SDPBody{SDP: "offer"})
+		if b.media.Voice != device.Announce {
+			t.Errorf("the voice goes %s", b.media.Voice)
+		}
+	})
+}
+
+func TestAVisitWithoutTheHubIsToldWhenItIsBack(t *testing.T) {
+	try(t, func(b *bench) {
+		b.press(device.ActCall)
+		b.release(device.ActCall)
+		time.Sleep(time.Hour)
+		b.press(device.ActCall)
+		b.tape.Take()
+		b.online()
+		b.expect("1h0m0s sends note")
+		n := b.ackNote()
+		if n.Kind != wire.Visit || n.To != "reception" || n.Why != "Someone is at the door" {
+			t.Errorf("%+v", n)
+		}
+		b.expect("1h0m0s sends note")
+		b.Down(fault.New(fault.InternetLost))
+		b.online() // before it was acknowledged: it is said again
+		b.expect("1h0m0s sends note")
+		if again := b.ackNote(); again.ID == n.ID {
+			t.Error("two visits are one")
+		}
+		b.expect()
+		if s, _ := b.Status(b.Context()); s.Untold != 0 {
+			t.Errorf("%d are untold", s.Untold)
+		}
+	})
+}
+
+// withDoor has a relay, and reception on the list.
+func withDoor(c *device.Config) {
+	c.Door.Line, c.Door.Allow = "GPIO5", []string{"reception"}
+	c.Door.Contact.Line, c.Door.Tamper.Line = "GPIO6", "GPIO7"
+}
+
+func (b *bench) energised() bool {
+	b.Helper()
+	synctest.Wait()
+	s, _ := b.Status(b.Context())
+	lit := len(b.relay.Now) > 0 && b.relay.Now[0].On
+	if s.Door == nil || s.Door.Open != lit {
+		b.Errorf("the status says %+v, the relay %v", s.Door, lit)
+	}
+	return lit
+}
+
+func TestTheDoorOpensForAPartyOnTheListOnly(t *testing.T) {
+	tryWith(t, withDoor, func(b *bench) {
+		asks := func(call, from string) {
+			b.Receive(link.Message{Envelope: wire.New(wire.Door, call, wire.DoorBody{From: from})})
+			synctest.Wait()
+		}
+		b.talk()
+		id := b.wire.Last.Call
+		asks("another", "reception")
+		asks(id, "stranger")
+		if b.energised() {
+			t.Fatal("the door is open")
+		}
+		asks(id, "reception")
+		if !b.energised() {
+			t.Error("the door is shut")
+		}
+		b.shows(control.LightDoor)
+		time.Sleep(3*time.Second + 2*time.Millisecond)
+		if b.energised() {
+			t.Error("the door stays open")
+		}
+		b.shows(control.LightTalking)
+	})
+	tryWith(t, func(c *device.Config) { withDoor(c); c.Door.Allow = nil }, func(b *bench) {
+		b.talk()
+		b.Receive(link.Message{Envelope: wire.New(wire.Door, b.wire.Last.Call, wire.DoorBody{From: "reception"})})
+		if b.energised() {
+			t.Error("the door opens for nobody's list")
+		}
+	})
+	tryWith(t, withDoor, func(b *bench) { // while it only rings
+		b.online()
+		b.press(device.ActCall)
+		b.Receive(link.Message{Envelope: wire.New(wire.Door, b.wire.Last.Call, wire.DoorBody{From: "reception"})})
+		if b.energised() {
+			t.Error("the door opens before the call is answered")
+		}
+	})
+}
+
+func TestEveryOpeningIsOnRecord(t *testing.T) {
+	tryWith(t, withDoor, func(b *bench) {
+		b.online()
+		b.press(device.ActDoor)
+		if n := b.ackNote(); n.Kind != wire.DoorNote || n.Result != "opened" || n.Who != "button door" {
+			t.Errorf("%+v", n)
+		}
+		time.Sleep(time.Minute)
+		b.DoorInput("contact", true)
+		synctest.Wait()
+		if n := b.ackNote(); n.Result != "forced" {
+			t.Errorf("%+v", n)
+		}
+		if s, _ := b.Status(b.Context()); s.Faults["door"] == "" || !s.Door.Ajar {
+			t.Errorf("%+v", s)
+		}
+		b.DoorInput("contact", false)
+		synctest.Wait()
+		if s, _ := b.Status(b.Context()); len(s.Faults) > 0 {
+			t.Errorf("%+v", s.Faults)
+		}
+	})
+}
+
+func TestADoorThatStandsOpen(t *testing.T) {
+	tryWith(t, withDoor, func(b *bench) {
+		b.online()
+		b.press(device.ActDoor)
+		b.DoorInput("contact", true)
+		synctest.Wait()
+		b.ackNote()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if n := b.ackNote(); n.Result != "open_too_long" {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
+func TestTamperingLocksTheRelay(t *testing.T) {
+	tryWith(t, withDoor, func(b *bench) {
+		b.online()
+		b.press(device.ActDoor)
+		b.DoorInput("tamper", true)
+		if b.energised() {
+			t.Error("a relay that is tampered with stays energised")
+		}
+		b.press(device.ActDoor)
+		b.DoorInput("tamper", false)
+		b.press(device.ActDoor)
+		if b.energised() {
+			t.Error("a relay that was tampered with is energised")
+		}
+	})
+}
+
+// The microphone's light follows the stream, not the call.
+func TestAnLEDForTheMicrophone(t *testing.T) {
+	tryWith(t, func(c *device.Config) { c.LED = []device.LEDConfig{{Name: "mic", Shows: device.ShowsMic}} }, func(b *bench) {
+		b.talk()
+		lit := func() bool {
+			synctest.Wait()
+			_, _ = b.Status(b.Context())
+			return len(b.lamp.Now) > 0
+		}
+		if lit() {
+			t.Error("it is lit though nothing is recorded")
+		}
+		b.sound.MicOpen = true
+		if b.SoundChanged(); !lit() {
+			t.Error("it is dark while the microphone records")
+		}
+		b.sound.MicOpen = false
+		if b.SoundChanged(); lit() {
+			t.Error("it is lit after the microphone was closed")
+		}
+	})
+}
+
+// Each of the four that a person must tell apart has a light and a tone of its own.
+func TestTheAccessibleProfile(t *testing.T) {
+	tryWith(t, func(c *device.Config) { c.Profile = device.Accessible; withDoor(c) }, func(b *bench) {
+		b.online()
+		seen := map[string]control.Light{}
+		look := func(l control.Light) {
+			b.Helper()
+			b.shows(l)
+			p, _ := json.Marshal(b.lamp.Now)
+			if other, there := seen[string(p)]; there && other != l {
+				t.Errorf("%s and %s look the same", l, other)
+			}
+			seen[string(p)] = l
+		}
+		b.press(device.ActCall)
+		look(control.LightCalling)
+		b.expect("0s plays press", "0s sends call.invite")
+		b.hub(wire.Ringing, wire.SDPBody{SDP: "offer"})
+		b.media.News.Event(func(id string) call.Event { return call.MediaUp{ID: id} })
+		b.tape.Take()
+		b.hub(wire.Answered, nil)
+		look(control.LightTalking)
+		b.expect("0s plays speak", "0s voice opens")
+		b.press(device.ActDoor)
+		look(control.LightDoor)
+		if lines := b.tape.Take(); len(lines) == 0 || lines[0] != "0s plays door" {
+			t.Errorf("%q", lines)
+		}
+		time.Sleep(time.Minute)
+		b.press(device.ActHangUp)
+		b.wire.Last.Call = ""
+		b.Down(fault.New(fault.InternetLost))
+		synctest.Wait()
+	})
+}
