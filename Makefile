@@ -1,6 +1,7 @@
 # make demo          a hub and two stations on this machine, live on the terminal
 # make demo ONCE=1   four calls, measured, with one line of JSON at the end
 # make test          everything that is checked, as CI does
+# make test-board    the station on a virtual board: a real kernel, GPIO chip, systemd and journal (root, a while)
 # make build         the programs, into bin/
 # make bench-hub     what hubs carry, measured
 # make bench-audio   the voice, measured: delay, loss, speech, echo, drift, use
@@ -13,7 +14,7 @@ SHELL := /bin/bash
 # hraban/opus without the file reader, which would need libopusfile.
 export GOFLAGS := $(GOFLAGS) -tags=nolibopusfile
 
-.PHONY: build bench-hub bench-audio demo test deps deps-test check unit pure arm64 generate clean
+.PHONY: build test-board deps-board bench-hub bench-audio demo test deps deps-test check unit pure arm64 generate clean
 
 build: deps
 	go build -trimpath -o bin/ ./cmd/...
@@ -49,6 +50,14 @@ deps:
 
 deps-test:
 	@scripts/deps $(if $(filter arm64,$(shell go env GOHOSTARCH)),,gcc-aarch64-linux-gnu libc6-dev-arm64-cross) python3 python3-websockets iproute2 nftables procps espeak-ng util-linux pipewire pipewire-pulse wireplumber dbus
+
+# The station on a virtual board (images/board): its image is made of Debian packages once and kept in the user's cache.
+# -p 1: one board at a time. A board that cannot be had is said, and skipped.
+test-board: build arm64 deps-board
+	go test -tags=nolibopusfile,board -count=1 -timeout 40m -v ./images/board
+
+deps-board:
+	@scripts/deps qemu-system-arm qemu-user-static binfmt-support arch-test mmdebstrap e2fsprogs cpio kmod iproute2 pulseaudio pulseaudio-utils
 
 # What hubs carry: client and hubs on this machine, medians of three runs, a table and bin/bench-hub.json. 15 minutes.
 bench-hub: build

@@ -1,0 +1,293 @@
+//go:build board
+
+package board_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"intercom/internal/stage"
+)
+
+// Lines of the controller (9030000.pl061). Line 3 is the machine's power key.
+const (
+	bell   = 0
+	status = 1
+	mic    = 2
+	relay  = 4
+	exit   = 5
+	tamper = 6
+)
+
+const label = "9030000.pl061"
+
+// station is the configuration of the board's station.
+const config = `
+cuid = "front_door"
+name = "Front door"
+context = "Someone is at the front door"
+state_dir = "/var/lib/intercomd"
+[hub]
+url = "ws://10.81.0.1:8080/v1/ws"
+allow_plain = true
+account = "demo"
+apikey_file = "apikey"
+[call]
+to = "reception"
+[audio]
+server = "unix:/run/pulse/native"
+sinks = ["speaker"]
+sources = ["mic_feed.monitor"]
+echo = "off"
+[[button]]
+name = "bell"
+line = "9030000.pl061:0"
+pull = "none"
+action = "toggle"
+long = "do_not_disturb"
+double = "privacy"
+[[led]]
+name = "status"
+line = "9030000.pl061:1"
+[[led]]
+name = "mic"
+line = "9030000.pl061:2"
+shows = "mic"
+[door]
+line = "9030000.pl061:4"
+pulse = "1s"
+allow = ["reception"]
+[door.exit]
+line = "9030000.pl061:5"
+pull = "none"
+[door.tamper]
+line = "9030000.pl061:6"
+pull = "none"
+`
+
+// scene is a board with a station as its unit, and a hub and a peer on the host.
+type scene struct {
+	*machine
+	hub    *stage.Hub
+	peer   *stage.Station
+	events *stage.Events
+}
+
+// play installs the station on the board and starts hub and peer.
+func play(t *testing.T) *scene {
+	t.Helper()
+	s := &scene{machine: start(t)}
+	bin, err := filepath.Abs("../../bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	within := []string{"ip", "netns", "exec", s.ns}
+	s.hub, err = stage.StartHub(s.ctx, s.dir, bin, stage.HubSettings{Ring: 60 * time.Second, Listen: hostIP + ":8080", Within: within, Extra: "allow_plain = true"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.hub.Stop(5 * time.Second) })
+	sound, err := stage.StartSound(s.ctx, s.dir, "peer_mic", "peer_spk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sound.Stop(5 * time.Second) })
+	s.peer, err = stage.NewStation(s.dir, bin, s.hub, stage.Settings{CUID: "reception", Name: "Reception", Context: "A call from reception", To: "front_door",
+		Server: sound.Server, Sink: "peer_spk", Source: "peer_mic.monitor", Interfaces: []string{"tap0"}, Within: within})
+	if err == nil {
+		err = s.peer.Up(s.ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.peer.Stop(5 * time.Second) })
+	if s.events, err = s.peer.Follow(s.ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.events.Close)
+	unit, err := os.ReadFile("../../systemd/intercomd.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run("tar xf /dev/vdb -C /usr/bin")
+	s.put("/etc/intercomd/intercomd.toml", "644", []byte(config))
+	s.put("/etc/intercomd/apikey", "600", []byte(s.hub.Key))
+	s.put("/etc/systemd/system/intercomd.service", "644", unit)
+	s.run("systemctl daemon-reload && systemctl start intercomd")
+	s.until("the station is registered", func() bool { return strings.Contains(s.ctl("status"), `"online":true`) })
+	return s
+}
+
+// ctl asks the station on the board.
+func (s *scene) ctl(command string) string {
+	_, out := s.try("intercomctl -json " + command)
+	return strings.ReplaceAll(strings.ReplaceAll(out, "\n", ""), ": ", ":")
+}
+
+// push presses a line for a time.
+func (s *scene) push(line int, d time.Duration) {
+	s.press(line, true)
+	time.Sleep(d)
+	s.press(line, false)
+}
+
+func TestAPressRingsAndTheLampsFollow(t *testing.T) {
+	s := play(t)
+	if s.lit(status) || s.lit(mic) || s.lit(relay) {
+		t.Error("a lamp is lit, or the relay is energised, on an idle station")
+	}
+	s.push(bell, 200*time.Millisecond)
+	if _, err := s.events.Phase(s.ctx, "ringing"); err != nil {
+		t.Fatal(err, s.run("journalctl -u intercomd --no-pager | tail -40"))
+	}
+	s.edges(status)
+	time.Sleep(3 * time.Second)
+	if n := s.edges(status); n < 3 {
+		t.Errorf("the lamp changes %d times in three seconds of calling", n)
+	}
+	if s.lit(mic) {
+		t.Error("the microphone's lamp is lit while it rings")
+	}
+	if err := s.peer.Press(s.ctx, "answer"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.events.Phase(s.ctx, "talking"); err != nil {
+		t.Fatal(err, s.run("journalctl -u intercomd --no-pager | tail -40"))
+	}
+	s.until("both lamps are lit", func() bool { return s.lit(status) && s.lit(mic) })
+	s.push(bell, 200*time.Millisecond)
+	if _, err := s.events.Ended(s.ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.until("both lamps are dark", func() bool { return !s.lit(status) && !s.lit(mic) })
+
+	call := strings.TrimSpace(s.run(`journalctl -u intercomd -o json --no-pager MESSAGE_ID=` + kind(t, "call ended") + ` | tail -1`))
+	for _, want := range []string{`"STATUS":"over"`, `"REASON":"hangup"`, `"PEER":"reception"`, `"CALL_ID":"`} {
+		if !strings.Contains(strings.ReplaceAll(call, `" : "`, `":"`), want) {
+			t.Errorf("the journal's entry has no %s: %s", want, call)
+		}
+	}
+}
+
+// kind is the MESSAGE_ID of a kind of event, as documented.
+func kind(t *testing.T, text string) string {
+	b, err := os.ReadFile("../../docs/log-fields.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(b), "| "+text+" | `")
+	if !ok {
+		t.Fatalf("%s is not documented", text)
+	}
+	return rest[:32]
+}
+
+func TestLongDoubleBouncesAndGlitches(t *testing.T) {
+	s := play(t)
+	s.push(bell, 3*time.Second)
+	s.until("a long press", func() bool { return strings.Contains(s.ctl("status"), `"do_not_disturb":true`) })
+	s.push(bell, 100*time.Millisecond)
+	time.Sleep(100 * time.Millisecond)
+	s.push(bell, 100*time.Millisecond)
+	s.until("a double press", func() bool { return strings.Contains(s.ctl("status"), `"privacy":true`) })
+	before := s.ctl("status")
+	s.push(bell, time.Millisecond)
+	time.Sleep(2 * time.Second)
+	if after := s.ctl("status"); presses(before) != presses(after) {
+		t.Errorf("a glitch is a press: %s", presses(after))
+	}
+}
+
+// presses is what the status says of the bell.
+func presses(status string) string {
+	_, rest, _ := strings.Cut(status, `"presses":`)
+	n, _, _ := strings.Cut(rest, ",")
+	return n
+}
+
+func TestTheRelayIsSilent(t *testing.T) {
+	s := play(t)
+	s.edges(relay)
+	for _, what := range []string{"systemctl restart intercomd", "systemctl kill -s KILL intercomd; sleep 4; systemctl is-active intercomd", "systemctl stop intercomd; sleep 1; systemctl start intercomd"} {
+		s.run(what)
+		s.until("it is back after "+what, func() bool { return strings.Contains(s.ctl("status"), `"online":true`) })
+		if n := s.edges(relay); n > 0 || s.lit(relay) {
+			t.Errorf("%s: the relay moved %d times", what, n)
+		}
+	}
+	s.push(exit, 200*time.Millisecond)
+	s.until("the door opened and shut", func() bool {
+		return !s.lit(relay) && strings.Contains(s.run("journalctl -u intercomd --no-pager"), "exit button")
+	})
+	if n := s.edges(relay); n != 2 {
+		t.Errorf("an opening moves the relay %d times", n)
+	}
+	s.push(tamper, time.Second)
+	s.until("it is locked", func() bool { return strings.Contains(s.ctl("status"), `"locked":true`) })
+	s.run("systemctl restart intercomd")
+	s.until("it is back", func() bool { return strings.Contains(s.ctl("status"), `"online":true`) })
+	s.push(exit, 200*time.Millisecond)
+	time.Sleep(3 * time.Second)
+	if s.lit(relay) || s.edges(relay) > 0 {
+		t.Error("a relay that was tampered with opens after a restart")
+	}
+	s.ctl("door unlock")
+	s.push(exit, 200*time.Millisecond)
+	s.until("it opens again", func() bool { return s.edges(relay) > 0 })
+}
+
+func TestTheWatchdogRestartsAFrozenStation(t *testing.T) {
+	s := play(t)
+	s.run("systemctl kill -s STOP intercomd")
+	s.until("systemd restarted it", func() bool {
+		return strings.Contains(s.run("systemctl show intercomd -p NRestarts"), "NRestarts=1")
+	})
+	s.until("it is registered again", func() bool { return strings.Contains(s.ctl("status"), `"online":true`) })
+	if log := s.run("journalctl -u intercomd --no-pager"); !strings.Contains(log, "Watchdog timeout") {
+		t.Errorf("the journal says nothing of the watchdog:\n%s", log)
+	}
+}
+
+func TestFaultsAndRecovery(t *testing.T) {
+	s := play(t)
+	s.run("systemctl stop sound")
+	s.until("it says that its sound is gone", func() bool { return strings.Contains(s.ctl("status"), `"audio":`) })
+	s.run("systemctl start sound")
+	s.until("its sound is back", func() bool { return strings.Contains(s.ctl("status"), `"health":"healthy"`) })
+	s.run("ip link set eth0 down")
+	s.until("it says that the hub is away", func() bool { return strings.Contains(s.ctl("status"), `"online":false`) })
+	s.push(bell, 200*time.Millisecond)
+	s.until("the visit is kept", func() bool { return strings.Contains(s.ctl("status"), `"untold":1`) })
+	s.run("ip link set eth0 up; ip addr replace " + boardIP + "/24 dev eth0")
+	s.until("the visit is told", func() bool {
+		st := s.ctl("status")
+		return strings.Contains(st, `"online":true`) && strings.Contains(st, `"untold":0`)
+	})
+	if text := s.run("systemctl show intercomd -p StatusText"); !strings.Contains(text, "registered as front_door") {
+		t.Error(text)
+	}
+}
+
+// A line that another program holds is a fault that says so, and is taken when it is free.
+func TestALineThatIsInUse(t *testing.T) {
+	s := play(t)
+	s.run("systemctl stop intercomd; gpiomon " + chipPath(s) + fmt.Sprintf(" %d >/dev/null 2>&1 & sleep 2; systemctl start intercomd", bell))
+	s.until("the fault says it", func() bool { return strings.Contains(s.ctl("status"), "in use by another program") })
+	s.run("kill $(pidof gpiomon)")
+	s.until("the line is taken", func() bool { return strings.Contains(s.ctl("status"), `"health":"healthy"`) })
+}
+
+// chipPath is the controller's device.
+func chipPath(s *scene) string {
+	for line := range strings.Lines(s.run("gpiodetect")) {
+		if strings.Contains(line, label) {
+			return strings.Fields(line)[0]
+		}
+	}
+	s.Fatal("the board has no " + label)
+	return ""
+}
