@@ -22,13 +22,14 @@ build: deps
 demo: build
 	@bin/demo $(if $(ONCE),-once)
 
-test: deps deps-test check unit pure arm64
+test: deps deps-test check unit pure arm64 test-board
 	@echo "all checks passed"
 
 # gofmt, vet, staticcheck
 check:
 	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "gofmt would change: $$bad"; exit 1; fi
 	go vet ./...
+	go vet -tags=nolibopusfile,board ./images/...
 	go tool staticcheck ./...
 
 # Unit, property and fuzz seeds, and end to end on a real PulseAudio, all with the race detector. -count=1: the house's
@@ -54,7 +55,7 @@ deps-test:
 # The station on a virtual board (images/board): its image is made of Debian packages once and kept in the user's cache.
 # -p 1: one board at a time. A board that cannot be had is said, and skipped.
 test-board: build arm64 deps-board
-	go test -tags=nolibopusfile,board -count=1 -timeout 40m -v ./images/board
+	go test -tags=nolibopusfile,board -count=1 -timeout 30m -v ./images/board
 
 deps-board:
 	@scripts/deps qemu-system-arm qemu-user-static binfmt-support arch-test mmdebstrap e2fsprogs cpio kmod iproute2 pulseaudio pulseaudio-utils

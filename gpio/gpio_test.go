@@ -3,7 +3,9 @@ package gpio
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -272,5 +274,49 @@ func TestLinesAsWritten(t *testing.T) {
 func TestWithoutAChipTheErrorSaysWhatToDo(t *testing.T) {
 	if _, err := OpenInput(Wiring{Line: "no-such-line"}); err == nil {
 		t.Fatal("a line that is not there was opened")
+	}
+}
+
+// Each train of a switch's edges, closing and opening, is one press.
+func TestBounces(t *testing.T) {
+	b, err := os.ReadFile("testdata/bounces.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	trains := 0
+	for line := range strings.Lines(string(b)) {
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] == "#" {
+			continue
+		}
+		trains++
+		t.Run(words[0], func(t *testing.T) {
+			told, counts := press(t, Times{}, func(p *Panel) {
+				for _, closing := range []bool{true, false} {
+					level := closing
+					for _, us := range words[1:] {
+						n, err := strconv.Atoi(us)
+						if err != nil {
+							t.Error(err)
+						}
+						p.Set("call", level)
+						time.Sleep(time.Duration(n) * time.Microsecond)
+						level = !level
+					}
+					p.Set("call", closing)
+					time.Sleep(150 * ms)
+				}
+			})
+			var kinds []string
+			for _, one := range told {
+				kinds = append(kinds, strings.Fields(one)[1])
+			}
+			if strings.Join(kinds, " ") != "down short up" || counts.Presses != 1 {
+				t.Errorf("told %q, counted %+v", told, counts)
+			}
+		})
+	}
+	if trains < 10 {
+		t.Errorf("only %d trains", trains)
 	}
 }

@@ -5,6 +5,7 @@ package board_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -290,4 +291,65 @@ func chipPath(s *scene) string {
 	}
 	s.Fatal("the board has no " + label)
 	return ""
+}
+
+// A button that is held while the station starts calls nobody, until it was up.
+func TestHeldAtTheStart(t *testing.T) {
+	s := play(t)
+	s.run("systemctl stop intercomd")
+	s.press(bell, true)
+	s.run("systemctl start intercomd")
+	s.until("it is registered", func() bool { return strings.Contains(s.ctl("status"), `"online":true`) })
+	time.Sleep(3 * time.Second)
+	if st := s.ctl("status"); !strings.Contains(st, `"phase":"idle"`) || presses(st) != "0" {
+		t.Errorf("a button that was held at the start is pressed: %s", st)
+	}
+	s.press(bell, false)
+	time.Sleep(500 * time.Millisecond)
+	s.push(bell, 200*time.Millisecond)
+	if _, err := s.events.Phase(s.ctx, "ringing"); err != nil {
+		t.Error(err)
+	}
+}
+
+// On the device tree of a Raspberry Pi 3, lines have their names, a line that does not exist is answered by those that do,
+// and one that is taken is in use.
+func TestNamesOnARaspberryPi3(t *testing.T) {
+	folder, err := image()
+	if err != nil {
+		t.Skip("no board: ", err)
+	}
+	dir := t.TempDir()
+	script := `set -e; mkdir -p r/dev r/proc r/sys; mknod r/dev/console c 5 1; mv init r/; cd r; find . | cpio -o -H newc --quiet | gzip -1 >../initrd`
+	compile := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "init"), "./names")
+	compile.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=arm64")
+	if out, err := compile.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	pack := exec.Command("bash", "-c", script)
+	pack.Dir = dir
+	if out, err := pack.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	console := filepath.Join(dir, "console.log")
+	q, err := stage.Start(dir, "qemu", nil, "qemu-system-aarch64", "-M", "raspi3b", "-nodefaults", "-display", "none", "-kernel", filepath.Join(folder, "vmlinuz"),
+		"-dtb", filepath.Join(folder, "bcm2837-rpi-3-b.dtb"), "-initrd", filepath.Join(dir, "initrd"), "-serial", "file:"+console,
+		"-append", "console=ttyAMA0,115200 quiet panic=1 rdinit=/init -- GPIO17 pinctrl-bcm2835:5 no-such")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = q.Stop(5 * time.Second) }()
+	said := func() string { b, _ := os.ReadFile(console); return string(b) }
+	for end := time.Now().Add(2 * time.Minute); !strings.Contains(said(), "NAMES end"); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not end:\n%s\n%s", said(), q.Tail())
+		}
+	}
+	for _, want := range []string{"NAMES GPIO17: high false, error <nil>", "NAMES pinctrl-bcm2835:5: high false, error <nil>",
+		"no-such: there is no such GPIO line", "/dev/gpiochip0 has pinctrl-bcm2835:0 to pinctrl-bcm2835:53, named", " GPIO27 ",
+		"NAMES output GPIO22: error <nil>", "NAMES output GPIO17: error GPIO17: the GPIO line is in use by another program"} {
+		if !strings.Contains(said(), want) {
+			t.Errorf("nothing says %q in\n%s", want, said())
+		}
+	}
 }
