@@ -58,7 +58,7 @@ test-board: build arm64 deps-board
 	go test -tags=nolibopusfile,board -count=1 -timeout 30m -v ./images/board
 
 deps-board:
-	@scripts/deps qemu-system-arm qemu-user-static binfmt-support arch-test mmdebstrap e2fsprogs cpio kmod iproute2 pulseaudio pulseaudio-utils
+	@scripts/deps qemu-system-arm qemu-user-static binfmt-support arch-test mmdebstrap e2fsprogs cpio kmod iproute2 pulseaudio pulseaudio-utils $(if $(filter amd64,$(shell go env GOHOSTARCH)),qemu-system-x86 seabios linux-headers-amd64 linux-source-6.1 gcc make) || echo "no board: its packages cannot be had"
 
 # What hubs carry: client and hubs on this machine, medians of three runs, a table and bin/bench-hub.json. 15 minutes.
 bench-hub: build

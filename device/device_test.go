@@ -1,11 +1,14 @@
 package device_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +22,7 @@ import (
 	"intercom/device/control"
 	"intercom/device/devicetest"
 	"intercom/gpio"
+	"intercom/internal/config"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -333,4 +337,61 @@ func TestControl(t *testing.T) {
 			t.Errorf("%d", status)
 		}
 	})
+}
+
+// A page gets how it is, and then what happens, as server-sent events.
+func TestTheKioskTellsWhatHappens(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("a-long-random-word"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := device.Defaults()
+	cfg.CUID, cfg.Kiosk.Listen, cfg.Kiosk.TokenFile = "front_door", "127.0.0.1:0", token
+	cfg.Check(new(config.Report)) // which reads the token
+	tape := devicetest.NewTape()
+	d := device.New(cfg, device.Parts{Media: &devicetest.Media{Tape: tape}, Sound: &devicetest.Sound{Tape: tape}}, slog.New(slog.DiscardHandler))
+	d.Connect(&devicetest.Wire{Tape: tape})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	page := httptest.NewServer(d.Kiosk(d.Handler(nil)))
+	defer func() { cancel(); <-done; page.Close() }()
+	do := func(method, path, body string) *http.Response {
+		req, err := http.NewRequestWithContext(ctx, method, page.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer a-long-random-word")
+		resp, err := page.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	events := do("GET", "/v1/events", "")
+	defer events.Body.Close()
+	if kind := events.Header.Get("Content-Type"); kind != "text/event-stream" {
+		t.Fatal(kind)
+	}
+	in := bufio.NewScanner(events.Body)
+	next := func() string {
+		for in.Scan() {
+			if in.Text() != "" {
+				return in.Text()
+			}
+		}
+		t.Fatal("the stream ended: ", in.Err())
+		return ""
+	}
+	if first, data := next(), next(); first != "event: status" || !strings.Contains(data, `"cuid":"front_door"`) {
+		t.Errorf("%s %s", first, data)
+	}
+	if resp := do("POST", "/v1/privacy", `{"on":true}`); resp.StatusCode != 200 {
+		t.Errorf("%s", resp.Status)
+	}
+	for next() != "event: mode" {
+	}
+	if data := next(); !strings.Contains(data, `"mode":"privacy"`) || !strings.Contains(data, `"on":true`) {
+		t.Error(data)
+	}
 }

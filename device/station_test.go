@@ -211,7 +211,7 @@ func (b *bench) energised() bool {
 	b.Helper()
 	synctest.Wait()
 	s, _ := b.Status(b.Context())
-	lit := len(b.relay.Now) > 0 && b.relay.Now[0].On
+	lit := len(b.relay.Now()) > 0 && b.relay.Now()[0].On
 	if s.Door == nil || s.Door.Open != lit {
 		b.Errorf("the status says %+v, the relay %v", s.Door, lit)
 	}
@@ -322,7 +322,7 @@ func TestAnLEDForTheMicrophone(t *testing.T) {
 		lit := func() bool {
 			synctest.Wait()
 			_, _ = b.Status(b.Context())
-			return len(b.lamp.Now) > 0
+			return len(b.lamp.Now()) > 0
 		}
 		if lit() {
 			t.Error("it is lit though nothing is recorded")
@@ -346,7 +346,7 @@ func TestTheAccessibleProfile(t *testing.T) {
 		look := func(l control.Light) {
 			b.Helper()
 			b.shows(l)
-			p, _ := json.Marshal(b.lamp.Now)
+			p, _ := json.Marshal(b.lamp.Now())
 			if other, there := seen[string(p)]; there && other != l {
 				t.Errorf("%s and %s look the same", l, other)
 			}

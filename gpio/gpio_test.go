@@ -320,3 +320,20 @@ func TestBounces(t *testing.T) {
 		t.Errorf("only %d trains", trains)
 	}
 }
+
+func FuzzParsePattern(f *testing.F) {
+	for _, s := range []string{"on", "off", "blink 500ms", "on 100ms off 900ms", "on 1h", "blink", "on 10ms off 1m on"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := ParsePattern(s)
+		if err != nil {
+			return
+		}
+		for _, step := range p {
+			if len(p) > 1 && (step.For < 10*ms || step.For > time.Minute) {
+				t.Errorf("%q has a step of %v", s, step.For)
+			}
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"intercom/call"
@@ -119,11 +120,19 @@ func (s *Sound) Status() control.SoundStatus {
 	return control.SoundStatus{Muted: s.Muted, MicOpen: s.MicOpen, TalkVolume: 100, RingVolume: 100, MicTrouble: s.MicTrouble, Trouble: s.MicTrouble}
 }
 
-// Lamp writes down the patterns it shows, by the length of their first step.
+// Lamp remembers the pattern it shows.
 type Lamp struct {
 	*Tape
-	Now gpio.Pattern
+	now atomic.Pointer[gpio.Pattern]
+}
+
+// Now is what it shows.
+func (l *Lamp) Now() gpio.Pattern {
+	if p := l.now.Load(); p != nil {
+		return *p
+	}
+	return nil
 }
 
 // Show implements device.Lamp.
-func (l *Lamp) Show(p gpio.Pattern) { l.Now = p }
+func (l *Lamp) Show(p gpio.Pattern) { l.now.Store(&p) }

@@ -47,6 +47,7 @@ type Store struct {
 	log    *slog.Logger
 	file   chan Record
 	share  chan Record
+	files  sync.Mutex // our own records and those of other hubs go to the same files
 
 	mu      sync.Mutex
 	trouble map[string]error // by what has it
@@ -218,6 +219,8 @@ func (s *Store) publish(ctx context.Context, some []Record) error {
 
 // write appends lines to the files of their days, and sees them onto the disk.
 func (s *Store) write(some []Record) error {
+	s.files.Lock()
+	defer s.files.Unlock()
 	for len(some) > 0 {
 		day := dayOf(some[0])
 		n := 1

@@ -79,7 +79,9 @@ type scene struct {
 }
 
 // play installs the station on the board and starts hub and peer.
-func play(t *testing.T) *scene {
+func play(t *testing.T) *scene { t.Helper(); return playWith(t, config) }
+
+func playWith(t *testing.T, config string) *scene {
 	t.Helper()
 	s := &scene{machine: start(t)}
 	bin, err := filepath.Abs("../../bin")
@@ -140,6 +142,9 @@ func TestAPressRingsAndTheLampsFollow(t *testing.T) {
 	s := play(t)
 	if s.lit(status) || s.lit(mic) || s.lit(relay) {
 		t.Error("a lamp is lit, or the relay is energised, on an idle station")
+	}
+	if st := s.ctl("status"); strings.Contains(st, `"realtime"`) {
+		t.Errorf("the unit does not give the sound its priority: %s", st)
 	}
 	s.push(bell, 200*time.Millisecond)
 	if _, err := s.events.Phase(s.ctx, "ringing"); err != nil {
@@ -241,6 +246,26 @@ func TestTheRelayIsSilent(t *testing.T) {
 	s.until("it opens again", func() bool { return s.edges(relay) > 0 })
 }
 
+// A relay that is active low is high from the first moment on, and stays so over restarts: it never pulses.
+func TestARelayThatIsActiveLow(t *testing.T) {
+	s := playWith(t, strings.Replace(config, `line = "9030000.pl061:4"`, "line = \"9030000.pl061:4\"\nactive_low = true", 1))
+	if n := s.edges(relay); !s.lit(relay) || n != 1 {
+		t.Errorf("at the start the line moves %d times, and is high: %v", n, s.lit(relay))
+	}
+	s.run("systemctl restart intercomd; systemctl kill -s KILL intercomd; sleep 4; systemctl is-active intercomd")
+	s.until("it is back", func() bool { return strings.Contains(s.ctl("status"), `"online":true`) })
+	if n := s.edges(relay); n > 0 || !s.lit(relay) {
+		t.Errorf("over restarts the line moves %d times, and is high: %v", n, s.lit(relay))
+	}
+	s.push(exit, 200*time.Millisecond)
+	s.until("it opened and shut", func() bool {
+		return s.lit(relay) && strings.Contains(s.run("journalctl -u intercomd --no-pager"), "exit button")
+	})
+	if n := s.edges(relay); n != 2 {
+		t.Errorf("an opening moves the line %d times", n)
+	}
+}
+
 func TestTheWatchdogRestartsAFrozenStation(t *testing.T) {
 	s := play(t)
 	s.run("systemctl kill -s STOP intercomd")
@@ -320,36 +345,76 @@ func TestNamesOnARaspberryPi3(t *testing.T) {
 		t.Skip("no board: ", err)
 	}
 	dir := t.TempDir()
-	script := `set -e; mkdir -p r/dev r/proc r/sys; mknod r/dev/console c 5 1; mv init r/; cd r; find . | cpio -o -H newc --quiet | gzip -1 >../initrd`
 	compile := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "init"), "./names")
 	compile.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=arm64")
 	if out, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	pack := exec.Command("bash", "-c", script)
+	said := bare(t, dir, "", "NAMES end", 2*time.Minute, "qemu-system-aarch64", "-M", "raspi3b", "-nodefaults", "-display", "none", "-kernel", filepath.Join(folder, "vmlinuz"),
+		"-dtb", filepath.Join(folder, "bcm2837-rpi-3-b.dtb"), "-append", "console=ttyAMA0,115200 quiet panic=1 rdinit=/init -- GPIO17 pinctrl-bcm2835:5 no-such")
+	for _, want := range []string{"NAMES GPIO17: high false, error <nil>", "NAMES pinctrl-bcm2835:5: high false, error <nil>",
+		"no-such: there is no such GPIO line", "/dev/gpiochip0 has pinctrl-bcm2835:0 to pinctrl-bcm2835:53, named", " GPIO27 ",
+		"NAMES output GPIO22: error <nil>", "NAMES output GPIO17: error GPIO17: the GPIO line is in use by another program"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("nothing says %q in\n%s", want, said)
+		}
+	}
+}
+
+// On the kernel's GPIO simulator: names, pulls, what is read back, and the times, which are printed and not judged.
+func TestOnTheGPIOSimulator(t *testing.T) {
+	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
+		t.Skip("no simulator: qemu-system-x86_64 is not installed; run 'make deps-board'")
+	}
+	build := exec.Command("bash", "build-sim")
+	build.Stderr = os.Stderr
+	folder, err := build.Output()
+	if err != nil {
+		t.Skip("no simulator: ", err)
+	}
+	from := strings.TrimSpace(string(folder))
+	dir := t.TempDir()
+	compile := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(dir, "init"), "./sim")
+	compile.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=amd64")
+	if out, err := compile.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	said := bare(t, dir, from+"/*.ko", "SIM end", 10*time.Minute, "qemu-system-x86_64", "-M", "q35", "-m", "256", "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
+		"-kernel", filepath.Join(from, "vmlinuz"), "-append", "console=ttyS0 quiet panic=1 rdinit=/init")
+	for _, want := range []string{"SIM pull up, active low: pressed false, error <nil>", "SIM pulled down: pressed true, error <nil>", "SIM twice: in use true",
+		"SIM output, active low false: at first 0, lit 1, error <nil>", "SIM output, active low true: at first 1, lit 0, error <nil>"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("nothing says %q in\n%s", want, said)
+		}
+	}
+	for line := range strings.Lines(said) {
+		if strings.HasPrefix(line, "SIM") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+}
+
+// bare runs a board whose only program is dir/init until it says that it has ended, and gives all that it said. more are
+// files beside it.
+func bare(t *testing.T, dir, more, end string, most time.Duration, program string, args ...string) string {
+	t.Helper()
+	script := `set -e; mkdir -p r/dev r/proc r/sys; mknod r/dev/console c 5 1; mv init r/; cp $0 r/ 2>/dev/null || true; cd r; find . | cpio -o -H newc --quiet | gzip -1 >../initrd`
+	pack := exec.Command("bash", "-c", strings.ReplaceAll(script, "$0", more))
 	pack.Dir = dir
 	if out, err := pack.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	console := filepath.Join(dir, "console.log")
-	q, err := stage.Start(dir, "qemu", nil, "qemu-system-aarch64", "-M", "raspi3b", "-nodefaults", "-display", "none", "-kernel", filepath.Join(folder, "vmlinuz"),
-		"-dtb", filepath.Join(folder, "bcm2837-rpi-3-b.dtb"), "-initrd", filepath.Join(dir, "initrd"), "-serial", "file:"+console,
-		"-append", "console=ttyAMA0,115200 quiet panic=1 rdinit=/init -- GPIO17 pinctrl-bcm2835:5 no-such")
+	q, err := stage.Start(dir, "qemu", nil, program, append(args, "-initrd", filepath.Join(dir, "initrd"), "-serial", "file:"+console)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = q.Stop(5 * time.Second) }()
 	said := func() string { b, _ := os.ReadFile(console); return string(b) }
-	for end := time.Now().Add(2 * time.Minute); !strings.Contains(said(), "NAMES end"); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(end) {
+	for late := time.Now().Add(most); !strings.Contains(said(), end); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(late) {
 			t.Fatalf("it does not end:\n%s\n%s", said(), q.Tail())
 		}
 	}
-	for _, want := range []string{"NAMES GPIO17: high false, error <nil>", "NAMES pinctrl-bcm2835:5: high false, error <nil>",
-		"no-such: there is no such GPIO line", "/dev/gpiochip0 has pinctrl-bcm2835:0 to pinctrl-bcm2835:53, named", " GPIO27 ",
-		"NAMES output GPIO22: error <nil>", "NAMES output GPIO17: error GPIO17: the GPIO line is in use by another program"} {
-		if !strings.Contains(said(), want) {
-			t.Errorf("nothing says %q in\n%s", want, said())
-		}
-	}
+	return said()
 }
