@@ -34,10 +34,10 @@ type stream struct {
 	mu   sync.Mutex
 	away bool
 	all  [][]byte
-	more chan struct{}
+	more chan struct{} // closed when there is more, for all who follow
 }
 
-func newStream() *stream { return &stream{more: make(chan struct{}, 100)} }
+func newStream() *stream { return &stream{more: make(chan struct{})} }
 
 func (s *stream) Append(_ context.Context, lines []byte) error {
 	s.mu.Lock()
@@ -46,16 +46,15 @@ func (s *stream) Append(_ context.Context, lines []byte) error {
 		return errors.New("away")
 	}
 	s.all = append(s.all, lines)
-	for range cap(s.more) - len(s.more) {
-		s.more <- struct{}{}
-	}
+	close(s.more)
+	s.more = make(chan struct{})
 	return nil
 }
 
 func (s *stream) Follow(ctx context.Context, after uint64, f func(uint64, []byte) error) error {
 	for n := int(after); ; {
 		s.mu.Lock()
-		some := s.all[n:]
+		some, more := s.all[n:], s.more
 		s.mu.Unlock()
 		for _, lines := range some {
 			n++
@@ -64,7 +63,7 @@ func (s *stream) Follow(ctx context.Context, after uint64, f func(uint64, []byte
 			}
 		}
 		select {
-		case <-s.more:
+		case <-more:
 		case <-ctx.Done():
 			return nil
 		}
