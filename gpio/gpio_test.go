@@ -187,13 +187,13 @@ func TestALineThatReportsEdgesWithoutEndIsNoBusyLoop(t *testing.T) {
 func TestPatterns(t *testing.T) {
 	for s, want := range map[string]Pattern{
 		"off": {}, "on": {{On: true}}, "blink 500ms": {{true, 500 * ms}, {false, 500 * ms}},
-		"on 100ms off 1s": {{true, 100 * ms}, {false, time.Second}},
+		"on 100ms off 1s": {{true, 100 * ms}, {false, time.Second}}, "pulse 200ms": {{true, 200 * ms}, {}},
 	} {
 		if got, err := ParsePattern(s); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q: %v %v", s, got, err)
 		}
 	}
-	for _, s := range []string{"", "blink", "blink 5", "on off", "on 1ms", "up 100ms", "on 100ms off", "on 2h off 1s"} {
+	for _, s := range []string{"", "blink", "blink 5", "on off", "on 1ms", "up 100ms", "on 100ms off", "on 2h off 1s", "pulse", "pulse 1h", "pulse on"} {
 		if p, err := ParsePattern(s); err == nil {
 			t.Errorf("%q was taken as %v", s, p)
 		}
@@ -221,11 +221,13 @@ func TestALampPlaysAndEndsDark(t *testing.T) {
 		synctest.Wait()
 		l.Show(Pattern{{true, 100 * ms}, {false, 200 * ms}})
 		time.Sleep(350 * ms)
+		l.Show(Pattern{{true, 50 * ms}, {}})
+		time.Sleep(100 * ms)
 		l.Show(Pattern{{On: true}})
 		time.Sleep(time.Hour)
 		cancel()
 		<-done
-		want := []string{"0s false", "0s true", "100ms false", "300ms true", "350ms true", "1h0m0.35s false"}
+		want := []string{"0s false", "0s true", "100ms false", "300ms true", "350ms true", "400ms false", "450ms true", "1h0m0.45s false"}
 		if !slices.Equal(out.lines, want) {
 			t.Errorf("tape %q", out.lines)
 		}
@@ -330,8 +332,8 @@ func FuzzParsePattern(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, step := range p {
-			if len(p) > 1 && (step.For < 10*ms || step.For > time.Minute) {
+		for i, step := range p {
+			if len(p) > 1 && (step.For != 0 || i < len(p)-1) && (step.For < 10*ms || step.For > time.Minute) {
 				t.Errorf("%q has a step of %v", s, step.For)
 			}
 		}

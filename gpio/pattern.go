@@ -15,14 +15,18 @@ type Step struct {
 	For time.Duration
 }
 
-// Pattern is what a lamp shows: its steps again and again. One step without a time holds for ever; no step is off.
+// Pattern is what a lamp shows: its steps again and again. A step without a time holds for ever; no step is off.
 type Pattern []Step
 
-// ParsePattern reads "on", "off", "blink 500ms" (on and off for so long each), or steps: "on 100ms off 900ms".
+// ParsePattern reads "on", "off", "blink 500ms" (on and off for so long each), "pulse 200ms" (on once, then off), or
+// steps: "on 100ms off 900ms".
 func ParsePattern(s string) (Pattern, error) {
 	words := strings.Fields(s)
-	how := errors.New(`write "on", "off", "blink 500ms" or steps like "on 100ms off 900ms"`)
+	how := errors.New(`write "on", "off", "blink 500ms", "pulse 200ms" or steps like "on 100ms off 900ms"`)
+	once := len(words) == 2 && words[0] == "pulse"
 	switch {
+	case once:
+		words[0] = "on"
 	case len(words) == 1 && words[0] == "off":
 		return Pattern{}, nil
 	case len(words) == 1 && words[0] == "on":
@@ -39,6 +43,9 @@ func ParsePattern(s string) (Pattern, error) {
 			return nil, fmt.Errorf("%q is not a pattern; each step is on or off with 10ms to 1m; %w", s, how)
 		}
 		p = append(p, Step{pair[0] == "on", d})
+	}
+	if once {
+		p = append(p, Step{})
 	}
 	return p, nil
 }
@@ -70,7 +77,7 @@ func (l *Lamp) Run(ctx context.Context, out Output) error {
 		on := false
 		if len(l.now) > 0 {
 			on = l.now[0].On
-			if len(l.now) > 1 {
+			if l.now[0].For > 0 {
 				timer = time.After(l.now[0].For)
 			}
 		}

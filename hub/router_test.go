@@ -339,6 +339,21 @@ func TestCalls(t *testing.T) {
 			t.Errorf("record %+v", r)
 		}
 	})
+	test(t, "a door is asked for by a party of an answered call only", func(w *world) {
+		ring(w)
+		w.say("bravo", wire.Door, idA, wire.DoorBody{})
+		w.say("alpha", wire.Door, idA, wire.DoorBody{})
+		w.expect() // it only rings
+		w.say("bravo", wire.Answer, idA, nil)
+		w.clear()
+		if err := w.say("charly", wire.Door, idA, wire.DoorBody{From: "bravo"}); err == nil || err.Code != fault.NotParty {
+			t.Errorf("a third gets %v", err)
+		}
+		w.expect()
+		w.say("bravo", wire.Door, idA, wire.DoorBody{From: "delta"})
+		w.say("alpha", wire.DoorDone, idA, wire.DoorBody{Result: "opened"})
+		w.expect("alpha<call.door", "bravo<call.door_done")
+	})
 	test(t, "declined", func(w *world) {
 		ring(w)
 		w.say("bravo", wire.Decline, idA, wire.DeclineBody{Reason: outcome.ByHand})

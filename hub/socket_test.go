@@ -394,3 +394,46 @@ func FuzzPing(f *testing.F) {
 		}
 	})
 }
+
+// A note is acknowledged when it is written down; one that cannot be is to be said again, and one that is not a note never.
+func TestNotes(t *testing.T) {
+	s := serve(t)
+	var got []string
+	full := true
+	s.hub.set.Note = func(account, cuid string, n wire.NoteBody) error {
+		if full {
+			return errors.New("no space left on device")
+		}
+		got = append(got, account+" "+cuid+" "+n.Who)
+		return nil
+	}
+	c := s.sign("front_door", "i")
+	say := func(id uint64, n wire.NoteBody) (ok bool, e fault.Error) {
+		m := wire.New(wire.Note, "", n)
+		m.ID = id
+		c.say(m)
+		for {
+			r, code := c.next()
+			if code != 0 {
+				t.Fatal(code)
+			}
+			if r.Re == id {
+				_ = json.Unmarshal(r.B, &e)
+				return r.T == wire.OK, e
+			}
+		}
+	}
+	n := wire.NoteBody{ID: strings.Repeat("ab", 16), Kind: wire.DoorNote, At: time.Now(), Who: "reception", Result: "opened"}
+	if ok, e := say(5, n); ok || !e.Retryable {
+		t.Errorf("a note that cannot be written: %v %+v", ok, e)
+	}
+	full = false
+	if ok, e := say(6, n); !ok || len(got) != 1 || got[0] != "demo front_door reception" {
+		t.Errorf("%v %+v %q", ok, e, got)
+	}
+	for i, bad := range []wire.NoteBody{{ID: "x", Kind: wire.Visit}, {ID: n.ID, Kind: "rumour"}, {ID: n.ID, Kind: wire.Visit, Why: "a\x1b[2Jb"}} {
+		if ok, e := say(uint64(7+i), bad); ok || e.Retryable {
+			t.Errorf("%+v is taken, or to be said again: %+v", bad, e)
+		}
+	}
+}

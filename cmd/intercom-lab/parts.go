@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"intercom/internal/ear"
@@ -16,7 +18,7 @@ var order = []struct {
 	name string
 	part part
 }{
-	{"clean", clean}, {"pipewire", pipewire}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)}, {"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"echo", echo}, {"half", half}, {"drift", drift}, {"baresip", peer},
+	{"press", press}, {"clean", clean}, {"pipewire", pipewire}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)}, {"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"echo", echo}, {"half", half}, {"drift", drift}, {"baresip", peer},
 }
 
 var parts = func() map[string]part {
@@ -63,6 +65,78 @@ func medians(all []both) (m, p95 float64) {
 		a, b = append(a, one.median), append(b, one.p95)
 	}
 	return median(a), median(b)
+}
+
+// press is how long it takes from a press to its light and to its tone, debouncing included: while the hub is there, while
+// it does not answer, and while it is gone; the slowest of the three. And to its light while the sound server is gone.
+func press(l *lab) error {
+	if err := l.open(setup{}); err != nil {
+		return err
+	}
+	states := []struct {
+		name string
+		make func() error
+	}{
+		{"the hub is there", func() error { return nil }},
+		{"the hub does not answer", func() error { return l.hub.Signal(syscall.SIGSTOP) }},
+		{"the hub is gone", func() error { _ = l.hub.Signal(syscall.SIGCONT); return l.hub.Stop(5 * time.Second) }},
+		{"the sound is gone", func() error { l.sound.Kill(); return nil }},
+	}
+	for _, s := range states {
+		if err := s.make(); err != nil {
+			return err
+		}
+		time.Sleep(time.Second)
+		var lights, tones []float64
+		for range l.set.calls {
+			light, tone, err := l.pressOnce(s.name != "the sound is gone")
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			lights, tones = append(lights, light), append(tones, tone)
+		}
+		l.figures["press_to_light_ms"] = max(l.figures["press_to_light_ms"], median(lights))
+		l.figures["press_to_tone_ms"] = max(l.figures["press_to_tone_ms"], median(tones))
+	}
+	return nil
+}
+
+// pressHz is the tone of a press.
+const pressHz = 1175
+
+// pressOnce presses A's button, and lets go of the call that may have come of it.
+func (l *lab) pressOnce(heard bool) (light, tone float64, err error) {
+	var r *ear.Recorder
+	if heard {
+		if r, err = ear.Record(l.sound.Server, "A_spk.monitor"); err != nil {
+			return 0, 0, err
+		}
+		defer r.Stop()
+		time.Sleep(300 * time.Millisecond) // until it records
+	}
+	pressed := time.Now()
+	if err := l.at[0].Press(l.ctx, "call"); err != nil {
+		return 0, 0, err
+	}
+	e, err := l.events[0].Next(l.ctx, "a light", func(e stage.Event) bool {
+		return e.Event == "light" && e.At.After(pressed) && e.Light != "idle" && e.Light != "offline" && e.Light != "fault"
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	for tone = -1; heard && tone < 0; tone = ear.Onset(r, pressHz, pressed) {
+		if time.Since(pressed) > 3*time.Second {
+			return 0, 0, errors.New("no tone was heard")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if s, err := l.at[0].Status(l.ctx); err == nil && s.Phase != "idle" {
+		if err := l.at[0].Press(l.ctx, "hangup"); err != nil {
+			return 0, 0, err
+		}
+	}
+	time.Sleep(4 * time.Second) // until the call, and the light of one that nobody took, are over
+	return float64(e.At.Sub(pressed).Microseconds()) / 1000, max(tone, 0), nil
 }
 
 func clean(l *lab) error {

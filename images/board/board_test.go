@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,7 @@ type scene struct {
 	hub    *stage.Hub
 	peer   *stage.Station
 	events *stage.Events
+	config string
 }
 
 // play installs the station on the board and starts hub and peer.
@@ -112,17 +114,25 @@ func playWith(t *testing.T, config string) *scene {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.events.Close)
+	s.config = config
+	s.install()
+	return s
+}
+
+// install puts the station on the board, as a package would, and starts it.
+func (s *scene) install() {
+	s.Helper()
 	unit, err := os.ReadFile("../../systemd/intercomd.service")
 	if err != nil {
-		t.Fatal(err)
+		s.Fatal(err)
 	}
+	s.network()
 	s.run("tar xf /dev/vdb -C /usr/bin")
-	s.put("/etc/intercomd/intercomd.toml", "644", []byte(config))
+	s.put("/etc/intercomd/intercomd.toml", "644", []byte(s.config))
 	s.put("/etc/intercomd/apikey", "600", []byte(s.hub.Key))
 	s.put("/etc/systemd/system/intercomd.service", "644", unit)
 	s.run("systemctl daemon-reload && systemctl start intercomd")
 	s.until("the station is registered", func() bool { return strings.Contains(s.ctl("status"), `"online":true`) })
-	return s
 }
 
 // ctl asks the station on the board.
@@ -200,12 +210,50 @@ func TestLongDoubleBouncesAndGlitches(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	s.push(bell, 100*time.Millisecond)
 	s.until("a double press", func() bool { return strings.Contains(s.ctl("status"), `"privacy":true`) })
+	trains, err := os.ReadFile("../../gpio/testdata/bounces.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(trains)) {
+		words := strings.Fields(line)
+		if len(words) < 2 || words[0] == "#" {
+			continue
+		}
+		before := count(s)
+		for _, closing := range []bool{true, false} {
+			level := closing
+			for _, us := range words[1:] {
+				n, err := strconv.Atoi(us)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.press(bell, level)
+				time.Sleep(time.Duration(n) * time.Microsecond)
+				level = !level
+			}
+			s.press(bell, closing)
+			time.Sleep(300 * time.Millisecond)
+		}
+		time.Sleep(500 * time.Millisecond)
+		if n := count(s) - before; n != 1 {
+			t.Errorf("%s: %d presses", words[0], n)
+		}
+	}
 	before := s.ctl("status")
 	s.push(bell, time.Millisecond)
 	time.Sleep(2 * time.Second)
 	if after := s.ctl("status"); presses(before) != presses(after) {
 		t.Errorf("a glitch is a press: %s", presses(after))
 	}
+}
+
+// count is how many presses of the bell there were.
+func count(s *scene) int {
+	n, err := strconv.Atoi(presses(s.ctl("status")))
+	if err != nil {
+		s.Fatal(err)
+	}
+	return n
 }
 
 // presses is what the status says of the bell.
@@ -334,6 +382,40 @@ func TestHeldAtTheStart(t *testing.T) {
 	s.push(bell, 200*time.Millisecond)
 	if _, err := s.events.Phase(s.ctx, "ringing"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Through a reboot, from the end of the old system to the start of the station on the new one, nothing moves the relay.
+func TestTheRelayIsSilentThroughAReboot(t *testing.T) {
+	s := play(t)
+	s.edges(relay)
+	before := s.run("cat /proc/sys/kernel/random/boot_id")
+	_, _ = s.try("systemctl reboot")
+	s.until("the board has booted again", func() bool {
+		s.answers()
+		return s.run("cat /proc/sys/kernel/random/boot_id") != before
+	})
+	s.install() // the board forgets what is on its disk
+	if n := s.edges(relay); n > 0 || s.lit(relay) {
+		t.Errorf("the relay moved %d times", n)
+	}
+}
+
+// Who asks a station that is not up yet wakes it, through the socket that systemd holds.
+func TestTheSocketStartsTheStation(t *testing.T) {
+	s := play(t)
+	unit, err := os.ReadFile("../../systemd/intercomd.socket")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run("systemctl stop intercomd")
+	s.put("/etc/systemd/system/intercomd.socket", "644", unit)
+	s.run("systemctl daemon-reload && systemctl start intercomd.socket")
+	if out := s.run("intercomctl status"); !strings.Contains(out, "front_door") {
+		t.Error(out)
+	}
+	if out := s.run("systemctl is-active intercomd"); !strings.HasPrefix(out, "active") {
+		t.Error(out)
 	}
 }
 

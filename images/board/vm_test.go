@@ -118,9 +118,14 @@ func start(t *testing.T) *machine {
 		m.off()
 	}
 	m := power(t, ctx, folder, state)
-	m.run(fmt.Sprintf("date -s @%d", time.Now().Unix()))
-	m.run("ip addr replace " + boardIP + "/24 dev eth0; ip link set eth0 up")
+	m.network()
 	return m
+}
+
+// network sets the board's address, and its clock, which stood still while it was saved.
+func (m *machine) network() {
+	m.Helper()
+	m.run(fmt.Sprintf("date -s @%d; ip addr replace %s/24 dev eth0; ip link set eth0 up", time.Now().Unix(), boardIP))
 }
 
 // power starts QEMU, with a saved state or without.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,41 +82,42 @@ func TestAPartThatWouldNotStopIsNamed(t *testing.T) {
 // A part that makes no progress is started again alone; one that does not even end is stuck, and said to be.
 func TestProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lives, other := 0, 0
-		free, hang := make(chan struct{}), false
+		var lives, other atomic.Int32
+		var hang atomic.Bool
+		free := make(chan struct{})
 		g := New(quiet,
 			Part{Name: "shaky", Alive: func() error {
-				if lives == 1 || hang {
+				if lives.Load() == 1 || hang.Load() {
 					return errors.New("nothing moves")
 				}
 				return nil
 			}, Run: func(ctx context.Context) error {
-				lives++
+				lives.Add(1)
 				<-ctx.Done()
-				if hang {
+				if hang.Load() {
 					<-free
 				}
 				return nil
 			}},
-			Part{Name: "other", Run: func(ctx context.Context) error { other++; <-ctx.Done(); return nil }},
+			Part{Name: "other", Run: func(ctx context.Context) error { other.Add(1); <-ctx.Done(); return nil }},
 		)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- g.Run(ctx) }()
 		time.Sleep(time.Minute)
-		if lives != 2 || other != 1 || g.Stuck() != nil {
-			t.Errorf("%d lives, the other %d, stuck: %v", lives, other, g.Stuck())
+		if lives.Load() != 2 || other.Load() != 1 || g.Stuck() != nil {
+			t.Errorf("%d lives, the other %d, stuck: %v", lives.Load(), other.Load(), g.Stuck())
 		}
-		hang = true
+		hang.Store(true)
 		time.Sleep(time.Minute)
 		if err := g.Stuck(); err == nil || !strings.Contains(err.Error(), "shaky is stuck") {
 			t.Errorf("a part that does not end: %v", err)
 		}
-		hang = false
+		hang.Store(false)
 		close(free)
 		time.Sleep(time.Minute)
-		if g.Stuck() != nil || lives != 3 {
-			t.Errorf("after it ended: %v, %d lives", g.Stuck(), lives)
+		if g.Stuck() != nil || lives.Load() != 3 {
+			t.Errorf("after it ended: %v, %d lives", g.Stuck(), lives.Load())
 		}
 		cancel()
 		if err := <-done; err != nil {
