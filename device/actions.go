@@ -96,7 +96,7 @@ func (d *Device) act(b ButtonConfig, action string) {
 			d.sound.Mute(false)
 		}
 	case ActDoor:
-		d.openDoor("button "+b.Name, "pressed here")
+		d.openFor("button "+b.Name, "pressed here")
 	case ActDND:
 		d.setDND(!d.memory.DND)
 	case ActPrivacy:

@@ -301,8 +301,6 @@ func (c *Config) checkButton(r *config.Report, at string, b ButtonConfig) {
 			continue
 		case act == ActTalk && (key != "action" || b.Long != "" || b.Double != ""):
 			r.Addf(at+"."+key, "talk is for as long as the button is held; it can be the only action of a button")
-		case act == ActDoor && c.Door.Line == "":
-			r.Addf(at+"."+key, "there is no door; name the line of its relay in [door]")
 		case calls(act) && b.To == "" && c.Call.To == "":
 			r.Addf(at+".to", "is missing, and so is call.to; name the cuid that the button %s calls", b.Name)
 		}

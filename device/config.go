@@ -168,7 +168,7 @@ type GPIOConfig struct {
 type ButtonConfig struct {
 	Name      string `toml:"name" doc:"name of the button, for intercomctl press and the log"`
 	Line      string `toml:"line" doc:"GPIO line: its name like GPIO17, or chip label and offset like pinctrl-bcm2835:17"`
-	Action    string `toml:"action" doc:"what a short press does: call, answer, decline, hangup; toggle: call when idle, answer when it rings, else hang up; announce: a call in which only this station speaks; mute: on and off; talk: the microphone is open while it is held, with push_to_talk; volume_up and volume_down: by 10 percent; door: open it; do_not_disturb and privacy: on and off; selftest: of the sound"`
+	Action    string `toml:"action" doc:"what a short press does: call, answer, decline, hangup; toggle: call when idle, answer when it rings, else hang up; announce: a call in which only this station speaks; mute: on and off; talk: the microphone is open while it is held, with push_to_talk; volume_up and volume_down: by 10 percent; door: open it, or, on a station without one, ask the other side of the call to open its; do_not_disturb and privacy: on and off; selftest: of the sound"`
 	Long      string `toml:"long" doc:"what a long press does, while it is held; empty for nothing. A short press counts when the button comes up then"`
 	Double    string `toml:"double" doc:"what two presses do; empty for nothing. A short press counts when no second one came then"`
 	Pull      string `toml:"pull" doc:"up, down or none; empty for up"`

@@ -15,6 +15,7 @@ import (
 // What became of a wish to open the door.
 const (
 	opened   = "opened"
+	asked    = "asked" // the other side of the call; it answers
 	refused  = "refused"
 	held     = "held"
 	released = "released"
@@ -40,6 +41,29 @@ func (d *Device) openDoor(who, why string) string {
 	}
 	d.doorDone(who, why, done)
 	return done
+}
+
+// openFor opens our own door, or, where there is none, asks the other side of the call to open its.
+func (d *Device) openFor(who, why string) string {
+	if d.hasDoor() || !d.state.Live() {
+		return d.openDoor(who, why)
+	}
+	if !d.wire.Send(wire.New(wire.Door, d.state.ID, wire.DoorBody{})) {
+		return refused
+	}
+	return asked
+}
+
+// doorAnswered is what the other side says of its door.
+func (d *Device) doorAnswered(id string, b wire.DoorBody) {
+	if id != d.state.ID || !d.state.Live() {
+		return
+	}
+	d.log.Info("door", "who", b.From, "why", "asked in a call", "done", b.Result, "call", id)
+	d.emit(control.Event{Event: "door", Who: b.From, Why: "asked in a call", Done: b.Result, Call: id, Peer: b.From})
+	if b.Result == opened {
+		d.sound.Play(call.DoorTone)
+	}
 }
 
 // holdDoor keeps it open, or no longer.

@@ -175,7 +175,7 @@ func (d *Device) serveDoor(w http.ResponseWriter, r *http.Request) {
 	b, err := body[struct{ Do string }](w, r)
 	const who, why = "intercomctl", "said here"
 	do := map[string]func() string{
-		"open":    func() string { return d.openDoor(who, why) },
+		"open":    func() string { return d.openFor(who, why) },
 		"hold":    func() string { return d.holdDoor(true, who, why) },
 		"release": func() string { return d.holdDoor(false, who, why) },
 		"unlock":  func() string { return d.unlockDoor(who, why) },
@@ -183,12 +183,18 @@ func (d *Device) serveDoor(w http.ResponseWriter, r *http.Request) {
 	done := ""
 	switch {
 	case err != nil:
-	case !d.hasDoor():
-		err = fault.In(fault.InvalidInit, "door", "This station has no door; name the line of its relay in [door].")
 	case do == nil:
 		err = fault.In(fault.BadMessage, "do", "A door can be told to open, hold, release and unlock.")
 	default:
-		err = d.Ask(r.Context(), func() { done = do() })
+		none := false
+		err = d.Ask(r.Context(), func() {
+			if none = !d.hasDoor() && (b.Do != "open" || !d.state.Live()); !none {
+				done = do()
+			}
+		})
+		if none {
+			err = fault.In(fault.InvalidInit, "door", "This station has no door, and is in no call with one that may; name the line of its relay in [door].")
+		}
 	}
 	if err == nil && done == refused {
 		err = fault.In(fault.NotAllowed, "door", "The door's relay is locked, since the case was opened; close it, and say 'intercomctl door unlock'.")

@@ -259,6 +259,22 @@ func TestTheDoorOpensForAPartyOnTheListOnly(t *testing.T) {
 	})
 }
 
+// A station without a door asks the other side of its call, and hears what became of it.
+func TestTheOtherSidesDoor(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.press(device.ActDoor)
+		b.wire.Last = wire.Envelope{}
+		b.talk()
+		b.press(device.ActDoor)
+		b.expect("0s sends call.door")
+		b.hub(wire.DoorDone, wire.DoorBody{From: "reception", Result: "opened"})
+		b.expect("0s plays door")
+		b.hub(wire.DoorDone, wire.DoorBody{From: "reception", Result: "refused"})
+		b.expect()
+	})
+}
+
 func TestEveryOpeningIsOnRecord(t *testing.T) {
 	tryWith(t, withDoor, func(b *bench) {
 		b.online()

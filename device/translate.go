@@ -288,6 +288,12 @@ func (d *Device) receive(m link.Message) *fault.Error {
 			return err
 		}
 		d.doorAsked(m.Call, b.From)
+	case wire.DoorDone:
+		b, err := wire.Body[wire.DoorBody](m.Envelope)
+		if err != nil {
+			return err
+		}
+		d.doorAnswered(m.Call, b)
 	case wire.Ended:
 		b, err := wire.Body[wire.EndedBody](m.Envelope)
 		if err != nil {

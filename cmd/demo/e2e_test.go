@@ -282,6 +282,35 @@ func TestWithoutASoundServerCallsAreMadeAndRefusedWithTheirReason(t *testing.T) 
 	p.ended(p.door, "declined/mic_unavailable")
 }
 
+// Reception opens the door station's door in their call, and nobody else does, nor before the answer; it is on record.
+func TestTheDoorIsOpenedInACall(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	gate, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "garden_gate", Name: "Garden gate", Context: "Test", To: "reception", Server: p.sound.Server,
+		Sink: "door_spk", Source: "door_mic.monitor", Extra: "[door]\nline = \"relay\"\nallow = [\"reception\"]\n"})
+	p.must(err)
+	p.must(gate.Up(p.ctx))
+	t.Cleanup(func() { _ = gate.Stop(5 * time.Second) })
+	p.until(gate, "it was registered", func(s stage.Status) bool { return s.Hub.Online })
+	p.must(gate.Press(p.ctx, "toggle"))
+	p.phase(p.desk, "ringing")
+	if err := p.scene.reception.Do(p.ctx, "door", map[string]string{"do": "open"}); err == nil {
+		t.Error("a door is opened before the answer")
+	}
+	p.must(p.scene.reception.Press(p.ctx, "toggle"))
+	p.phase(p.desk, "talking")
+	p.must(p.scene.reception.Do(p.ctx, "door", map[string]string{"do": "open"}))
+	p.until(gate, "the relay was energised", func(s stage.Status) bool { return s.Lines["door"] })
+	p.until(gate, "it was let go", func(s stage.Status) bool { return !s.Lines["door"] })
+	notes, _ := filepath.Glob(filepath.Join(p.hub.Records, "notes-*.jsonl"))
+	if len(notes) != 1 {
+		t.Fatalf("the hub has written %q", notes)
+	}
+	b, err := os.ReadFile(notes[0])
+	if err != nil || !strings.Contains(string(b), `"station":"garden_gate"`) || !strings.Contains(string(b), `"who":"reception","why":"in a call","result":"opened"`) {
+		t.Errorf("%v: %s", err, b)
+	}
+}
+
 func TestBothCallEachOtherAtOnce(t *testing.T) {
 	p := begin(t, 30*time.Second)
 	go p.scene.door.Press(p.ctx, "call")

@@ -80,11 +80,10 @@ func TestAsAUserRunsIt(t *testing.T) {
 	}
 	args := []string{"-hub", target.URLs[0], "-apikey-file", filepath.Join(c.dir, "key"), "-ca-file", filepath.Join(c.dir, "cert.pem"), "-stations", "40", "-rate", "50", "-for", "1s", "-json", "-storm"}
 	ended := make(chan int, 1)
-	var out, errs bytes.Buffer
-	go func() { ended <- run(ctx, args, &out, &errs) }()
-	if err := c.devices(ctx, 40); err != nil {
-		t.Fatal(err)
-	}
+	var out bytes.Buffer
+	errs := &word{said: make(chan struct{})}
+	go func() { ended <- run(ctx, args, &out, errs) }()
+	errs.wait(ctx, t)
 	_ = c.hubs[0].Signal(syscall.SIGKILL)
 	<-c.hubs[0].Ended()
 	if err := c.up(ctx, c.hubs[0]); err != nil {
@@ -100,6 +99,35 @@ func TestAsAUserRunsIt(t *testing.T) {
 	list, err := exec.Command(program, "calls", "-config", c.hubs[0].conf, "-json", "-n", "1000").Output()
 	if n := bytes.Count(list, []byte("\n")); err != nil || n != f.Calls.Count {
 		t.Errorf("%d records of %d calls: %v", n, f.Calls.Count, err)
+	}
+}
+
+// word is what the program says on its standard error, and when it waits for a hub to die.
+type word struct {
+	mu   sync.Mutex
+	text strings.Builder
+	once sync.Once
+	said chan struct{}
+}
+
+func (w *word) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text.Write(b)
+	if strings.Contains(w.text.String(), waiting) {
+		w.once.Do(func() { close(w.said) })
+	}
+	return len(b), nil
+}
+
+func (w *word) String() string { w.mu.Lock(); defer w.mu.Unlock(); return w.text.String() }
+
+func (w *word) wait(ctx context.Context, t *testing.T) {
+	t.Helper()
+	select {
+	case <-w.said:
+	case <-ctx.Done():
+		t.Fatalf("not all stations signed in: %s", w)
 	}
 }
 
@@ -124,16 +152,15 @@ func TestTenThousandComeBack(t *testing.T) {
 	}
 	load := exec.CommandContext(ctx, filepath.Join(dir, "intercom-load"), "-hub", target.URLs[0], "-apikey-file", filepath.Join(c.dir, "key"), "-ca-file", filepath.Join(c.dir, "cert.pem"),
 		"-stations", fmt.Sprint(many), "-storm", "-json")
-	var out, errs bytes.Buffer
-	load.Stdout, load.Stderr = &out, &errs
+	var out bytes.Buffer
+	errs := &word{said: make(chan struct{})}
+	load.Stdout, load.Stderr = &out, errs
 	if err := load.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- load.Wait() }()
-	if err := c.devices(ctx, many); err != nil {
-		t.Fatal(err)
-	}
+	errs.wait(ctx, t) // the hub knows of the last one before that one does
 	_ = c.hubs[0].Signal(syscall.SIGKILL)
 	<-c.hubs[0].Ended()
 	if err := c.up(ctx, c.hubs[0]); err != nil {

@@ -89,6 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	r := figures{Stations: *stations, Rate: float64(*stations) / time.Since(began).Seconds()}
 	sleep(ctx, *hold)
 	if *storm {
+		fmt.Fprintln(stderr, waiting)
 		if r.Back, err = f.storm(ctx); err != nil {
 			return fail(err)
 		}
@@ -122,6 +123,9 @@ func (t target) spread(i int) []string {
 	n := i % len(t.URLs)
 	return append(append([]string{}, t.URLs[n:]...), t.URLs[:n]...)
 }
+
+// waiting is said when all are signed in and a hub may die.
+const waiting = "intercom-load: all stations are signed in; waiting for a hub to die"
 
 // storm waits until stations are lost, and gives the time from then until all are back.
 func (f *fleet) storm(ctx context.Context) (seconds float64, err error) {

@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"hub/access", "hub/nats", "hub/record", "hub/hubtest", "hub/relay"},
 	{"hub/hook"},
 	{"device", "hub", "web"},
-	{"cmd"},
+	{"cmd", "images/board"},
 }
 
 // libraries and the only rooms that may know them.
