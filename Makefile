@@ -22,7 +22,7 @@ build: deps
 demo: build
 	@bin/demo $(if $(ONCE),-once)
 
-test: deps deps-test check unit pure arm64 test-board
+test: deps deps-test check unit pure arm64
 	@echo "all checks passed"
 
 # gofmt, vet, staticcheck

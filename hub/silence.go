@@ -41,7 +41,11 @@ func (s *silence) look(ctx context.Context) {
 		}
 		for _, one := range acct.Stations {
 			w := who{id, one.CUID}
-			if s.there(w) {
+			there, asked := s.there(w)
+			if !asked { // nobody is called silent, or back, on a guess
+				continue
+			}
+			if there {
 				s.back(ctx, w)
 				continue
 			}
@@ -60,19 +64,19 @@ func (s *silence) look(ctx context.Context) {
 	}
 }
 
-// there reports whether a station is signed in, here or at another hub.
-func (s *silence) there(w who) bool {
+// there reports whether a station is signed in, here or at another hub, and whether all others could be asked.
+func (s *silence) there(w who) (there, asked bool) {
 	s.r.mu.Lock()
 	m := s.r.members[w]
 	s.r.mu.Unlock()
 	if m != nil && m.online() {
-		return true
+		return true, true
 	}
 	if !s.r.bus.Peers() {
-		return false
+		return false, true
 	}
 	hub, err := s.r.locate(w, false)
-	return err != nil || hub != "" // when the others cannot be asked, nobody is called silent
+	return hub != "", err == nil
 }
 
 func (s *silence) raise(ctx context.Context, w who, since time.Time) {
@@ -120,7 +124,9 @@ func (s *silence) back(ctx context.Context, w who) {
 	}
 	bctx, cancel := context.WithTimeout(ctx, askBus)
 	defer cancel()
-	_ = s.r.bus.Release(bctx, alarmClaim(w), revision) // a claim that stays keeps the next alarm from being told twice, at worst
+	if err := s.r.bus.Release(bctx, alarmClaim(w), revision); errors.Is(err, bus.ErrTaken) {
+		return // another hub has taken it over, and tells its end
+	} // a claim that stays for another reason keeps the next alarm from being told twice, at worst
 	s.r.log.Info("a silent station is back", "cuid", w.cuid, "account", w.account)
 	s.tell(w.account, w.cuid, false, since)
 }
