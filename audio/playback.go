@@ -71,7 +71,6 @@ func (a *Audio) feed(ctx context.Context, c *conn, o *output, p *playback, f fee
 	look := time.NewTimer(backoff.Round(noRequest))
 	defer look.Stop()
 	said := ""
-	var kick <-chan time.Time
 	for {
 		a.beat.Store(time.Now().UnixNano())
 		if name := *p.device.Load(); name != said && o == a.outs[0] {
@@ -83,7 +82,6 @@ func (a *Audio) feed(ctx context.Context, c *conn, o *output, p *playback, f fee
 				return fmt.Errorf("the loudspeaker's buffer cannot be changed: %w", err)
 			}
 			if !calm {
-				kick = time.After(noAsking)
 				a.update(func(s *Status) { s.Playback = lasting(f.buffer) })
 			}
 		}
@@ -108,10 +106,6 @@ func (a *Audio) feed(ctx context.Context, c *conn, o *output, p *playback, f fee
 				return fmt.Errorf("the loudspeaker took no samples for %v", p.idle().Round(time.Millisecond))
 			}
 			return nil
-		case <-kick: // after a flush PulseAudio sometimes asks for nothing, and plays nothing, until it is given something
-			if p.idle() >= noAsking && f.write(f.buffer, func(out, spare []int16) { a.mix(o, out, spare) }) != nil {
-				return nil
-			}
 		case <-p.wake:
 			if f.write(int(p.needed.Swap(0)), func(out, spare []int16) { a.mix(o, out, spare) }) != nil {
 				return nil
@@ -127,9 +121,6 @@ const (
 	calmBuffer  = 4 * time.Second
 	calmRequest = 1980 * time.Millisecond
 )
-
-// noAsking is how long the server may ask for nothing after the silence was thrown away.
-const noAsking = 60 * time.Millisecond
 
 // feeder writes samples into a playback stream.
 type feeder struct {
