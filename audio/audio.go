@@ -270,10 +270,12 @@ func (a *Audio) session(ctx context.Context) error {
 	}
 	// The microphone's samples have a connection of their own: PipeWire's Pulse server sends none while a request for
 	// playback waits on the same one, and came up to two seconds late with them (0.3.65, measured).
-	mic, err := dial(ctx, c.name, a.set.App)
-	if err != nil {
-		c.close()
-		return err
+	mic := c
+	if c.isPipeWire() {
+		if mic, err = dial(ctx, c.name, a.set.App); err != nil {
+			c.close()
+			return err
+		}
 	}
 	a.log.Info("sound server found", "server", c.name)
 	a.trouble("server", nil)
@@ -302,7 +304,9 @@ func (a *Audio) session(ctx context.Context) error {
 	all.Wait()
 	late.Stop()
 	c.close()
-	mic.close()
+	if mic != c {
+		mic.close()
+	}
 	return err
 }
 

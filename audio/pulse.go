@@ -107,17 +107,18 @@ func dial(ctx context.Context, addr, app string) (*conn, error) {
 	// The callback must be there before anything can fail, or the library's own goroutine panics.
 	c.Callback = c.handle
 	c.SetTimeout(requestTime)
-	p, err := newPipe(c, nc)
-	if err != nil {
-		nc.Close()
-		return nil, err
-	}
-	c.Open(p)
+	c.Open(&pipe{c: c})
 	if err := c.greet(app); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// isPipeWire reports whether the server is PipeWire's.
+func (c *conn) isPipeWire() bool {
+	var r proto.GetServerInfoReply
+	return c.Request(&proto.GetServerInfo{}, &r) == nil && strings.Contains(r.PackageName, "PipeWire")
 }
 
 // close ends the connection and waits until the library has left it.
