@@ -213,6 +213,9 @@ func testSelfTest(t *testing.T, inLab maker) {
 	if err != nil || !r.Heard || r.Problem != "" || r.Loss < -3 || r.Loss > 3 || r.RoundTrip <= 0 || r.RoundTrip > 300*time.Millisecond {
 		t.Errorf("a loudspeaker in the microphone: %+v %v", r, err)
 	}
+	if n := l.Status().Rebuilt; n > 0 {
+		t.Errorf("%d streams were made anew", n)
+	}
 	l.loop()
 	if _, err := l.SelfTest(t.Context()); err == nil {
 		t.Error("it tests in a call")

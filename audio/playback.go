@@ -146,26 +146,28 @@ func (f *feeder) rest(calm bool, short time.Duration) error {
 	was := f.calm
 	f.calm, f.buffer = calm, int(r.BufferTargetLength)
 	if was && !calm {
-		return f.c.Request(&proto.FlushPlaybackStream{StreamIndex: f.index}, nil)
+		return f.flush()
 	}
 	return nil
 }
 
-// write sends n bytes of what mix gives. A server that was frozen asks for all that it missed: what is more than a
-// buffer is silence then, and not speech that would be thrown away.
+// write sends n bytes of what mix gives. A short buffer is asked for seconds by a server that was frozen, or by one that
+// asked while the buffer was long: it would hold back a sound for that long, and counts them as owed until they come, so
+// they are written as silence and thrown away.
 func (f *feeder) write(n int, mix func(out, spare []int16)) error {
 	if n = n / 2 * 2; n == 0 {
 		return nil
 	}
-	most := max(f.buffer, bytesIn(calmBuffer))
-	if len(f.out) < most/2 {
-		f.out, f.spare, f.raw = make([]int16, most/2), make([]int16, most/2), make([]byte, most)
-	}
-	for ; n > most; n -= most {
-		clear(f.raw[:most])
-		if err := f.c.Send(f.index, f.raw[:most]); err != nil {
-			return err
+	if !f.calm && n >= bytesIn(calmRequest) {
+		for silence := make([]byte, bytesIn(calmRequest)); n > 0; n -= len(silence) {
+			if err := f.c.Send(f.index, silence[:min(n, len(silence))]); err != nil {
+				return err
+			}
 		}
+		return f.flush()
+	}
+	if len(f.raw) < n {
+		f.out, f.spare, f.raw = make([]int16, n/2), make([]int16, n/2), make([]byte, n)
 	}
 	samples := f.out[:n/2]
 	mix(samples, f.spare)
@@ -173,4 +175,9 @@ func (f *feeder) write(n int, mix func(out, spare []int16)) error {
 		f.raw[2*i], f.raw[2*i+1] = byte(v), byte(v>>8)
 	}
 	return f.c.Send(f.index, f.raw[:n])
+}
+
+// flush throws away what the server has not played yet, and has it ask anew.
+func (f *feeder) flush() error {
+	return f.c.Request(&proto.FlushPlaybackStream{StreamIndex: f.index}, nil)
 }

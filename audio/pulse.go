@@ -107,7 +107,12 @@ func dial(ctx context.Context, addr, app string) (*conn, error) {
 	// The callback must be there before anything can fail, or the library's own goroutine panics.
 	c.Callback = c.handle
 	c.SetTimeout(requestTime)
-	c.Open(&pipe{c: c})
+	p, err := newPipe(c, nc)
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	c.Open(p)
 	if err := c.greet(app); err != nil {
 		c.close()
 		return nil, err
