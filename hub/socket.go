@@ -3,8 +3,6 @@ package hub
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -16,8 +14,6 @@ import (
 
 	"github.com/coder/websocket"
 
-	"intercom/hub/access"
-	"intercom/internal/backoff"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -311,100 +307,6 @@ func (h *Hub) note(m *member, e wire.Envelope) *fault.Error {
 	return nil
 }
 
-// signIn goes through challenge, hello and welcome.
-func (h *Hub) signIn(s *socket, room *waitingRoom) (*member, error) {
-	s.send(wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: random(), Version: wire.Subprotocol}))
-	e, err := s.read(wire.SignInTime, wire.MaxBeforeSignIn)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = errSignInTime
-	}
-	if err != nil {
-		s.fail(e, err)
-		return nil, err
-	}
-	hi, ferr := h.greet(e)
-	if ferr != nil {
-		if ferr.Code == fault.Credentials {
-			backoff.Sleep(context.Background(), h.lobby.refuse(room))
-		}
-		s.fail(e, ferr)
-		return nil, ferr
-	}
-	w := who{hi.Account, hi.CUID}
-	welcome := wire.WelcomeBody{ServerTime: time.Now().UTC().Truncate(time.Millisecond), RingMS: h.set.Times.Ring.Milliseconds(), AckMS: h.set.Times.Ack.Milliseconds(),
-		PingMS: wire.PingEvery.Milliseconds(), ICEServers: []wire.ICEServer{}}
-	welcome.ICEServers = append(welcome.ICEServers, h.router.servers(hi.Account, hi.CUID, "")...)
-	ctx, cancel := context.WithTimeout(context.Background(), wire.SignInTime)
-	defer cancel()
-	m, ferr := h.router.enter(ctx, w, hi, s, welcome)
-	if ferr != nil {
-		s.fail(e, ferr)
-		return nil, ferr
-	}
-	h.signIns.Add(1)
-	h.log.Info("signed in", "cuid", hi.CUID, "account", hi.Account, "agent", hi.Agent)
-	return m, nil
-}
-
-// greet checks a hello.
-func (h *Hub) greet(e wire.Envelope) (hello, *fault.Error) {
-	hi := hello{re: e.ID}
-	if e.T != wire.Hello {
-		return hi, fault.In(fault.NotConnected, "t", "The first message must be hello; see docs/protocol.md.")
-	}
-	b, ferr := wire.Body[wire.HelloBody](e)
-	if ferr != nil {
-		return hi, ferr
-	}
-	hi.HelloBody = b
-	if err := checkHello(b); err != nil {
-		return hi, err
-	}
-	if b.Token != "" {
-		t, err := h.checkToken(b.Token, b.Account, b.CUID)
-		if err != nil {
-			return hi, err
-		}
-		hi.key, hi.user, hi.end = t.Key, t.User, time.Unix(t.Expires, 0)
-	} else if id, ok := h.set.Access.Allowed(b.Account, b.APIKey); ok {
-		hi.key = id
-	} else {
-		return hi, fault.New(fault.Credentials)
-	}
-	if a := h.set.Access.Account(b.Account); a != nil && a.Group(b.CUID) != nil {
-		return hi, fault.In(fault.InvalidInit, "cuid", "%s is the name of a group; give the device another cuid.", b.CUID)
-	}
-	return hi, nil
-}
-
-func checkHello(b wire.HelloBody) *fault.Error {
-	secret := struct{ name, value string }{"apikey", b.APIKey}
-	most := wire.MaxNonceOrSecret
-	if b.APIKey == "" && b.Token != "" {
-		secret, most = struct{ name, value string }{"token", b.Token}, wire.MaxTicket
-	}
-	for _, f := range []struct{ name, value string }{{"account", b.Account}, {"cuid", b.CUID}, {"instance", b.Instance}, secret} {
-		if f.value == "" {
-			return fault.In(fault.MissingInit, f.name, "%s is missing; the sign-in needs it.", f.name)
-		}
-		if len(f.value) > most {
-			return fault.In(fault.InvalidInit, f.name, "%s is longer than %d bytes.", f.name, most)
-		}
-	}
-	if err := wire.CheckCUID(b.CUID); err != nil {
-		return err
-	}
-	if b.Name != "" {
-		if err := wire.CheckName(b.Name); err != nil {
-			return err
-		}
-	}
-	if len(b.Agent) > wire.MaxNonceOrSecret || len(b.Calls) > wire.MaxCalls || access.CheckID(b.Account) != nil && len(b.Account) > 50 {
-		return fault.In(fault.InvalidInit, "agent", "The hello is longer than it may be; see docs/protocol.md.")
-	}
-	return nil
-}
-
 // cause is why a session ended, as the log says it.
 func cause(err error) error {
 	switch {
@@ -493,11 +395,4 @@ func (s *socket) read(patience time.Duration, limit int) (wire.Envelope, error) 
 		return e, ferr
 	}
 	return e, nil
-}
-
-// random is 128 bits in hexadecimal.
-func random() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails since Go 1.24
-	return hex.EncodeToString(b[:])
 }
