@@ -3,13 +3,13 @@ package device
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -97,15 +97,8 @@ func (c *Config) checkSchedule(r *config.Report, at string, s *ScheduleConfig) {
 	var err error
 	if s.hours, err = schedule.Parse(s.Days, s.From, s.Until, s.Dates); err != nil {
 		key := at
-		switch text := err.Error(); {
-		case strings.Contains(text, "no day"):
-			key += ".days"
-		case strings.Contains(text, "no date"):
-			key += ".dates"
-		case strings.Contains(text, strconv.Quote(s.From)):
-			key += ".from"
-		case strings.Contains(text, strconv.Quote(s.Until)):
-			key += ".until"
+		if p := (*schedule.Problem)(nil); errors.As(err, &p) && p.Key != "" {
+			key += "." + p.Key
 		}
 		r.Addf(key, "%v", err)
 	}
@@ -327,7 +320,7 @@ func (c *Config) checkDoor(r *config.Report, l *lines) {
 	}
 	patternsOf(r, "door.allow", d.Allow)
 	l.named("door", "door", d.Line)
-	for name, in := range d.inputs() {
+	for name, in := range d.Inputs() {
 		if in.Line == "" {
 			continue
 		}
@@ -339,8 +332,8 @@ func (c *Config) checkDoor(r *config.Report, l *lines) {
 	}
 }
 
-// inputs of the door, by name.
-func (d *DoorConfig) inputs() map[string]InputConfig {
+// Inputs of the door, by name.
+func (d *DoorConfig) Inputs() map[string]InputConfig {
 	return map[string]InputConfig{"contact": d.Contact, "exit": d.Exit, "tamper": d.Tamper}
 }
 

@@ -269,7 +269,7 @@ func (d *Device) inputs() (all []string) {
 	for _, b := range d.cfg.Button {
 		all = append(all, b.Name)
 	}
-	for name, in := range d.cfg.Door.inputs() {
+	for name, in := range d.cfg.Door.Inputs() {
 		if in.Line != "" {
 			all = append(all, "door "+name)
 		}

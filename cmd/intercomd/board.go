@@ -68,8 +68,7 @@ func (b *board) inputs(d *device.Device) {
 			return button.Watch(ctx, in, func(g gpio.Gesture) { d.Gesture(c, g) })
 		})
 	}
-	door := b.cfg.Door
-	for name, c := range map[string]device.InputConfig{"contact": door.Contact, "exit": door.Exit, "tamper": door.Tamper} {
+	for name, c := range b.cfg.Door.Inputs() {
 		if c.Line == "" {
 			continue
 		}

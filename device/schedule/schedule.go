@@ -26,28 +26,37 @@ type date struct {
 
 var names = [7]string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
+// Problem is what is wrong, and with which of Parse's parameters: days, from, until or dates; none for their combination.
+type Problem struct {
+	Key string
+	Err error
+}
+
+func (p *Problem) Error() string { return p.Err.Error() }
+func (p *Problem) Unwrap() error { return p.Err }
+
 // Parse reads days like "mon-fri" or "sat sun", empty for all; times like "22:00", both empty for the whole day, where the
 // second may be on the next morning; and dates like "2026-12-25", or "12-25" for every year. With dates alone, only those
-// days count.
+// days count. The error is a *Problem.
 func Parse(days, from, until string, dates []string) (h Hours, err error) {
 	if h.days, err = parseDays(days); err != nil {
-		return h, err
+		return h, &Problem{"days", err}
 	}
 	if (from == "") != (until == "") {
-		return h, errors.New("from and until are written together, or both left out for the whole day")
+		return h, &Problem{"", errors.New("from and until are written together, or both left out for the whole day")}
 	}
 	if from != "" {
 		if h.from, err = parseTime(from); err != nil {
-			return h, err
+			return h, &Problem{"from", err}
 		}
 		if h.until, err = parseTime(until); err != nil {
-			return h, err
+			return h, &Problem{"until", err}
 		}
 	}
 	for _, d := range dates {
 		one, err := parseDate(d)
 		if err != nil {
-			return h, err
+			return h, &Problem{"dates", err}
 		}
 		h.dates = append(h.dates, one)
 	}
