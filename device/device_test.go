@@ -46,13 +46,19 @@ type bench struct {
 	done  chan error
 }
 
+// settings are those of a station that calls the reception.
+func settings() *device.Config {
+	cfg := device.Defaults()
+	cfg.CUID, cfg.Call.To = "front_door", "reception"
+	cfg.LED = []device.LEDConfig{{Name: "status"}}
+	return cfg
+}
+
 func try(t *testing.T, f func(b *bench)) { tryWith(t, func(*device.Config) {}, f) }
 
 func tryWith(t *testing.T, change func(*device.Config), f func(b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := device.Defaults()
-		cfg.CUID, cfg.Call.To = "front_door", "reception"
-		cfg.LED = []device.LEDConfig{{Name: "status"}}
+		cfg := settings()
 		change(cfg)
 		tape := devicetest.NewTape()
 		b := &bench{T: t, tape: tape, wire: &devicetest.Wire{Tape: tape}, media: &devicetest.Media{Tape: tape}, sound: &devicetest.Sound{Tape: tape}, lamp: &devicetest.Lamp{Tape: tape}, relay: &devicetest.Lamp{Tape: tape}, done: make(chan error, 1), clock: time.Now()}
@@ -394,4 +400,22 @@ func TestTheKioskTellsWhatHappens(t *testing.T) {
 	if data := next(); !strings.Contains(data, `"mode":"privacy"`) || !strings.Contains(data, `"on":true`) {
 		t.Error(data)
 	}
+}
+
+func TestReload(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		next := settings()
+		next.Call.To, next.Context, next.Door.Allow = "office_1", "Delivery", []string{"guard_*"}
+		next.Name, next.Audio.Talk = "Another", 50
+		waits, err := b.Reload(b.Context(), next)
+		if err != nil || !slices.Equal(waits, []string{"name", "audio"}) {
+			t.Errorf("%q waits for a restart; %v", waits, err)
+		}
+		b.press(device.ActCall)
+		invite, bad := wire.Body[wire.InviteBody](b.wire.Last)
+		if bad != nil || invite.To.String() != "office_1" || invite.Context != "Delivery" {
+			t.Errorf("it calls %s: %s", invite.To, invite.Context)
+		}
+	})
 }

@@ -406,6 +406,29 @@ func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
 	for range 5 { // the loss of the network does not starve the watchdog
 		told("WATCHDOG=1")
 	}
+	file := filepath.Join(dir, "front_door.toml")
+	for _, c := range []struct{ old, new, fault string }{ // read again
+		{`context = "Hello"`, `context = "Good day"`, ""},
+		{`to = "reception"`, `to = "a door"`, "ERR_INVALID_CALL_PARAMETERS"},
+		{`to = "a door"`, `to = "reception"`, ""},
+		{`name = "Front door"`, `name = "Side door"`, "what changed in name waits for a restart"},
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(text), c.old) {
+			t.Fatalf("no %s in the configuration: %v", c.old, err)
+		}
+		if err := os.WriteFile(file, []byte(strings.Replace(string(text), c.old, c.new, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := door.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		told("RELOADING=1\nMONOTONIC_USEC=")
+		told("READY=1")
+		if s, err := door.Status(ctx); err != nil || (s.Faults["configuration"] == "") != (c.fault == "") || !strings.Contains(s.Faults["configuration"], c.fault) {
+			t.Errorf("with %s: %q %v", c.new, s.Faults["configuration"], err)
+		}
+	}
 	if err := door.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

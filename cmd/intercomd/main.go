@@ -60,7 +60,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := serve(ctx, cfg); err != nil {
+	if err := serve(ctx, *file, cfg); err != nil {
 		fmt.Fprintln(stderr, "intercomd:", err)
 		return 1
 	}

@@ -11,9 +11,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	"intercom/audio"
@@ -32,10 +34,15 @@ const version = "intercomd/0.1"
 // stopTime is how long it may take until all parts have stopped.
 const stopTime = 20 * time.Second
 
-// serve wires the parts together and runs them until ctx ends.
-func serve(ctx context.Context, cfg *device.Config) error {
+// serve wires the parts together and runs them until ctx ends. The file is read again at each SIGHUP.
+func serve(ctx context.Context, file string, cfg *device.Config) error {
 	debug.SetGCPercent(50) // a small heap: memory is dearer than the collector's work here
-	log := systemd.Logger(config.Level(cfg.LogLevel))
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	var level slog.LevelVar
+	level.Set(config.Level(cfg.LogLevel))
+	log := systemd.Logger(&level)
 	slog.SetDefault(log)
 
 	var panel *gpio.Panel
@@ -88,6 +95,7 @@ func serve(ctx context.Context, cfg *device.Config) error {
 	)
 	parts = append(parts, b.in...)
 	parts = append(parts,
+		supervise.Part{Name: "reload", Run: func(ctx context.Context) error { return reload(ctx, hup, file, d, &level, fault) }},
 		supervise.Part{Name: "status", Run: func(ctx context.Context) error { return report(ctx, d) }},
 		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error {
 			return systemd.Watchdog(ctx, log, func(ctx context.Context) error {
@@ -99,6 +107,30 @@ func serve(ctx context.Context, cfg *device.Config) error {
 	log.Info("started", "cuid", cfg.CUID, "control", cfg.Control)
 	context.AfterFunc(ctx, func() { systemd.Stopping(stopTime) })
 	return group.Run(ctx)
+}
+
+// reload reads the file again at each SIGHUP. One that is not valid changes nothing and is a fault until it is mended.
+func reload(ctx context.Context, hup <-chan os.Signal, file string, d *device.Device, level *slog.LevelVar, fault func(part, text string)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+		}
+		systemd.Reloading()
+		next := device.Defaults()
+		text := ""
+		if err := config.Load(file, next); err != nil {
+			text = strings.ReplaceAll(err.Error(), "\n", "; ") + "; the one before is kept"
+		} else if waits, err := d.Reload(ctx, next); err == nil {
+			level.Set(config.Level(next.LogLevel))
+			if len(waits) > 0 {
+				text = fmt.Sprintf("what changed in %s waits for a restart: systemctl restart intercomd", strings.Join(waits, ", "))
+			}
+		}
+		fault("configuration", text)
+		systemd.Ready()
+	}
 }
 
 // instance is the secret by which the hub knows this station again. A state folder that cannot be written costs no
