@@ -1,7 +1,7 @@
 # make demo          a hub and two stations on this machine, live on the terminal
 # make demo ONCE=1   four calls, measured, with one line of JSON at the end
 # make test          everything that is checked, as CI does
-# make test-board    the station on a virtual board: a real kernel, GPIO chip, systemd and journal (root, a while)
+# make test-board    its part on a virtual board: a real kernel, GPIO chip, systemd and journal (root, six minutes)
 # make build         the programs, into bin/
 # make bench-hub     what hubs carry, measured
 # make bench-audio   the voice, measured: delay, loss, speech, echo, drift, use
@@ -22,7 +22,7 @@ build: deps
 demo: build
 	@bin/demo $(if $(ONCE),-once)
 
-test: deps deps-test check unit pure arm64
+test: deps deps-test check unit pure test-board
 	@echo "all checks passed"
 
 # gofmt, vet, staticcheck

@@ -401,6 +401,38 @@ func TestTheRelayIsSilentThroughAReboot(t *testing.T) {
 	}
 }
 
+// When the power is cut while the door is held open, it is shut, and stays so when the power is back.
+func TestAPowerCutShutsTheDoor(t *testing.T) {
+	s := play(t)
+	s.ctl("door hold")
+	s.until("the door is held open", func() bool { return s.lit(relay) })
+	before := s.run("cat /proc/sys/kernel/random/boot_id")
+	s.edges(relay)
+	s.do("system_reset", nil)
+	s.until("the board has booted again", func() bool {
+		s.answers()
+		return s.run("cat /proc/sys/kernel/random/boot_id") != before
+	})
+	s.install()
+	if n := s.edges(relay); n > 1 || s.lit(relay) {
+		t.Errorf("the relay moved %d times; it is open: %v", n, s.lit(relay))
+	}
+}
+
+// A desktop user's sound server, by the drop-in that docs/operate.md has.
+func TestAUsersSoundServer(t *testing.T) {
+	s := playWith(t, strings.Replace(config, `server = "unix:/run/pulse/native"`, "", 1))
+	s.run("systemctl stop intercomd sound && useradd --uid 1000 --create-home --groups gpio pi && install -d -o pi -m 700 /run/user/1000")
+	s.run(`systemd-run -q --unit=session --uid=pi --setenv=HOME=/home/pi --setenv=XDG_RUNTIME_DIR=/run/user/1000 pulseaudio -n --daemonize=no --exit-idle-time=-1 --disable-shm=yes ` +
+		`-L module-native-protocol-unix -L "module-null-sink sink_name=speaker norewinds=1" -L "module-null-sink sink_name=mic_feed norewinds=1"`)
+	s.put("/etc/systemd/system/intercomd.service.d/user.conf", "644", []byte("[Service]\nUser=pi\nGroup=pi\nEnvironment=XDG_RUNTIME_DIR=/run/user/1000\n"))
+	s.run("systemctl daemon-reload && systemctl start intercomd")
+	s.until("the sound is there", func() bool {
+		out := s.ctl("status")
+		return strings.Contains(out, `"sink":"speaker"`) && strings.Contains(out, `"health":"healthy"`)
+	})
+}
+
 // Who asks a station that is not up yet wakes it, through the socket that systemd holds.
 func TestTheSocketStartsTheStation(t *testing.T) {
 	s := play(t)
