@@ -14,7 +14,7 @@ SHELL := /bin/bash
 # hraban/opus without the file reader, which would need libopusfile.
 export GOFLAGS := $(GOFLAGS) -tags=nolibopusfile
 
-.PHONY: build test-board deps-board bench-hub bench-audio demo test deps deps-test check unit pure arm64 generate clean
+.PHONY: build web test-board deps-board bench-hub bench-audio demo test deps deps-test check unit pure arm64 generate clean
 
 build: deps
 	go build -trimpath -o bin/ ./cmd/...
@@ -22,19 +22,27 @@ build: deps
 demo: build
 	@bin/demo $(if $(ONCE),-once)
 
-test: deps deps-test check unit pure test-board
+test: deps deps-test web check unit pure test-board
 	@echo "all checks passed"
 
-# gofmt, vet, staticcheck
-check:
-	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "gofmt would change: $$bad"; exit 1; fi
+# What checks and tests the pages, from npm, as web/package-lock.json has it.
+web: web/node_modules/.package-lock.json
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	@command -v npm >/dev/null || scripts/deps nodejs npm
+	cd web && npm ci --silent
+	@touch $@
+
+# gofmt, vet, staticcheck; types, lint and unit tests of the SDK
+check: web
+	@bad=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); if [ -n "$$bad" ]; then echo "gofmt would change: $$bad"; exit 1; fi
 	go vet ./...
 	go vet -tags=nolibopusfile,board ./images/...
 	go tool staticcheck ./...
+	cd web && npm run --silent check && npm run --silent unit
 
 # Unit, property and fuzz seeds, and end to end on a real PulseAudio, all with the race detector. -count=1: the house's
 # rules read files that the test cache does not see.
-unit:
+unit: web
 	go test -race -count=1 -timeout 20m ./...
 
 # The build without cgo: G.711 sent, Opus decoded.
@@ -50,7 +58,7 @@ deps:
 	@scripts/deps pulseaudio pulseaudio-utils libopus-dev pkg-config gcc libc6-dev ca-certificates
 
 deps-test:
-	@scripts/deps $(if $(filter arm64,$(shell go env GOHOSTARCH)),,gcc-aarch64-linux-gnu libc6-dev-arm64-cross) python3 python3-websockets iproute2 nftables procps espeak-ng util-linux pipewire pipewire-pulse wireplumber dbus
+	@scripts/deps $(if $(filter arm64,$(shell go env GOHOSTARCH)),,gcc-aarch64-linux-gnu libc6-dev-arm64-cross) python3 python3-websockets iproute2 nftables procps espeak-ng util-linux pipewire pipewire-pulse wireplumber dbus chromium
 
 # The station on a virtual board (images/board): its image is made of Debian packages once and kept in the user's cache.
 # -p 1: one board at a time. A board that cannot be had is said, and skipped.

@@ -29,6 +29,7 @@ type Config struct {
 	RingTime    config.Duration `toml:"ring_time" doc:"how long a station rings before the call is missed, 1s to 2m"`
 	CallerTime  config.Duration `toml:"caller_time" doc:"how long a caller waits for a result, 1s to 3m; a sequence of stations may take longer"`
 	AckTime     config.Duration `toml:"ack_time" doc:"how long an answer to a request may take, and a station that is there may take to ring, 1s to 30s"`
+	Origins     []string        `toml:"origins" doc:"other sites whose pages may sign in here, like https://crm.example.org; those of the hub itself may always"`
 	Metrics     string          `toml:"metrics" doc:"loopback address and port for /metrics (Prometheus); empty for none"`
 	KeepRecords config.Duration `toml:"keep_records" doc:"how long call records are kept; 0s for ever"`
 	LogLevel    string          `toml:"log_level" doc:"debug, info, warn or error"`
@@ -217,6 +218,11 @@ func (c *Config) Check(r *config.Report) {
 	}
 	if d := c.AckTime.Std(); d < time.Second || d > 30*time.Second {
 		r.Addf("ack_time", "is %v; it must be 1s to 30s", c.AckTime)
+	}
+	for i, o := range c.Origins {
+		if u, err := url.Parse(o); err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.Path != "" || strings.ContainsAny(o, "*?[\\") {
+			r.Addf(fmt.Sprintf("origins[%d]", i), "%q is no origin; write it like https://crm.example.org", o)
+		}
 	}
 	if c.Metrics != "" {
 		if host, _, err := net.SplitHostPort(c.Metrics); err != nil || !config.Loopback(host) {

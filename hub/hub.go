@@ -39,6 +39,7 @@ type Settings struct {
 	Calls    func(record.Filter) (record.Page, error)          // the history
 	Trouble  func() error                                      // what keeps the records from being written; nil for nothing
 	Note     func(account, cuid string, n wire.NoteBody) error // writes down what happened at a station; nil for nothing
+	Origins  []string                                          // other sites whose pages may sign in
 	Pages    http.Handler                                      // what people see in a browser; nil for nothing
 	Servers  func(account, cuid, call string) []wire.ICEServer // STUN and TURN for a party of a call, STUN for "" ; nil for none
 }

@@ -68,13 +68,14 @@ func (h *Hub) greet(e wire.Envelope) (hello, *fault.Error) {
 		if err != nil {
 			return hi, err
 		}
+		hi.Account = t.Account // which the token alone may name
 		hi.key, hi.user, hi.end = t.Key, t.User, time.Unix(t.Expires, 0)
 	} else if id, ok := h.set.Access.Allowed(b.Account, b.APIKey); ok {
 		hi.key = id
 	} else {
 		return hi, fault.New(fault.Credentials)
 	}
-	if a := h.set.Access.Account(b.Account); a != nil && a.Group(b.CUID) != nil {
+	if a := h.set.Access.Account(hi.Account); a != nil && a.Group(b.CUID) != nil {
 		return hi, fault.In(fault.InvalidInit, "cuid", "%s is the name of a group; give the device another cuid.", b.CUID)
 	}
 	return hi, nil
@@ -87,7 +88,7 @@ func checkHello(b wire.HelloBody) *fault.Error {
 		secret, most = struct{ name, value string }{"token", b.Token}, wire.MaxTicket
 	}
 	for _, f := range []struct{ name, value string }{{"account", b.Account}, {"cuid", b.CUID}, {"instance", b.Instance}, secret} {
-		if f.value == "" {
+		if f.value == "" && !(f.name == "account" && b.Token != "") {
 			return fault.In(fault.MissingInit, f.name, "%s is missing; the sign-in needs it.", f.name)
 		}
 		if len(f.value) > most {

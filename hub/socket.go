@@ -160,7 +160,7 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sw := &slim{ResponseWriter: w}
-	ws, err := websocket.Accept(sw, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}})
+	ws, err := websocket.Accept(sw, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, OriginPatterns: h.set.Origins})
 	if err != nil {
 		h.sockets.Leave()
 		return // Accept has answered

@@ -43,7 +43,7 @@ func serve(t *testing.T) *server {
 	}
 	s := &server{T: t, key: key, folder: folder, dir: d}
 	var net hubtest.Net
-	s.hub = New(Settings{Bus: net.Join("hub"), Access: d, Secret: access.NewSecret(), Record: func(string, outcome.Result) {},
+	s.hub = New(Settings{Origins: []string{"https://crm.example.org"}, Bus: net.Join("hub"), Access: d, Secret: access.NewSecret(), Record: func(string, outcome.Result) {},
 		Recorded: func(string, string) (outcome.Result, bool) { return outcome.Result{}, false }, Trouble: func() error { return nil },
 		Calls: func(f record.Filter) (record.Page, error) { return record.Query(folder, f) }}, quiet)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -303,10 +303,12 @@ func TestTokens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := s.dial()
-		x.hello(wire.HelloBody{Account: "demo", Token: text, CUID: "front_door", Instance: "i"})
-		if e, code := x.until(wire.Welcome); (e.T == wire.Welcome) != c.ok || !c.ok && code != wire.CloseCredentials {
-			t.Errorf("%s: %q, close %d", name, e.T, code)
+		for _, account := range []string{"demo", ""} { // which the token names
+			x := s.dial()
+			x.hello(wire.HelloBody{Account: account, Token: text, CUID: "front_door", Instance: "i"})
+			if e, code := x.until(wire.Welcome); (e.T == wire.Welcome) != c.ok || !c.ok && code != wire.CloseCredentials {
+				t.Errorf("%s: %q, close %d", name, e.T, code)
+			}
 		}
 	}
 }

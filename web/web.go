@@ -4,9 +4,11 @@ package web
 import (
 	"embed"
 	"net/http"
+	"path"
+	"strings"
 )
 
-//go:embed console
+//go:embed console sdk/src
 var files embed.FS
 
 // Policy is the Content-Security-Policy of the pages: scripts and styles of this server, and nothing inline.
@@ -20,6 +22,11 @@ const SetupPath = "/setup"
 func Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+SetupPath, page("console/setup.html"))
+	mux.HandleFunc("GET /sdk/", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*") // pages of other sites may import it
+		w.Header().Set("Cache-Control", "no-cache")
+		http.ServeFileFS(w, r, files, "sdk/src/"+strings.TrimPrefix(path.Clean(r.URL.Path), "/sdk/"))
+	})
 	mux.HandleFunc("GET /console/", func(w http.ResponseWriter, r *http.Request) {
 		http.FileServerFS(files).ServeHTTP(w, r)
 	})

@@ -82,7 +82,7 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		return err
 	}, Recorded: records.Find, Trouble: records.Trouble,
 		Calls: func(f record.Filter) (record.Page, error) { return record.Query(cfg.Records(), f) },
-		Pages: web.Handler(), Servers: servers}, log)
+		Origins: cfg.Origins, Pages: web.Handler(), Servers: servers}, log)
 	if len(dir.Accounts()) == 0 {
 		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'", "path", cfg.Accounts)
 	}

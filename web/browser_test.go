@@ -1,0 +1,83 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"intercom/internal/stage"
+)
+
+// TestInBrowsers has the SDK and the pages used in real browsers, with a real hub, a real station and a real PulseAudio,
+// whose null sinks are microphones and loudspeakers of both. The tests are in test/e2e; this is their stage.
+func TestInBrowsers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	defer cancel()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	bin, dir := t.TempDir(), t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", bin+"/", "../cmd/intercomd", "../cmd/intercom-hub").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	sound, err := stage.StartSound(ctx, dir, "door_mic", "door_spk", "web_mic", "web_spk", "web_ring", "web_mic2")
+	must(err)
+	defer func() { _ = sound.Stop(5 * time.Second) }()
+	for _, n := range []string{"web_mic", "web_mic2"} { // browsers take no monitor of a sink for a microphone
+		_, err := sound.Pactl("load-module", "module-remap-source", "master="+n+".monitor", "source_name="+n+"_in", "source_properties=device.description="+n)
+		must(err)
+	}
+	// Pages of another site, and what the tests do to the hub.
+	var hub *stage.Hub
+	control := http.NewServeMux()
+	for path, do := range map[string]func() error{
+		"POST /hub/kill":   func() error { _ = hub.Signal(syscall.SIGKILL); <-hub.Ended(); return nil },
+		"POST /hub/freeze": func() error { return hub.Signal(syscall.SIGSTOP) },
+		"POST /hub/thaw":   func() error { return hub.Signal(syscall.SIGCONT) },
+		"POST /hub/up":     func() error { return hub.Up(ctx) },
+	} {
+		control.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			if err := do(); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+			}
+		})
+	}
+	control.Handle("GET /", http.FileServer(http.Dir("test/pages")))
+	s := httptest.NewServer(control)
+	defer s.Close()
+
+	hub, err = stage.StartHub(ctx, dir, bin, stage.HubSettings{Ring: 30 * time.Second, Extra: fmt.Sprintf("origins = [%q]", s.URL)})
+	must(err)
+	defer func() { _ = hub.Stop(5 * time.Second) }()
+	door, err := stage.NewStation(dir, bin, hub, stage.Settings{CUID: "front_door", Name: "Front door", Context: "Somebody is at the front door", To: "reception",
+		Server: sound.Server, Sink: "door_spk", Source: "door_mic.monitor"})
+	must(err)
+	must(door.Up(ctx))
+	defer func() { _ = door.Stop(5 * time.Second) }()
+
+	tests := []string{"test/e2e/*.test.js"}
+	if only := os.Getenv("WEB_TEST"); only != "" {
+		tests = []string{filepath.Join("test/e2e", only)}
+	}
+	node := exec.CommandContext(ctx, "node_modules/.bin/node", append([]string{"--test", "--test-concurrency=1", "--test-reporter=spec"}, tests...)...)
+	node.Env = append(os.Environ(), "HUB=http://"+hub.Addr, "KEY="+hub.Key, "PULSE_SERVER="+sound.Server, "DOOR="+door.Socket, "SITE="+s.URL, "RECORDS="+hub.Records)
+	out, err := node.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s\n%s", err, out, fmt.Sprintf("hub: %s\ndoor: %s", hub.Tail(), door.Tail()))
+	} else if testing.Verbose() {
+		t.Logf("%s", out)
+	}
+}

@@ -1,0 +1,152 @@
+// The contract's rules for what a program passes in: the same as the hub's, by the same table of cases.
+
+import { IntercomError } from './errors.js';
+
+/**
+ * text says what is wrong with a text for people, or nothing.
+ * @param {string} s
+ * @param {number} least
+ * @param {number} most
+ */
+function text(s, least, most) {
+  // Cf has the bidirectional overrides, with which a name could rewrite the screen around it; U+200D joins emoji.
+  if (/[\p{Cc}\p{Cf}\u2028\u2029\p{Cs}]/u.test(s.replaceAll('\u200d', ''))) return 'must not contain control characters';
+  const n = [...s].length;
+  return n < least || n > most ? `must have ${least} to ${most} characters` : '';
+}
+
+/**
+ * @param {string} code
+ * @param {string} field
+ * @param {string} message
+ */
+const wrong = (code, field, message) => new IntercomError(code, message, { field });
+
+const invalid = 'ERR_INVALID_INITPARAMETERS';
+const missing = 'ERR_MISSING_INITPARAMETERS';
+const badCall = 'ERR_INVALID_CALL_PARAMETERS';
+
+/** @param {unknown} s */
+function cuidProblem(s) {
+  if (typeof s !== 'string') return 'must be a string';
+  if (s.length < 5 || s.length > 50) return 'must have 5 to 50 characters';
+  if (/^_|_$|__/.test(s)) return 'may have single underscores only between letters or digits';
+  if (/[^A-Za-z0-9_]/.test(s)) return 'may have only the letters A–Z and a–z, digits and underscores';
+  if (!/[A-Za-z]/.test(s)) return 'must have at least one letter';
+  return '';
+}
+
+/** @param {unknown} s */
+export function checkCUID(s) {
+  if (s === undefined || s === null || s === '') throw wrong(missing, 'cuid', 'The cuid is missing; name this device, for example front_door_01.');
+  const why = cuidProblem(s);
+  if (why) throw wrong(invalid, 'cuid', `The cuid ${why}, for example front_door_01.`);
+}
+
+/**
+ * checkName allows none. It gives the name as it is used.
+ * @param {unknown} s
+ */
+export function checkName(s) {
+  if (s === undefined || s === null) return undefined;
+  const why = typeof s === 'string' ? text(s.trim(), 3, 50) : 'must be a string';
+  if (why) throw wrong(invalid, 'name', `The name ${why}, for example Front door.`);
+  return /** @type {string} */ (s).trim();
+}
+
+/**
+ * checkSecret is for the account, the key and the token.
+ * @param {string} field
+ * @param {unknown} s
+ * @param {number} [most]
+ */
+export function checkSecret(field, s, most = 128) {
+  if (s === undefined || s === null || s === '') throw wrong(missing, field, `${field} is missing; the sign-in needs it.`);
+  if (typeof s !== 'string' || s.length > most || /[^\x21-\x7e]/.test(s)) throw wrong(invalid, field, `${field} must be a string of at most ${most} characters without spaces.`);
+}
+
+/** @param {unknown} s */
+export function checkContext(s) {
+  if (typeof s !== 'string' || !s.trim()) throw wrong(badCall, 'context', 'The context is missing; say why you call, for example Delivery.');
+  const why = text(s, 1, 64);
+  if (why) throw wrong(badCall, 'context', `The context ${why}, for example Delivery.`);
+}
+
+/**
+ * @param {unknown} to a cuid, the name of a group, or a list of cuids
+ * @param {string} self
+ */
+export function checkReceivers(to, self) {
+  const all = Array.isArray(to) ? to : [to];
+  if (!all.length || all.length > 16) throw wrong(badCall, 'to', 'Name one receiver, or a list of at most 16.');
+  for (const one of all) {
+    if (one === undefined || one === null || one === '') throw wrong(badCall, 'to', 'The receiver is missing; name the cuid to call, for example reception.');
+    if (cuidProblem(one)) throw wrong(badCall, 'to', 'The receiver is not a cuid; it must be 5 to 50 letters, digits and single underscores, for example reception.');
+    if (one === self) throw wrong(badCall, 'to', 'A device cannot call itself; name another cuid.');
+  }
+}
+
+/**
+ * checkImage allows none, or a whole http or https URL of at most 2,048 bytes.
+ * @param {string} field
+ * @param {unknown} s
+ */
+export function checkImage(field, s) {
+  if (s === undefined || s === null || s === '') return;
+  if (!isURL(s, /^https?:$/)) throw wrong(badCall, field, 'The image must be a whole http or https URL, for example https://example.org/door.png.');
+}
+
+/**
+ * checkRingtone allows none, or an address of a sound; one without a host is of the page's own.
+ * @param {unknown} s
+ */
+export function checkRingtone(s) {
+  if (s === undefined || s === null || s === '') return;
+  let whole = s;
+  try {
+    whole = new URL(/** @type {string} */ (s), globalThis.location?.href).href;
+  } catch { /* it is told below */ }
+  if (typeof s !== 'string' || !isURL(whole, /^https?:$/)) throw wrong(invalid, 'ringtone', 'The ringtone must be an http or https URL of a sound.');
+}
+
+/**
+ * hubURL completes the hub's address: the page's own origin when left out, wss for https, and the path.
+ * @param {unknown} s
+ */
+export function hubURL(s) {
+  let u;
+  try {
+    u = new URL(/** @type {string} */ (s ?? globalThis.location?.origin), globalThis.location?.href);
+  } catch { /* it is told below */ }
+  if ((s !== undefined && s !== null && typeof s !== 'string') || !u?.host || !/^(https?|wss?):$/.test(u.protocol)) {
+    throw wrong(invalid, 'url', "The url must be the hub's address, for example https://hub.example.org.");
+  }
+  u.protocol = u.protocol.replace('http', 'ws');
+  if (u.pathname === '/') u.pathname = '/v1/ws';
+  return u.href;
+}
+
+/**
+ * @param {unknown} s
+ * @param {RegExp} scheme
+ */
+function isURL(s, scheme) {
+  if (typeof s !== 'string' || s.length > 2048 || /\s/.test(s)) return false;
+  try {
+    const u = new URL(s);
+    return scheme.test(u.protocol) && u.host !== '';
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * checkOption refuses a value that is there and of the wrong type.
+ * @param {string} code
+ * @param {string} field
+ * @param {unknown} v
+ * @param {string} type
+ */
+export function checkOption(code, field, v, type) {
+  if (v !== undefined && v !== null && typeof v !== type) throw wrong(code, field, `${field} must be a ${type}.`);
+}
