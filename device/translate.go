@@ -101,7 +101,10 @@ func (d *Device) prepare(a call.Prepare) {
 	}
 	p = d.media.Path(d.servers, a.Offer, d.voice, News{
 		Local: func(sdp string) {
-			news(func() { d.wire.Send(wire.New(description, id, wire.SDPBody{SDP: sdp, To: lead})) })
+			news(func() {
+				d.wire.Send(wire.New(description, id, wire.SDPBody{SDP: sdp, To: lead}))
+				description = wire.SDP // what follows answers a restart of ICE
+			})
 		},
 		Candidate: func(c string) {
 			news(func() { d.wire.Send(wire.New(wire.ICE, id, wire.ICEBody{Candidate: c, To: lead})) })

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -163,12 +164,16 @@ func (e *Engine) Peer(servers []wire.ICEServer, offer bool, ev Events) *Peer {
 	return p
 }
 
-// Remote takes the other side's description: an answer for a peer that offers, else an offer, which is answered.
+// Remote takes the other side's description: an answer for a peer that offers, else an offer, which is answered. An offer
+// that comes later restarts ICE (RFC 8445, section 9).
 func (p *Peer) Remote(sdp string) {
 	p.tell(func(pc *webrtc.PeerConnection) error {
 		kind := webrtc.SDPTypeOffer
 		if pc.SignalingState() == webrtc.SignalingStateHaveLocalOffer {
 			kind = webrtc.SDPTypeAnswer
+		} else if now := pc.CurrentRemoteDescription(); now != nil && strings.Contains(now.SDP, "a=setup:active") {
+			// Who had the active role keeps it (RFC 8842, section 5.5); the library would take it for us.
+			sdp = strings.Replace(sdp, "a=setup:actpass", "a=setup:active", 1)
 		}
 		if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: kind, SDP: sdp}); err != nil {
 			return fmt.Errorf("the other side's description: %w", err)

@@ -31,6 +31,9 @@ export async function hubDoes(what) {
   if (!r.ok) throw new Error(await r.text());
 }
 
+/** cut has the network away for a time like 5s; it is gone soon after this. */
+export const cut = (time) => fetch(`${site}/net/cut?for=${time}`, { method: 'POST' });
+
 /** until waits for something to be so. */
 export async function until(what, so, limit = 20_000) {
   for (const end = Date.now() + limit; ;) {

@@ -1,0 +1,123 @@
+// Each error of the contract, provoked for real.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { browse, door, hub, hubDoes, key, open, site, until } from './stage.js';
+
+let browser, page;
+const analytics = 'window.analytics = { event: { push() {} }, getCleverTapID: () => "id", getAccountID: () => "account" }';
+
+before(async () => {
+  browser = await browse();
+  page = await open(browser);
+  await page.evaluate(analytics);
+});
+after(() => browser?.close());
+
+/** init gives the code with which initDirectCall rejects; options are an expression. */
+const init = (options, on = page) => on.evaluate(async ([options, hub, key]) => {
+  const good = { accountId: 'demo', apikey: key, cuid: 'errors_web', clevertap: window.analytics, url: hub, screens: false };
+  try {
+    window.client = await window.sdk.initDirectCall(new Function('good', `return ${options}`)(good));
+    return 'signed in';
+  } catch (err) {
+    if (!(err instanceof Error) || typeof err.message !== 'string') return `no error: ${err}`;
+    return err.code;
+  }
+}, [options, hub, key]);
+
+/** call gives what a call ends with. */
+const call = (args, on = page) => on.evaluate((args) => new Function(`return window.client.call(${args})`)().then((v) => `resolved ${v}`, (e) => e.code ?? e), args);
+
+test('init: every option, wrong in every way', async () => {
+  for (const [options, code] of [
+    ['undefined', 'ERR_CLEVERTAP_DETAILS_NOT_FOUND'], ['null', 'ERR_CLEVERTAP_DETAILS_NOT_FOUND'], ['{...good, clevertap: undefined}', 'ERR_CLEVERTAP_DETAILS_NOT_FOUND'],
+    ['{...good, clevertap: 7}', 'ERR_CLEVERTAP_DETAILS_NOT_FOUND'],
+    ['{...good, clevertap: {...good.clevertap, getAccountID: () => ""}}', 'ERR_MISSING_CT_ACCOUNTID'], ['{...good, clevertap: {...good.clevertap, getCleverTapID: () => null}}', 'ERR_MISSING_CT_ID'],
+    ['{...good, accountId: undefined}', 'ERR_MISSING_INITPARAMETERS'], ['{...good, apikey: ""}', 'ERR_MISSING_INITPARAMETERS'], ['{...good, cuid: null}', 'ERR_MISSING_INITPARAMETERS'],
+    ['{...good, accountId: 5}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, apikey: {}}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, apikey: "x".repeat(500)}', 'ERR_INVALID_INITPARAMETERS'],
+    ['{...good, cuid: "91_8899555"}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, cuid: "<img src=x>"}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, cuid: ["a"]}', 'ERR_INVALID_INITPARAMETERS'],
+    ['{...good, name: "ab"}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, name: 5}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, name: "x".repeat(51)}', 'ERR_INVALID_INITPARAMETERS'],
+    ['{...good, ringtone: "javascript:alert(1)"}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, ringtone: 5}', 'ERR_INVALID_INITPARAMETERS'],
+    ['{...good, url: "ftp://example.org"}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, url: 5}', 'ERR_INVALID_INITPARAMETERS'],
+    ['{...good, accountId: "nobody"}', 'ERR_INVALID_CREDENTIALS'], ['{...good, apikey: "ik_wrong"}', 'ERR_INVALID_CREDENTIALS'],
+    ['{...good, cuid: "front_door"}', 'ERR_ALREADY_SIGNEDIN'], ['{...good, url: "http://127.0.0.1:9"}', 'ERR_INTERNET_LOST'],
+  ]) assert.equal(await init(options), code, options);
+  assert.equal(await page.evaluate(() => document.querySelector('img')), null, 'nothing became markup');
+});
+
+test('call: every parameter, wrong in every way', async () => {
+  assert.equal(await init('good'), 'signed in');
+  for (const args of ['', 'undefined, "x"', '"door-1", "x"', '5, "x"', '{}, "x"', '"errors_web", "x"', '"front_door"', '"front_door", ""', '"front_door", 5', '"front_door", "x".repeat(65)', '"front_door", "a\\u0000b"',
+    '"front_door", "x", 5', '"front_door", "x", {receiver_image: "javascript:alert(1)"}', '"front_door", "x", {initiator_image: "data:text/html,x"}', '"front_door", "x", {initiator_image: "https://x/" + "y".repeat(3000)}']) {
+    assert.equal(await call(args), 'ERR_INVALID_CALL_PARAMETERS', args);
+  }
+});
+
+test('offline', async () => {
+  assert.equal(await call('"nobody_here", "x"'), '404');
+});
+
+test('missed and busy', async () => {
+  const other = await open(browser);
+  await other.evaluate(analytics);
+  assert.equal(await init('{...good, cuid: "other_web"}', other), 'signed in');
+  const first = call('"front_door", "x"', other);
+  await until('it rings', async () => (await door('status')).phase === 'ringing');
+  assert.equal(await call('"front_door", "x"'), 'ERR_USER_BUSY');
+  await other.evaluate(() => window.client.hangup());
+  assert.equal(await first, 'cancelled');
+  await other.context().close();
+});
+
+test('a microphone that is denied: to the caller, and by the one called', async () => {
+  const deaf = await browse({ allow: false, args: ['--deny-permission-prompts'] });
+  try {
+    const page = await open(deaf);
+    await page.evaluate(analytics);
+    assert.equal(await init('{...good, cuid: "deaf_web"}', page), 'signed in');
+    assert.equal(await call('"front_door", "x"', page), 'ERR_MIC_UNAVAILABLE');
+    assert.equal((await door('status')).phase, 'idle', 'nobody was rung');
+    await page.evaluate(async ([url, apikey]) => {
+      await window.client.logout();
+      const c = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'deaf_web', screens: false });
+      c.on('incoming', (call) => { call.answer(); });
+    }, [hub, key]);
+    await door('call', { to: 'deaf_web', context: 'x' });
+    const last = await until('its end', async () => (await door('status')).last_call?.to === 'deaf_web' && (await door('status')).last_call);
+    assert.equal(`${last.status}/${last.reason}`, 'declined/mic_unavailable');
+  } finally {
+    await deaf.close();
+  }
+});
+
+test('before the sign-in, and after the sign-out', async () => {
+  await page.evaluate(() => window.client.logout());
+  assert.equal(await call('"front_door", "x"'), 'ERR_CONNECTION_NOT_ESTABLISHED');
+  assert.equal(await page.evaluate(() => window.client.isEnabled()), false);
+});
+
+test('the hub is lost while it rings', async () => {
+  assert.equal(await init('good'), 'signed in');
+  const lost = call('"front_door", "x"');
+  await until('it rings', async () => (await door('status')).phase === 'ringing');
+  await hubDoes('kill');
+  try {
+    assert.equal(await lost, 'ERR_INTERNET_LOST');
+    assert.equal(await page.evaluate(() => window.client.isEnabled()), false);
+    assert.equal(await call('"front_door", "x"'), 'ERR_INTERNET_LOST');
+  } finally {
+    await hubDoes('up');
+  }
+  await until('both are back', async () => (await door('status')).hub.online && page.evaluate(() => window.client.isEnabled()));
+});
+
+test('a page of a site that is not listed is refused', async () => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(site.replace('127.0.0.1', 'localhost'));
+  await page.evaluate(async (hub) => { window.sdk = await import(`${hub}/sdk/intercom.js`); }, hub);
+  await page.evaluate(analytics);
+  assert.equal(await init('{...good, cuid: "evil_web"}', page), 'ERR_INTERNET_LOST');
+  await context.close();
+});
