@@ -49,6 +49,7 @@ type State struct {
 	Peer   string        // cuid of the other side
 	Caller bool          // we placed it
 	Lead   string        // of several called: the one whose media path we make ready
+	Path   string        // which one of it, of which there is another when it rings in another place
 	Acked  bool          // the hub took our invite
 	Media  bool          // the media path is up
 	Online bool          // signed in at the hub
@@ -95,7 +96,7 @@ type (
 		ID, Peer string
 		Ring     time.Duration // how long it will ring; 0 for RingTime
 	}
-	PeerRings struct{ ID, From string } // of several, another From takes the place of the one before
+	PeerRings struct{ ID, From, Path string } // another From, or another media path of it, takes the place of the one before
 	Confirmed struct {                  // answered, says the hub
 		ID, Peer string
 		Limit    time.Duration // how long it may last; 0 for no limit

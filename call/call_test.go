@@ -35,7 +35,7 @@ func run(events ...Event) (State, []Action) {
 
 var (
 	dialled  = []Event{Dial{"c", "reception"}, Acked{ID: "c"}}
-	rung     = append(slices.Clone(dialled), PeerRings{"c", "peer1"})
+	rung     = append(slices.Clone(dialled), PeerRings{"c", "peer1", "a"})
 	called   = []Event{Incoming{ID: "c", Peer: "front_door"}}
 	talking  = append(slices.Clone(rung), MediaUp{"c"}, Confirmed{ID: "c"})
 	answered = append(slices.Clone(called), MediaUp{"c"}, Pick{}, Confirmed{ID: "c"})
@@ -51,7 +51,7 @@ func TestEdges(t *testing.T) {
 		"a press while online places a call":                            {nil, Dial{"c", "reception"}, Calling, []Action{SendInvite{"c", "reception"}}},
 		"a press while offline is answered at once":                     {[]Event{LinkDown{}}, Dial{"c", "r"}, Idle, []Action{Play{OfflineTone}, Report{"c", outcome.Of(outcome.Failed, outcome.NetworkLost), fault.InternetLost}}},
 		"a second call of ours is refused and disturbs nothing":         {rung, Dial{"d", "x"}, Ringback, []Action{Report{"d", internal, fault.CallInProgress}}},
-		"ringback starts when it really rings":                          {dialled, PeerRings{"c", "peer1"}, Ringback, []Action{Prepare{"c", false}, Play{RingbackTone}}},
+		"ringback starts when it really rings":                          {dialled, PeerRings{"c", "peer1", "a"}, Ringback, []Action{Prepare{"c", false}, Play{RingbackTone}}},
 		"an invite rings and prepares the media":                        {nil, Incoming{ID: "c", Peer: "front_door"}, Ringing, []Action{Play{RingTone}, Prepare{"c", true}}},
 		"an invite said twice rings once":                               {called, Incoming{ID: "c", Peer: "front_door"}, Ringing, nil},
 		"a third caller gets busy and is not heard":                     {talking, Incoming{ID: "d", Peer: "x_door"}, Talking, []Action{SendDecline{"d", outcome.Busy}}},
@@ -95,8 +95,9 @@ func TestEdges(t *testing.T) {
 		"the microphone opens for nobody before the answer":             {called, MediaUp{"c"}, Ringing, nil},
 		"an answer that the hub never confirms has failed":              {append(slices.Clone(called), Pick{}), Expired{"c", AckTimer}, Idle, []Action{CloseMedia{}}},
 		"the media that comes after the answer starts the talk":         {append(slices.Clone(rung), Confirmed{ID: "c"}), MediaUp{"c"}, Talking, []Action{StopTimer{MediaTimer}}},
-		"of several who ring, another's media path is made ready":       {rung, PeerRings{"c", "peer2"}, Ringback, []Action{CloseMedia{}, Prepare{"c", false}}},
-		"a ringing said twice is nothing":                               {rung, PeerRings{"c", "peer1"}, Ringback, nil},
+		"of several who ring, another's media path is made ready":       {rung, PeerRings{"c", "peer2", "a"}, Ringback, []Action{CloseMedia{}, Prepare{"c", false}}},
+		"one who rings in another place has another media path":         {rung, PeerRings{"c", "peer1", "b"}, Ringback, []Action{CloseMedia{}, Prepare{"c", false}}},
+		"a ringing said twice is nothing":                               {rung, PeerRings{"c", "peer1", "a"}, Ringback, nil},
 		"a metered call is ended here too":                              {append(slices.Clone(talking[:len(talking)-1]), Confirmed{"c", "", time.Minute}), Expired{"c", MaxTimer}, Ending, []Action{SendHangUp{"c", outcome.MaxDuration}}},
 		"the limit's clock runs a little longer than the hub's":         {talking[:len(talking)-1], Confirmed{"c", "", time.Minute}, Talking, []Action{SetTimer{MaxTimer, 61 * time.Second}}},
 		"the limit is near":                                             {talking, Warned{"c"}, Talking, []Action{Play{LimitTone}}},
@@ -127,8 +128,8 @@ func everything() []Event {
 	all := []Event{Dial{"c", "peer1"}, Dial{"d", "peer2"}, Incoming{ID: "c", Peer: "peer1"}, Incoming{ID: "d", Peer: "peer1"}, Incoming{ID: "d", Peer: "peer2"},
 		Pick{}, Refuse{}, HangUp{}, Quit{}, NoVoice{}, LinkUp{}, LinkDown{}}
 	for _, id := range []string{"c", "d"} {
-		all = append(all, Acked{ID: id}, Rejected{id, fault.NotParty}, Rejected{id, fault.InvalidCall}, PeerRings{id, "peer1"}, Confirmed{ID: id}, MediaUp{id}, MediaBroke{id}, MediaFailed{id}, MediaClosed{id},
-			Acked{id, time.Minute}, PeerRings{id, "peer2"}, Confirmed{id, "peer2", time.Minute}, Warned{id})
+		all = append(all, Acked{ID: id}, Rejected{id, fault.NotParty}, Rejected{id, fault.InvalidCall}, PeerRings{id, "peer1", "a"}, Confirmed{ID: id}, MediaUp{id}, MediaBroke{id}, MediaFailed{id}, MediaClosed{id},
+			Acked{id, time.Minute}, PeerRings{id, "peer2", "a"}, Confirmed{id, "peer2", time.Minute}, Warned{id})
 		for _, s := range []outcome.Status{outcome.Over, outcome.Declined, outcome.Missed, outcome.Cancelled, outcome.Failed} {
 			for _, r := range outcome.Reasons(s) {
 				all = append(all, Ended{id, outcome.Of(s, r), ""})

@@ -163,10 +163,10 @@ func ring(s State, e Incoming) (State, []Action) {
 func peerRings(s State, e PeerRings) (State, []Action) {
 	switch {
 	case s.Phase == Calling:
-		s.Phase, s.Acked, s.Lead = Ringback, true, e.From
+		s.Phase, s.Acked, s.Lead, s.Path = Ringback, true, e.From, e.Path
 		return s, []Action{StopTimer{AckTimer}, Prepare{s.ID, false}, Play{RingbackTone}}
-	case s.Phase == Ringback && e.From != s.Lead:
-		s.Lead, s.Media = e.From, false
+	case s.Phase == Ringback && (e.From != s.Lead || e.Path != s.Path):
+		s.Lead, s.Path, s.Media = e.From, e.Path, false
 		return s, []Action{CloseMedia{}, Prepare{s.ID, false}}
 	}
 	return s, nil
@@ -183,7 +183,7 @@ func confirmed(s State, e Confirmed) (State, []Action) {
 	if s.Phase == Calling { // the ringing was overtaken
 		acts = append(acts, Prepare{s.ID, false})
 	}
-	s.Phase, s.Acked, s.Lead = Talking, true, ""
+	s.Phase, s.Acked, s.Lead, s.Path = Talking, true, "", ""
 	if s.Caller && e.Peer != "" {
 		s.Peer = e.Peer // of several called, the one who answered
 	}

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"strings"
 	"time"
 
 	"intercom/call"
@@ -133,6 +134,13 @@ func (d *Device) Up(w wire.WelcomeBody) {
 	})
 }
 
+// fragment tells one media path from another: the user name of its ICE agent (RFC 8839, section 5.4).
+func fragment(sdp string) string {
+	_, rest, _ := strings.Cut(sdp, "a=ice-ufrag:")
+	name, _, _ := strings.Cut(rest, "\r\n")
+	return name
+}
+
 // millis is a time as the protocol writes it.
 func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
@@ -263,7 +271,7 @@ func (d *Device) receive(m link.Message) *fault.Error {
 			return err
 		}
 		if m.T == wire.Ringing {
-			d.handle(call.PeerRings{ID: m.Call, From: b.From})
+			d.handle(call.PeerRings{ID: m.Call, From: b.From, Path: fragment(b.SDP)})
 			ours = m.Call == d.state.ID && d.path != nil
 		}
 		if ours && b.SDP != "" {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"slices"
@@ -215,7 +216,11 @@ func (l *lane) relay(n news, now time.Time) []effect {
 	}
 	g := l.leg(n.by)
 	if l.AnsweredAt == nil {
+		other := e.T == wire.Ringing && l.lead == g.cuid && !bytes.Equal(g.sdp, e.B)
 		g.keep(e)
+		if other { // it rings in another place, and what the caller said was for the one before
+			return l.follow(g)
+		}
 	}
 	if e.T == wire.Ringing && g.state == offered {
 		g.state = ringing

@@ -45,6 +45,8 @@ export class Call extends Emitter {
 
   #house;
   #sent = false; // the invite
+  #rung = Infinity; // number of our offer
+  #offer = ''; // of the other side
   /** @type {Media | undefined} */
   #media;
   /** @type {MediaStreamTrack | undefined} */
@@ -106,7 +108,7 @@ export class Call extends Emitter {
     this.#house.tones.play('ring', { sink: this.#house.devices.chosen('ringer'), url: this.#house.ringtone });
     try {
       const media = this.#path('');
-      this.#house.link.send('call.ringing', this.id, { sdp: await media.offer() });
+      this.#rung = this.#house.link.send('call.ringing', this.id, { sdp: await media.offer() });
     } catch {
       this.#decline('declined');
     }
@@ -174,7 +176,7 @@ export class Call extends Emitter {
     const b = e.b ?? {};
     switch (e.t) {
       case 'call.ringing': return this.#ringing(b);
-      case 'call.sdp': return this.#described(b);
+      case 'call.sdp': return this.#described(b, e.ack ?? 0);
       case 'call.ice': return this.#media?.candidate(b.candidate ?? '');
       case 'call.answered': return this.#voices(b);
       case 'call.warning':
@@ -205,7 +207,8 @@ export class Call extends Emitter {
 
   /** @param {any} b */
   async #ringing({ sdp, from }) {
-    if (this.#answered || this.state === 'ended') return;
+    if (this.#answered || this.state === 'ended' || sdp === this.#offer) return;
+    this.#offer = sdp;
     if (this.state === 'calling') {
       this.#house.tones.play('ringback', { sink: this.#house.devices.chosen('speaker') });
       this.#become('ringing');
@@ -220,12 +223,17 @@ export class Call extends Emitter {
     }
   }
 
-  /** @param {any} b */
-  async #described({ sdp }) {
+  /**
+   * @param {any} b
+   * @param {number} ack what the hub had heard of us when it said so
+   */
+  async #described({ sdp }, ack) {
     const media = this.#media;
     try {
-      if (media?.offering) await media.take(sdp);
-      else if (media) this.#house.link.send('call.sdp', this.id, { sdp: await media.answer(sdp) }); // the other side restarts ICE
+      if (media?.offering) {
+        if (!this.#answered && ack < this.#rung) return; // a reply to another page of ours
+        await media.take(sdp);
+      } else if (media && this.#answered) this.#house.link.send('call.sdp', this.id, { sdp: await media.answer(sdp) }); // the other side restarts ICE
     } catch (err) {
       console.warn('intercom: the other side\'s description', err);
     }

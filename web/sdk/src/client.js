@@ -105,6 +105,7 @@ export class Client extends Emitter {
         const call = this.#tabs.news?.call;
         if (call && !this.#taken && call.direction === 'in' && call.state === 'ringing') this.#taken = { id: call.id, answer: false };
         this.emit('elsewhere', undefined);
+        if (this.state === 'registered') this.#become('reconnecting');
         this.#link.start();
       },
       follow: () => {
@@ -170,6 +171,15 @@ export class Client extends Emitter {
   /** logout signs out for good. connect again to come back. */
   async logout() {
     this.current?.leave();
+    this.#leave();
+  }
+
+  /** handOver leaves a call that rings, and the sign-in, to another page. */
+  #handOver() {
+    if (this.current && (this.current.direction === 'out' || this.current.answered)) this.current.leave();
+    this.#link.yield();
+    this.#tabs.close(); // the others keep what they were told of the call
+    this.current?.drop();
     this.#leave();
   }
 
@@ -291,6 +301,7 @@ export class Client extends Emitter {
       [document, 'freeze', () => { if (!this.current) this.#link.pause(); }], // a page that sleeps does not ring: let nobody think so
       [document, 'resume', () => this.#link.now()],
       [window, 'pagehide', ({ persisted }) => {
+        if (!persisted && this.#tabs.leading && !this.#tabs.alone) return this.#handOver();
         this.current?.leave();
         if (persisted) this.#link.pause();
         else this.#leave();

@@ -89,12 +89,12 @@ export class Link {
   }
 
   /**
-   * send has a message said, and reports whether somebody is signed in.
+   * send has a message said, and gives its number; 0 when nobody is signed in.
    * @param {string} t
    * @param {string} [call]
    * @param {unknown} [b]
    */
-  send(t, call, b) { return this.#say({ t, call, b }); }
+  send(t, call, b) { return this.#say({ t, call, b }) ? this.#out : 0; }
 
   /**
    * request is send for what is answered.

@@ -14,6 +14,9 @@ export class Tabs {
   #release;
   #closed = false;
   leading = false;
+  /** @type {Set<string>} the other pages that the leader knows of */
+  #others = new Set();
+  #id = Math.random().toString(36).slice(2);
   /** @type {News | undefined} what the leader does */
   news;
 
@@ -36,8 +39,10 @@ export class Tabs {
     }
     this.#channel = new BroadcastChannel(this.#name);
     this.#channel.onmessage = ({ data }) => {
-      if (data === 'who') {
-        if (this.leading) this.on.asked();
+      if (data.page) {
+        if (data.gone) this.#others.delete(data.page);
+        else this.#others.add(data.page);
+        if (this.leading && !data.gone) this.on.asked();
         return;
       }
       if (this.leading) return;
@@ -45,7 +50,7 @@ export class Tabs {
       this.on.heard(data);
     };
     this.#wait();
-    this.#channel.postMessage('who');
+    this.#channel.postMessage({ page: this.#id });
   }
 
   /** take becomes the leader in place of another page. */
@@ -72,7 +77,12 @@ export class Tabs {
    */
   tell(news) { if (this.leading) this.#channel?.postMessage(news); }
 
+  /** alone tells whether there is no other page to go on. */
+  get alone() { return this.#others.size === 0; }
+
   close() {
+    if (this.#closed) return;
+    this.#channel?.postMessage({ page: this.#id, gone: true });
     this.#closed = true;
     this.leading = false;
     this.#release?.();

@@ -27,7 +27,7 @@ async function talk(cuid) {
 after(() => browser?.close());
 afterEach(async () => {
   await page?.context().close().catch(() => {});
-  await phase('idle', 40_000);
+  await until('the station is ready', async () => { const s = await door('status'); return s.phase === 'idle' && s.hub.online; }, 40_000);
 });
 
 test('the hub is killed in a call, and comes back', async () => {

@@ -1,0 +1,112 @@
+// The call screens: what they show, by keyboard, for a screen reader, in light and dark, on a phone, from right to left.
+// With SHOTS, a folder, the pictures are kept.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { browse, door, hub, key, open, press, site, until } from './stage.js';
+
+const axe = readFileSync(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+let browser, page;
+const phase = (p) => until(`the station is ${p}`, async () => (await door('status')).phase === p);
+
+before(async () => {
+  browser = await browse();
+  page = await open(browser, '/screens.html');
+  await page.evaluate(async ([url, apikey]) => {
+    window.client = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'screens_web', name: 'Screens' });
+  }, [hub, key]);
+});
+after(() => browser?.close());
+
+/** look has each look of a screen checked by axe, and pictures taken. */
+async function look(name) {
+  for (const [as, scheme, width] of [['light', 'light', 900], ['dark', 'dark', 900], ['phone', 'light', 360]]) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    await page.setViewportSize({ width, height: 640 });
+    const bad = await page.evaluate(async (axe) => {
+      if (!window.axe) new Function(axe)();
+      const { violations } = await window.axe.run(document.querySelector('intercom-screens'));
+      return violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html} ${n.failureSummary}`).join('; ')}`);
+    }, axe);
+    assert.deepEqual(bad, [], `${name} ${as}`);
+    const box = await page.locator('intercom-screens section').boundingBox();
+    assert.ok(box.x >= 0 && box.x + box.width <= width && box.y >= 0, `${name} ${as} is within the page`);
+    if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${name}-${as}.png` });
+  }
+}
+
+test('outgoing, until it really rings, and ongoing', async () => {
+  await page.evaluate((site) => window.client.call('front_door', 'A parcel for you', { receiver_image: `${site}/face.svg` }), site);
+  await page.getByText('Ringing…').waitFor();
+  await look('outgoing');
+  await press('answer');
+  await page.getByRole('timer').filter({ hasText: '00:00:0' }).waitFor();
+  await until('quality', () => page.getByRole('img', { name: /Quality/ }).isVisible());
+  await page.getByRole('button', { name: 'Mute', exact: true }).click();
+  assert.equal(await page.getByRole('button', { name: 'Unmute' }).getAttribute('aria-pressed'), 'true');
+  await look('ongoing');
+  await press('hangup');
+  await page.getByText('Call ended').waitFor();
+  await until('it goes', async () => !(await page.locator('intercom-screens section').isVisible()));
+});
+
+test('incoming, by keyboard alone', async () => {
+  await door('call', { to: 'screens_web', context: 'Somebody is at the front door' });
+  await page.getByText('Incoming call').waitFor();
+  await look('incoming');
+  assert.equal(await page.evaluate(() => document.querySelector('intercom-screens').shadowRoot.activeElement?.dataset.do), 'answer', 'the answer is at hand');
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.querySelector('intercom-screens').shadowRoot.activeElement?.dataset.do), 'end');
+  await page.keyboard.press('Escape');
+  await page.getByText('Call declined').waitFor();
+  await phase('idle');
+});
+
+test('hostile texts and pictures are text', async () => {
+  const other = await open(browser);
+  await other.evaluate(async ([url, apikey, site]) => {
+    const c = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'hostile_web', name: '<img src=x onerror=alert(1)>', screens: false });
+    window.client = c;
+    c.call('screens_web', '<script>alert(1)</script> "\'&', { initiator_image: `${site}/nothing.png` });
+  }, [hub, key, site]);
+  await page.getByText('<script>alert(1)</script>').waitFor();
+  assert.ok(await page.getByRole('heading', { name: '<img src=x onerror=alert(1)>' }).isVisible());
+  assert.equal(await page.evaluate(() => [...document.querySelector('intercom-screens').shadowRoot.querySelectorAll('script, img[src=x]')].length), 0);
+  await other.evaluate(() => window.client.current.cancel());
+  await page.getByText('Call cancelled').waitFor();
+  await other.context().close();
+});
+
+test('a metered call counts down', async () => {
+  await page.evaluate(() => window.client.call('front_door', 'Metered', { max_duration_ms: 11_500 }));
+  await phase('ringing');
+  await press('answer');
+  await page.getByText(/00:00:0\d · 00:00:\d\d left/).waitFor();
+  await look('metered');
+  await press('hangup');
+  await phase('idle');
+});
+
+test('from right to left, in another language', async () => {
+  await page.evaluate(async ([url, apikey]) => {
+    await window.client.logout();
+    document.documentElement.dir = 'rtl';
+    window.client = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'rtl_web', screens: { texts: { incoming: 'מתקשרים אליך', answer: 'לענות', decline: 'לדחות' } } });
+  }, [hub, key]);
+  await door('call', { to: 'rtl_web', context: 'מישהו בדלת' });
+  await page.getByText('מתקשרים אליך').waitFor();
+  await look('rtl');
+  await page.getByRole('button', { name: 'לדחות' }).click();
+  await phase('idle');
+});
+
+test('a hidden tab says so in its title', async () => {
+  const other = await page.context().newPage(); // in front of ours
+  await other.bringToFront();
+  await page.evaluate(() => Object.defineProperty(document, 'hidden', { value: true, configurable: true }));
+  await door('call', { to: 'rtl_web', context: 'Hidden' });
+  await until('the title', async () => (await page.title()).includes('Front door'));
+  await press('hangup');
+  await until('the title as it was', async () => (await page.title()) === 'Screens');
+});
