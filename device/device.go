@@ -111,10 +111,12 @@ type Device struct {
 	faults      map[string]string
 	missed      bool
 	unreachable *time.Timer
+	identified  *time.Timer
 	light       control.Light
 	watchers    map[chan control.Event]bool
 	last        *outcome.Result
 
+	heard   control.Quality // of the call whose media path was closed
 	voice   Mode            // of the call that there is
 	placed  placing         // the latest call of ours
 	soon    func()          // to be done when an event is dealt with
@@ -310,6 +312,7 @@ func (d *Device) report(a call.Report) {
 	}
 	d.log.Info("call ended", about...)
 	d.emit(ev)
+	d.noteQuality(r)
 }
 
 func (d *Device) peerOf(r outcome.Result) string {
@@ -333,6 +336,22 @@ func (d *Device) unreachableNow() {
 		})
 	})
 	d.unreachable = t
+}
+
+// identifyFor is how long a station shows which one it is.
+const identifyFor = 6 * time.Second
+
+// identify shows, and where nobody is disturbed, sounds, which one this is.
+func (d *Device) identify() {
+	if d.identified != nil {
+		d.identified.Stop()
+	}
+	d.identified = time.AfterFunc(identifyFor, func() { d.tell(func() { d.identified = nil; d.shine() }) })
+	if d.state.Phase == call.Idle {
+		d.sound.Play(call.SpeakTone)
+	}
+	d.log.Info("an operator asks which station this is")
+	d.shine()
 }
 
 // Fault notes that something is wrong with a part ("audio", "button call"), or, with an empty text, that it no longer is.

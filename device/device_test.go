@@ -146,7 +146,7 @@ func TestACallFromTheDoor(t *testing.T) {
 		b.expect("2s media closes", "2s sends call.hangup")
 		b.ended(outcome.Over, outcome.HangUp)
 		b.shows(control.LightIdle)
-		b.expect()
+		b.expect("2s sends note")
 	})
 }
 
@@ -206,7 +206,7 @@ func TestACallToTheDoor(t *testing.T) {
 		b.hub(wire.Answered, nil)
 		b.expect("0s voice opens")
 		b.ended(outcome.Over, outcome.HangUp)
-		b.expect("0s media closes")
+		b.expect("0s media closes", "0s sends note")
 	})
 }
 
@@ -416,6 +416,55 @@ func TestReload(t *testing.T) {
 		invite, bad := wire.Body[wire.InviteBody](b.wire.Last)
 		if bad != nil || invite.To.String() != "office_1" || invite.Context != "Delivery" {
 			t.Errorf("it calls %s: %s", invite.To, invite.Context)
+		}
+	})
+}
+
+// A media path that is restarted answers as one that talks, and how the call was heard is noted when it is over.
+func TestARestartOfTheMediaPath(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"})
+		b.media.News.Local("offer")
+		b.press(device.ActAnswer)
+		b.hub(wire.Answered, wire.AnsweredBody{Peer: "reception"})
+		b.tape.Take()
+		b.hub(wire.SDP, wire.SDPBody{SDP: "offer again"})
+		b.media.News.Local("answer")
+		b.expect("0s media gets offer again", "0s sends call.sdp")
+		b.ended(outcome.Over, outcome.HangUp)
+		if n := b.ackNote(); n.Kind != wire.CallNote || n.Call != "c" || n.Quality == nil {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
+// Who rings in another place has another media path, for which ours is made anew.
+func TestOneWhoRingsInAnotherPlace(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.press(device.ActCall)
+		b.hub(wire.Ringing, wire.SDPBody{SDP: "a=ice-ufrag:one\r\n", From: "reception"})
+		b.tape.Take()
+		b.hub(wire.Ringing, wire.SDPBody{SDP: "a=ice-ufrag:one\r\n", From: "reception"})
+		b.expect("0s media gets a=ice-ufrag:one\r\n")
+		b.hub(wire.Ringing, wire.SDPBody{SDP: "a=ice-ufrag:two\r\n", From: "reception"})
+		b.expect("0s media closes", "0s media waits for an offer", "0s media gets a=ice-ufrag:two\r\n")
+	})
+}
+
+func TestIdentify(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.hub(wire.Identify, nil)
+		b.shows(control.LightIdentify)
+		b.expect("0s plays speak")
+		time.Sleep(7 * time.Second)
+		synctest.Wait()
+		b.shows(control.LightIdle)
+		var s wire.StateBody
+		if _ = json.Unmarshal(b.wire.State.B, &s); s.Light != string(control.LightIdle) {
+			t.Errorf("the hub is told %s", b.wire.State.B)
 		}
 	})
 }

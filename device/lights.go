@@ -19,6 +19,7 @@ func lightTable(profile string) map[control.Light]string {
 		control.LightRinging:     "blink 150ms",
 		control.LightTalking:     "on",
 		control.LightUnreachable: "blink 75ms",
+		control.LightIdentify:    "blink 200ms",
 		control.LightOffline:     "on 100ms off 100ms on 100ms off 2700ms",
 		control.LightFault:       "on 100ms off 100ms on 100ms off 100ms on 100ms off 2500ms",
 		control.LightMissed:      "on 1s off 1s",
@@ -39,7 +40,7 @@ func lightTable(profile string) map[control.Light]string {
 
 // order is that of the lights' weight: the first that is so is shown.
 var order = []control.Light{control.LightDoor, control.LightPressed, control.LightCalling, control.LightAuto, control.LightRinging, control.LightTalking, control.LightUnreachable,
-	control.LightOffline, control.LightFault, control.LightMissed, control.LightDND, control.LightPrivacy, control.LightIdle}
+	control.LightIdentify, control.LightOffline, control.LightFault, control.LightMissed, control.LightDND, control.LightPrivacy, control.LightIdle}
 
 func lightNames() (all []string) {
 	for _, l := range order {
@@ -59,6 +60,7 @@ func (d *Device) lightNow() control.Light {
 		control.LightRinging:     s.Phase == call.Ringing,
 		control.LightTalking:     s.Phase == call.Answering || s.Live(),
 		control.LightUnreachable: d.unreachable != nil,
+		control.LightIdentify:    d.identified != nil,
 		control.LightOffline:     !s.Online,
 		control.LightFault:       len(d.faults) > 0,
 		control.LightMissed:      d.missed,
@@ -82,6 +84,7 @@ func (d *Device) shine() {
 	if l != d.light {
 		d.light = l
 		d.emit(control.Event{Event: "light", Light: l})
+		d.declare()
 	}
 }
 

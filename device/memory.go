@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 
+	"intercom/device/control"
 	"intercom/internal/durable"
 	"intercom/internal/fault"
+	"intercom/internal/outcome"
 	"intercom/wire"
 )
 
@@ -142,4 +144,13 @@ func (d *Device) noteRefused(e *fault.Error) {
 	}
 	d.log.Warn("the hub does not take a note", "code", string(e.Code), "err", e.Message)
 	d.told()
+}
+
+// noteQuality tells how well an answered call was heard.
+func (d *Device) noteQuality(r outcome.Result) {
+	if q := d.heard; d.result.Call == r.Call && d.result.AnsweredAt != nil {
+		d.note(wire.NoteBody{Kind: wire.CallNote, Call: r.Call, Quality: &wire.Quality{Codec: q.Codec, Route: q.Route, DelayMS: q.DelayMS, RoundTripMS: q.RoundTripMS,
+			JitterMS: q.JitterMS, Loss: q.Loss, ConcealedMS: q.Receiving.ConcealedMS}})
+	}
+	d.heard = control.Quality{}
 }

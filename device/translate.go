@@ -35,6 +35,7 @@ func (d *Device) do(a call.Action) {
 		d.path.OpenVoice()
 	case call.CloseMedia:
 		if d.path != nil {
+			d.heard = d.path.Quality()
 			d.path.Close()
 			d.path = nil
 		}
@@ -161,7 +162,7 @@ func (d *Device) serve(id string, servers []wire.ICEServer) {
 
 // declare tells the hub how the station is.
 func (d *Device) declare() {
-	b := wire.StateBody{Health: "healthy", DND: d.memory.DND}
+	b := wire.StateBody{Health: "healthy", DND: d.memory.DND, Light: string(d.light)}
 	if len(d.faults) > 0 {
 		b.Health, b.Faults = "degraded", map[string]string{}
 	}
@@ -305,6 +306,8 @@ func (d *Device) receive(m link.Message) *fault.Error {
 			return err
 		}
 		d.doorAnswered(m.Call, b)
+	case wire.Identify:
+		d.identify()
 	case wire.Ended:
 		b, err := wire.Body[wire.EndedBody](m.Envelope)
 		if err != nil {

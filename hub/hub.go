@@ -34,14 +34,15 @@ type Settings struct {
 	Access   *access.Directory
 	Secret   *access.Secret
 	Times    Times
-	Record   func(account string, r outcome.Result)            // takes each result; returns at once
-	Recorded func(account, call string) (outcome.Result, bool) // finds the result of a call within TicketTime
-	Calls    func(record.Filter) (record.Page, error)          // the history
-	Trouble  func() error                                      // what keeps the records from being written; nil for nothing
-	Note     func(account, cuid string, n wire.NoteBody) error // writes down what happened at a station; nil for nothing
-	Origins  []string                                          // other sites whose pages may sign in
-	Pages    http.Handler                                      // what people see in a browser; nil for nothing
-	Servers  func(account, cuid, call string) []wire.ICEServer // STUN and TURN for a party of a call, STUN for "" ; nil for none
+	Record   func(account string, r outcome.Result)                          // takes each result; returns at once
+	Recorded func(account, call string) (outcome.Result, bool)               // finds the result of a call within TicketTime
+	Calls    func(record.Filter) (record.Page, error)                        // the history
+	Trouble  func() error                                                    // what keeps the records from being written; nil for nothing
+	Note     func(account, cuid string, n wire.NoteBody) error               // writes down what happened at a station; nil for nothing
+	Origins  []string                                                        // other sites whose pages may sign in
+	Notes    func(account, station string, limit int) ([]record.Note, error) // the newest of these
+	Pages    http.Handler                                                    // what people see in a browser; nil for nothing
+	Servers  func(account, cuid, call string) []wire.ICEServer               // STUN and TURN for a party of a call, STUN for "" ; nil for none
 }
 
 // Times are a hub's own; zeros are the standard ones of package wire.

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -26,6 +27,8 @@ const (
 	SessionPath = "/v1/session" // POST signs in, GET says who one is, DELETE signs out
 	SetupPath   = "/v1/setup"   // POST makes the first operator
 	CallsPath   = "/v1/calls"   // GET the history
+	NotesPath   = "/v1/notes"   // GET what happened at stations, the newest first: visits, doors, how calls were heard
+	ExpectPath  = "/v1/expect"  // GET the stations that must be there, as the account's file says
 )
 
 // Cookie of an operator's session. The prefix binds it to this host and to TLS (RFC 6265bis, section 4.1.3.2).
@@ -84,6 +87,8 @@ func (h *Hub) people(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE "+SessionPath, h.signOutOperator)
 	mux.HandleFunc("POST "+SetupPath, h.firstOperator)
 	mux.HandleFunc("GET "+CallsPath, h.history)
+	mux.HandleFunc("GET "+NotesPath, h.notes)
+	mux.HandleFunc("GET "+ExpectPath, h.expected)
 }
 
 // sameOrigin refuses what a page of another site sends (RFC 6454).
@@ -215,26 +220,36 @@ func (h *Hub) signOutOperator(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// history gives a page of call records: to an operator by the cookie, to a program by the API key.
+// reader finds whose records a request may read: an operator's by the cookie, a program's by the API key. It has answered
+// where it finds nobody.
+func (h *Hub) reader(w http.ResponseWriter, r *http.Request) (account string, ok bool) {
+	if account, _, ok = h.operatorOf(r); ok {
+		return account, true
+	}
+	room, leave, free := h.lobby.enter(r.RemoteAddr)
+	if !free {
+		refuse(w, fault.New(fault.RateLimited))
+		return "", false
+	}
+	defer leave()
+	key, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if account = r.URL.Query().Get("account"); key == "" {
+		refuse(w, fault.In(fault.Credentials, "", "Sign in, or send the API key as Authorization: Bearer."))
+		return "", false
+	}
+	if _, ok := h.set.Access.Allowed(account, key); !ok {
+		backoff.Sleep(r.Context(), h.lobby.refuse(room))
+		refuse(w, fault.New(fault.Credentials))
+		return "", false
+	}
+	return account, true
+}
+
+// history gives a page of call records.
 func (h *Hub) history(w http.ResponseWriter, r *http.Request) {
-	account, _, ok := h.operatorOf(r)
+	account, ok := h.reader(w, r)
 	if !ok {
-		room, leave, free := h.lobby.enter(r.RemoteAddr)
-		if !free {
-			refuse(w, fault.New(fault.RateLimited))
-			return
-		}
-		defer leave()
-		key, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if account = r.URL.Query().Get("account"); key == "" {
-			refuse(w, fault.In(fault.Credentials, "", "Sign in, or send the API key as Authorization: Bearer."))
-			return
-		}
-		if _, ok := h.set.Access.Allowed(account, key); !ok {
-			backoff.Sleep(r.Context(), h.lobby.refuse(room))
-			refuse(w, fault.New(fault.Credentials))
-			return
-		}
+		return
 	}
 	f, err := filterOf(r.URL.Query())
 	if err != nil {
@@ -252,6 +267,48 @@ func (h *Hub) history(w http.ResponseWriter, r *http.Request) {
 		page.Records = []record.Record{}
 	}
 	answer(w, page)
+}
+
+// notes gives the newest notes, of one station where the request names it.
+func (h *Hub) notes(w http.ResponseWriter, r *http.Request) {
+	account, ok := h.reader(w, r)
+	if !ok {
+		return
+	}
+	limit, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("limit"), "100"))
+	if err != nil || limit < 1 || limit > record.MostNotes {
+		refuse(w, fault.In(fault.BadMessage, "limit", "The limit is 1 to %d.", record.MostNotes))
+		return
+	}
+	all, err := h.set.Notes(account, r.URL.Query().Get("station"), limit)
+	if err != nil {
+		h.log.Warn("the notes cannot be read", "err", err)
+		refuse(w, fault.New(fault.HubDegraded))
+		return
+	}
+	if all == nil {
+		all = []record.Note{}
+	}
+	answer(w, map[string]any{"notes": all})
+}
+
+// expected gives the stations that must be there.
+func (h *Hub) expected(w http.ResponseWriter, r *http.Request) {
+	account, ok := h.reader(w, r)
+	if !ok {
+		return
+	}
+	type station struct {
+		CUID          string `json:"cuid"`
+		SilentAfterMS int64  `json:"silent_after_ms"` // then it is an alarm
+	}
+	all := []station{}
+	if a := h.set.Access.Account(account); a != nil {
+		for _, s := range a.Stations {
+			all = append(all, station{s.CUID, s.SilentAfter.Std().Milliseconds()})
+		}
+	}
+	answer(w, map[string]any{"stations": all})
 }
 
 const maxPage = 1000

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"intercom/hub/access"
+	"intercom/hub/record"
 	"intercom/wire"
 )
 
@@ -156,5 +157,53 @@ func TestTheHistory(t *testing.T) {
 	}
 	if status, _, _ := s.ask(http.MethodGet, CallsPath+"?account=demo", "", nil); status != 401 {
 		t.Errorf("without a key: %d", status)
+	}
+}
+
+// What an operator's page needs beside the calls: what happened at stations, who must be there, and which one is which.
+func TestWhatAnOperatorSees(t *testing.T) {
+	s := serve(t)
+	asked := ""
+	s.hub.set.Notes = func(account, station string, limit int) ([]record.Note, error) {
+		asked = fmt.Sprint(account, station, limit)
+		return []record.Note{{Account: account, Station: station}}, nil
+	}
+	bearer := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+s.key) }
+	if status, got, _ := s.ask(http.MethodGet, NotesPath+"?account=demo&station=front_door&limit=7", "", bearer); status != 200 || asked != "demofront_door7" || got["notes"] == nil {
+		t.Errorf("%d %v %s", status, got, asked)
+	}
+	if status, _, _ := s.ask(http.MethodGet, NotesPath+"?account=demo&limit=0", "", bearer); status != 400 {
+		t.Error(status)
+	}
+	for _, path := range []string{NotesPath, ExpectPath} {
+		if status, _, _ := s.ask(http.MethodGet, path+"?account=demo", "", nil); status != 401 {
+			t.Errorf("%s to anybody: %d", path, status)
+		}
+	}
+	if status, got, _ := s.ask(http.MethodGet, ExpectPath+"?account=demo", "", bearer); status != 200 || got["stations"] == nil {
+		t.Errorf("%d %v", status, got)
+	}
+	door, other := s.sign("front_door", "1"), s.sign("other_one", "2")
+	operator := s.dial()
+	hash, _ := access.HashPassword("correct horse")
+	if err := access.SetUser(s.folder, "demo", access.User{Name: "anna", Password: hash, Role: access.Operator}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.dir.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	token, _ := s.hub.tokens.Mint(access.Token{Account: "demo", User: "anna", Expires: time.Now().Unix() + 60})
+	operator.hello(wire.HelloBody{Token: token, CUID: "anna_browser", Instance: "i"})
+	operator.until(wire.Welcome)
+	for c, want := range map[*client]wire.Type{other: wire.Fail, operator: wire.OK} {
+		e := wire.New(wire.Identify, "", wire.IdentifyBody{CUID: "front_door"})
+		e.ID = 9
+		c.say(e)
+		if got, _ := c.until(want); got.Re != 9 {
+			t.Errorf("%+v", got)
+		}
+	}
+	if e, _ := door.until(wire.Identify); e.T != wire.Identify {
+		t.Error("the station was not told")
 	}
 }

@@ -81,7 +81,7 @@ func (r *router) describe(w who) wire.Device {
 func (r *router) deviceOf(m *member) wire.Device {
 	d := wire.Device{CUID: m.cuid, Name: m.name, State: wire.Idle, Agent: m.agent, Hub: r.name, Since: m.since}
 	if m.state != nil {
-		d.Health, d.Faults = m.state.Health, m.state.Faults
+		d.Health, d.Faults, d.Light = m.state.Health, m.state.Faults, m.state.Light
 	}
 	switch {
 	case m.call.id != "" && m.ringing:
@@ -308,6 +308,30 @@ func (p *presence) end() {
 			s.timer.Stop()
 		}
 	}
+}
+
+// identify has a station blink and sound, wherever it is signed in. Operators may ask for that.
+func (r *router) identify(m *member, e wire.Envelope) *fault.Error {
+	b, err := wire.Body[wire.IdentifyBody](e)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	operator := m.user != ""
+	r.mu.Unlock()
+	if acct := r.access.Account(m.account); !operator || acct == nil || !acct.MaySee(m.cuid, b.CUID) {
+		return fault.New(fault.NotAllowed)
+	}
+	w, out := who{m.account, b.CUID}, wire.New(wire.Identify, "", wire.IdentifyBody{})
+	if r.deliver(w, out) {
+		return nil
+	}
+	hub, lerr := r.locate(w, false)
+	if lerr != nil || hub == "" {
+		return fault.New(fault.ReceiverOffline)
+	}
+	r.send(hub, slip{Kind: kTell, Account: w.account, CUID: w.cuid, Env: &out})
+	return nil
 }
 
 // declare takes what a device says of itself.

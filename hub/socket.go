@@ -282,6 +282,8 @@ func (h *Hub) take(s *socket, m *member, rate *allowance) (forGood bool, err err
 		m.reply(e, nil, h.router.declare(m, e))
 	case e.T == wire.Note:
 		m.reply(e, nil, h.note(m, e))
+	case e.T == wire.Identify:
+		h.router.background(func() { m.reply(e, nil, h.router.identify(m, e)) })
 	case e.T == wire.Watch:
 		m.reply(e, nil, nil)
 		h.router.presence.watch(m)

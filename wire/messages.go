@@ -84,12 +84,16 @@ type StateBody struct {
 	DND    bool              `json:"dnd,omitempty"`    // do not disturb: calls are declined as busy
 	Health string            `json:"health,omitempty"` // healthy or degraded
 	Faults map[string]string `json:"faults,omitempty"` // by part, what is wrong
+	Light  string            `json:"light,omitempty"`  // what its lamp shows, as in docs/hardware.md
 }
 
 // Check refuses what is too long, or could rewrite the screen that shows it.
 func (b StateBody) Check() *fault.Error {
 	if b.Health != "" && b.Health != "healthy" && b.Health != "degraded" {
 		return fault.In(fault.BadMessage, "health", "The health is healthy or degraded.")
+	}
+	if why := text(b.Light, 0, 32); why != "" {
+		return fault.In(fault.BadMessage, "light", "The light %s.", why)
 	}
 	if len(b.Faults) > 32 {
 		return fault.In(fault.TooLarge, "faults", "At most 32 faults are told.")
@@ -125,6 +129,7 @@ type Device struct {
 	State    DeviceState       `json:"state"`
 	Health   string            `json:"health,omitempty"`
 	Faults   map[string]string `json:"faults,omitempty"`
+	Light    string            `json:"light,omitempty"`
 	Agent    string            `json:"agent,omitempty"`
 	Hub      string            `json:"hub,omitempty"`
 	Since    time.Time         `json:"since,omitzero"`     // of its sign-in
@@ -259,7 +264,24 @@ type NoteKind string
 const (
 	Visit    NoteKind = "visit" // somebody pressed a button while nobody could be reached
 	DoorNote NoteKind = "door"  // the door was opened, or was not, or something was wrong with it
+	CallNote NoteKind = "call"  // how well an answered call was heard at the station
 )
+
+// Quality is how a call was heard at a station, at its end.
+type Quality struct {
+	Codec       string  `json:"codec"`
+	Route       string  `json:"route"`         // direct or relay
+	DelayMS     float64 `json:"delay_ms"`      // from the other microphone to this loudspeaker, estimated
+	RoundTripMS float64 `json:"round_trip_ms"` // of the network
+	JitterMS    float64 `json:"jitter_ms"`
+	Loss        float64 `json:"loss"`         // of what the station sent, 0 to 1
+	ConcealedMS float64 `json:"concealed_ms"` // that were made up in place of lost ones
+}
+
+// IdentifyBody names the station that is to blink and to sound, so that somebody can find it.
+type IdentifyBody struct {
+	CUID string `json:"cuid,omitempty"` // empty from the hub to the station
+}
 
 // NoteBody is something that happened at a station and is to be on record. The hub takes it when it is written down; until
 // then the station keeps it, and may say it again: ID, 128 random bits as 32 hexadecimal digits, is the same then.
@@ -272,6 +294,8 @@ type NoteBody struct {
 	Result string    `json:"result,omitempty"`
 	To     string    `json:"to,omitempty"`   // of a visit: who was called
 	Call   string    `json:"call,omitempty"` // during which it happened
+
+	Quality *Quality `json:"quality,omitempty"` // of a call
 }
 
 // Check refuses what is too long, or could rewrite the screen that shows it.
@@ -279,10 +303,14 @@ func (b NoteBody) Check() *fault.Error {
 	if raw, err := hex.DecodeString(b.ID); err != nil || len(raw) != 16 {
 		return fault.In(fault.BadMessage, "id", "The id of a note must be 128 random bits as 32 hexadecimal digits.")
 	}
-	if b.Kind != Visit && b.Kind != DoorNote {
-		return fault.In(fault.BadMessage, "kind", "The kind of a note is visit or door.")
+	if b.Kind != Visit && b.Kind != DoorNote && b.Kind != CallNote {
+		return fault.In(fault.BadMessage, "kind", "The kind of a note is visit, door or call.")
 	}
-	for field, s := range map[string]string{"who": b.Who, "why": b.Why, "result": b.Result, "to": b.To, "call": b.Call} {
+	q := b.Quality
+	if q == nil {
+		q = &Quality{}
+	}
+	for field, s := range map[string]string{"who": b.Who, "why": b.Why, "result": b.Result, "to": b.To, "call": b.Call, "codec": q.Codec, "route": q.Route} {
 		if why := text(s, 0, 500); why != "" {
 			return fault.In(fault.BadMessage, field, "A note's text %s.", why)
 		}

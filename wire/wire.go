@@ -81,6 +81,7 @@ const (
 	Renew     Type = "renew"     // client → hub, request: a new token
 	State     Type = "state"     // client → hub, request: how it is
 	Note      Type = "note"      // client → hub, request: something happened there that is to be on record
+	Identify  Type = "identify"  // client of an operator → hub, request; hub → station: blink and sound
 	Watch     Type = "watch"     // client → hub, request: tell me who is there
 	Presence  Type = "presence"  // hub → client that watches
 

@@ -75,13 +75,16 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		tellCall(hooks, account, r)
 	}, Note: func(account, cuid string, n wire.NoteBody) error {
 		fresh, err := notes.Add(record.Note{Account: account, Station: cuid, NoteBody: n})
-		if fresh {
+		if fresh && n.Kind != wire.CallNote { // of a call, its end is what others want to hear of
 			log.Info("note", "account", account, "cuid", cuid, "kind", string(n.Kind), "at", n.At, "who", n.Who, "why", n.Why, "result", n.Result, "to", n.To, "call", n.Call)
 			hooks.Send(hook.Event{ID: n.ID, Event: hook.StationNote, At: time.Now().UTC(), Account: account, Station: cuid, Note: &n})
 		}
 		return err
 	}, Recorded: records.Find, Trouble: records.Trouble,
 		Calls: func(f record.Filter) (record.Page, error) { return record.Query(cfg.Records(), f) },
+		Notes: func(account, station string, limit int) ([]record.Note, error) {
+			return record.Latest(cfg.Records(), account, station, limit)
+		},
 		Origins: cfg.Origins, Pages: web.Handler(), Servers: servers}, log)
 	if len(dir.Accounts()) == 0 {
 		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'", "path", cfg.Accounts)

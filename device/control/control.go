@@ -27,6 +27,7 @@ const (
 	LightAuto        Light = "auto" // the microphone is about to open by itself
 	LightRinging     Light = "ringing"
 	LightTalking     Light = "talking"
+	LightIdentify    Light = "identify"    // an operator wants to know which one this is
 	LightUnreachable Light = "unreachable" // for a moment after a call that nobody took
 	LightOffline     Light = "offline"
 	LightFault       Light = "fault"

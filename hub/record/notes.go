@@ -1,8 +1,11 @@
 package record
 
 import (
+	"bytes"
 	"encoding/json"
+	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,4 +54,33 @@ func (n *Notes) Add(one Note) (fresh bool, err error) {
 		n.order = n.order[1:]
 	}
 	return true, nil
+}
+
+// MostNotes is how many can be asked for at once.
+const MostNotes = 500
+
+// Latest gives the newest notes of an account, or of one of its stations, the newest first. dir is that of OpenNotes.
+func Latest(dir, account, station string, limit int) (all []Note, err error) {
+	files, err := filepath.Glob(filepath.Join(dir, "notes-*.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(files)
+	for _, file := range slices.Backward(files) {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		lines := bytes.Split(b, []byte("\n"))
+		for _, line := range slices.Backward(lines) {
+			var n Note
+			if json.Unmarshal(line, &n) != nil || n.Account != account || station != "" && n.Station != station {
+				continue // also the line that a power cut left in half
+			}
+			if all = append(all, n); len(all) == limit {
+				return all, nil
+			}
+		}
+	}
+	return all, nil
 }
