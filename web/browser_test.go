@@ -110,6 +110,11 @@ func TestInBrowsers(t *testing.T) {
 	hub, err = stage.StartHub(ctx, dir, bin, stage.HubSettings{Ring: 30 * time.Second, Extra: fmt.Sprintf("origins = [%q]", s.URL)})
 	must(err)
 	defer func() { _ = hub.Stop(5 * time.Second) }()
+	add := exec.Command(filepath.Join(bin, "intercom-hub"), "user", "add", "-config", filepath.Join(dir, "hub.toml"), "-account", "demo", "-name", "Anna", "-role", "administrator")
+	add.Stdin = strings.NewReader("correct horse battery\n")
+	if out, err := add.CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
 	door, err := stage.NewStation(dir, bin, hub, stage.Settings{CUID: "front_door", Name: "Front door", Context: "Somebody is at the front door", To: "reception",
 		Server: sound.Server, Sink: "door_spk", Source: "door_mic.monitor", Interfaces: []string{"voice0"}})
 	must(err)

@@ -4,5 +4,6 @@ import globals from 'globals';
 export default [
   js.configs.recommended,
   { languageOptions: { globals: { ...globals.browser } }, rules: { eqeqeq: 'error', 'no-var': 'error', 'prefer-const': 'error' } },
+  { ignores: ['console/vendor/**'] },
   { files: ['test/**'], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
 ];

@@ -12,7 +12,7 @@ import (
 var files embed.FS
 
 // Policy is the Content-Security-Policy of the pages: scripts and styles of this server, and nothing inline.
-const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // SetupPath is the page on which the first operator is made; the code follows as its fragment, which browsers keep to
 // themselves.
@@ -21,6 +21,7 @@ const SetupPath = "/setup"
 // Handler serves the pages.
 func Handler() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", page("console/index.html"))
 	mux.HandleFunc("GET "+SetupPath, page("console/setup.html"))
 	mux.HandleFunc("GET /sdk/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*") // pages of other sites may import it

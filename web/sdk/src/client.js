@@ -165,6 +165,15 @@ export class Client extends Emitter {
     this.#takeOver(() => {});
   }
 
+  /** watch has the event presence told: all devices that may be seen, and then what changes. It ends with the sign-in. */
+  watch() { this.#link.request('watch').catch(() => {}); }
+
+  /**
+   * identify has a station blink and sound. It is for operators.
+   * @param {string} cuid
+   */
+  identify(cuid) { return this.#link.request('identify', undefined, { cuid }); }
+
   /** isEnabled tells whether calls can be made now. */
   isEnabled() { return this.state === 'registered'; }
 

@@ -1,0 +1,89 @@
+// The operator's pages: one frame, and a page by the fragment of the address.
+
+import { html, render, useEffect, useReducer, useState } from './vendor/htm-preact.js';
+import { enter, session, signIn, signOut } from './hub.js';
+import { Calls } from './calls.js';
+import { Settings } from './settings.js';
+import { Station } from './station.js';
+import { Stations } from './stations.js';
+
+function SignIn({ done }) {
+  const [error, fail] = useState('');
+  const [busy, wait] = useState(false);
+  const submit = async (e) => {
+    e.preventDefault();
+    fail('');
+    wait(true);
+    try {
+      done(await signIn(Object.fromEntries(new FormData(e.target))));
+    } catch (err) {
+      fail(err.message);
+    }
+    wait(false);
+  };
+  return html`<main class="card">
+    <h1>Sign in</h1>
+    <p class="quiet">To see your stations, and to talk with who is at the door.</p>
+    <form onSubmit=${submit}>
+      <label>Account <input name="account" required autocomplete="organization" /></label>
+      <label>Your name <input name="name" required autocomplete="username" /></label>
+      <label>Password <input name="password" type="password" required autocomplete="current-password" /></label>
+      ${error && html`<p class="error" role="alert">${error}</p>`}
+      <button disabled=${busy}>Sign in</button>
+    </form>
+  </main>`;
+}
+
+const pages = [['', 'Stations'], ['calls', 'Calls'], ['settings', 'Settings']];
+const words = { registered: 'Connected', reconnecting: 'Reconnecting…', connecting: 'Connecting…', signed_out: 'Signed out' };
+
+/** place is the page that the address names: its name, and what of it. */
+const place = () => decodeURIComponent(location.hash.slice(2)).split('/');
+
+function App() {
+  const [who, meet] = useState(undefined); // null: nobody
+  const [hub, reach] = useState(null);
+  const [trouble, complain] = useState('');
+  const [[page, what], go] = useState(place());
+  const [, changed] = useReducer((n) => n + 1, 0);
+
+  useEffect(() => {
+    session().then(meet, () => meet(null));
+    const moved = () => go(place());
+    addEventListener('hashchange', moved);
+    return () => removeEventListener('hashchange', moved);
+  }, []);
+  useEffect(() => {
+    if (!who) return;
+    let left = false;
+    enter(who, () => { if (!left) changed(); }).then((h) => {
+      if (left) h.client.logout();
+      else reach(h);
+    }, (err) => complain(err.message));
+    return () => { left = true; };
+  }, [who]);
+
+  if (who === undefined) return null;
+  if (who === null) return html`<${SignIn} done=${meet} />`;
+  const leave = async () => {
+    await hub?.client.logout();
+    await signOut().catch(() => {});
+    reach(null);
+    meet(null);
+  };
+  const state = hub ? hub.client.state : 'connecting';
+  return html`
+    <header>
+      <a class="logo" href="#/"><img src="/console/icon.svg" alt="" />Intercom</a>
+      <nav aria-label="Pages">${pages.map(([name, title]) => html`<a href=${`#/${name}`} aria-current=${page === name || (page === 'station' && name === '') ? 'page' : undefined}>${title}</a>`)}</nav>
+      <div class="me"><span class=${`state ${state}`} role="status">${words[state]}</span><span class="quiet">${who.name}</span><button onClick=${leave}>Sign out</button></div>
+    </header>
+    <main class="page">
+      ${trouble && html`<p class="alarm" role="alert">${trouble}</p>`}
+      ${hub && (page === 'calls' ? html`<${Calls} hub=${hub} />` : page === 'settings' ? html`<${Settings} hub=${hub} who=${who} />`
+    : page === 'station' ? html`<${Station} key=${what} hub=${hub} cuid=${what} />` : html`<${Stations} hub=${hub} />`)}
+    </main>`;
+}
+
+render(html`<${App} />`, document.getElementById('app'));
+

@@ -1,0 +1,58 @@
+// What the pages ask of the hub, and what they keep of its answers.
+
+import { connect, IntercomError } from '/sdk/intercom.js';
+
+/** ask is a request to the hub; what goes wrong is an IntercomError. */
+export async function ask(path, { method = 'GET', body } = {}) {
+  let r;
+  try {
+    r = await fetch(path, { method, body: body && JSON.stringify(body) });
+  } catch {
+    throw new IntercomError('ERR_INTERNET_LOST');
+  }
+  if (r.status === 204) return undefined;
+  const reply = await r.json().catch(() => ({}));
+  if (!r.ok) throw IntercomError.of(reply);
+  return reply;
+}
+
+export const session = () => ask('/v1/session');
+export const signIn = (body) => ask('/v1/session', { method: 'POST', body });
+export const signOut = () => ask('/v1/session', { method: 'DELETE' });
+
+const kept = 'intercom.console.cuid';
+
+/** address is this browser's own, by which it is called. */
+export function address(name) {
+  const own = localStorage.getItem(kept);
+  if (own) return own;
+  const random = [...crypto.getRandomValues(new Uint8Array(3))].map((b) => b.toString(16).padStart(2, '0')).join('');
+  const made = `console_${name.normalize('NFD').replace(/[^A-Za-z0-9]+/g, '').slice(0, 20) || 'user'}_${random}`;
+  localStorage.setItem(kept, made);
+  return made;
+}
+
+export const setAddress = (cuid) => localStorage.setItem(kept, cuid);
+
+/** enter signs this browser in as a device, and follows who is there. */
+export async function enter(who, changed) {
+  const cuid = address(who.name);
+  const client = await connect({ token: async () => (await session()).token, cuid, name: who.name.length >= 3 ? who.name : undefined });
+  const devices = new Map();
+  client.on('presence', ({ whole, devices: news }) => {
+    if (whole) devices.clear();
+    for (const d of news) devices.set(d.cuid, d);
+    changed();
+  });
+  client.on('state', (s) => {
+    if (s === 'registered') client.watch();
+    changed();
+  });
+  client.on('call', (call) => {
+    changed();
+    call.on('state', changed);
+  });
+  client.on('elsewhere', changed);
+  client.watch();
+  return { client, devices };
+}

@@ -1,0 +1,68 @@
+// One station: how it is, what happened there, and how its last calls were heard.
+
+import { html, useState } from './vendor/htm-preact.js';
+import { ask } from './hub.js';
+import { Call, Empty, State, Time, lasting, useAsk, useTick } from './parts.js';
+
+const doings = { opened: 'Door opened', refused: 'Door refused', held: 'Door held open', released: 'Door no longer held', locked: 'Door locked', unlocked: 'Door unlocked', forced: 'Door forced', open_too_long: 'Door open too long' };
+
+export function Station({ hub, cuid }) {
+  useTick(10_000);
+  const [found, find] = useState('');
+  const last = hub.client.current?.id;
+  const notes = useAsk(() => ask(`/v1/notes?station=${encodeURIComponent(cuid)}&limit=100`), [last]);
+  const calls = useAsk(() => ask(`/v1/calls?cuid=${encodeURIComponent(cuid)}&limit=10`), [last]);
+  const d = hub.devices.get(cuid) ?? { cuid, state: 'offline' };
+  const heard = (notes.value?.notes ?? []).filter((n) => n.quality).slice(0, 20).reverse();
+  const events = (notes.value?.notes ?? []).filter((n) => !n.quality).slice(0, 20);
+  const identify = () => hub.client.identify(cuid).then(() => find('It blinks and sounds for six seconds.'), (err) => find(err.message));
+  const faults = Object.entries(d.faults ?? {});
+  return html`
+    <div class="bar"><div><p><a href="#/">Stations</a></p><h1>${d.name || cuid}</h1></div>
+      <div class="bar">${d.state !== 'offline' && html`<button onClick=${identify}>Identify</button><${Call} hub=${hub} to=${cuid} context=${`${hub.client.name ?? 'The operator'} calls`} />`}</div></div>
+    ${found && html`<p role="status">${found}</p>`}
+    <div class="split">
+      <div class="grid">
+        <section class="box"><h2>Status</h2><dl>
+          <dt>Address</dt><dd>${cuid}</dd>
+          <dt>State</dt><dd><${State} state=${d.state} /></dd>
+          <dt>Lamp</dt><dd>${(d.light ?? '–').replaceAll('_', ' ')}</dd>
+          <dt>Program</dt><dd>${d.agent ?? '–'}</dd>
+          <dt>Hub</dt><dd>${d.hub ?? '–'}</dd>
+          <dt>${d.state === 'offline' ? 'Last seen' : 'Here since'}</dt><dd>${d.state === 'offline' ? (d.last_seen ? html`<${Time} at=${d.last_seen} />` : 'not since this hub started') : html`<${Time} at=${d.since} />`}</dd>
+        </dl></section>
+        <section class="box"><h2>Health</h2>
+          ${faults.length === 0 ? html`<p>${d.state === 'offline' ? 'Not known while it is offline.' : 'All parts are well.'}</p>`
+    : html`<ul>${faults.map(([part, text]) => html`<li><b>${part}</b>: ${text}</li>`)}</ul>`}
+        </section>
+        <section class="box"><h2>How its last calls were heard</h2>
+          ${heard.length === 0 ? html`<p class="quiet">No call was heard there yet.</p>` : html`
+            <${Chart} title="Delay" unit="ms" values=${heard.map((n) => n.quality.delay_ms)} high=${150} />
+            <${Chart} title="Loss" unit="%" values=${heard.map((n) => n.quality.loss * 100)} high=${5} />
+            <${Chart} title="Jitter" unit="ms" values=${heard.map((n) => n.quality.jitter_ms)} high=${30} />`}
+        </section>
+      </div>
+      <div class="grid">
+        <section class="box"><h2>Events</h2>
+          ${notes.error ? html`<p class="error">${notes.error.message}</p>` : events.length === 0 ? html`<p class="quiet">Nothing happened there yet.</p>`
+    : html`<ul>${events.map((n) => html`<li><b>${n.kind === 'visit' ? 'Visit that nobody heard of' : doings[n.result] ?? n.result}</b> <${Time} at=${n.at} /><br /><span class="quiet">${[n.who, n.why].filter(Boolean).join(': ')}</span></li>`)}</ul>`}
+        </section>
+        <section class="box"><h2>Last calls</h2>
+          ${(calls.value?.calls ?? []).length === 0 ? html`<p class="quiet">No calls yet.</p>`
+    : html`<ul>${calls.value.calls.map((c) => html`<li><${State} state=${c.status} /> ${c.from === cuid ? `to ${c.to}` : `from ${c.from}`} · <${Time} at=${c.invited_at} /> ${c.duration_ms > 0 ? html`· ${lasting(c.duration_ms)}` : ''}</li>`)}</ul>`}
+        </section>
+      </div>
+    </div>
+    ${!hub.devices.has(cuid) && html`<${Empty} title="Not signed in">A station with this address was not seen since this hub started.<//>`}`;
+}
+
+/** Chart has a bar for each call, the newest at the end. */
+function Chart({ title, unit, values, high }) {
+  const top = Math.max(high, ...values);
+  const last = values[values.length - 1];
+  return html`<div class="chart"><span>${title} <small>${last.toFixed(unit === '%' ? 1 : 0)} ${unit} in the last call</small></span>
+    <svg viewBox="0 0 200 40" preserveAspectRatio="none" role="img" aria-label=${`${title} of the last ${values.length} calls, in ${unit}: ${values.map((v) => v.toFixed(0)).join(', ')}`}>
+      <line x1="0" y1="39.5" x2="200" y2="39.5" />
+      ${values.map((v, i) => html`<rect class=${v > high ? 'high' : ''} x=${i * 10 + 1} width="8" y=${39 - Math.max(1, (v / top) * 38)} height=${Math.max(1, (v / top) * 38)} />`)}
+    </svg></div>`;
+}

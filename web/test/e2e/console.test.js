@@ -1,0 +1,130 @@
+// The operator's pages. With SHOTS, a folder, the pictures are kept.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { browse, door, hears, hub, press, until } from './stage.js';
+
+const axe = readFileSync(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+const home = hub.replace('127.0.0.1', 'localhost'); // cookies that need TLS are kept there without
+let browser, page;
+const foreign = [];
+
+before(async () => {
+  browser = await browse();
+  page = await (await browser.newContext()).newPage();
+  page.on('pageerror', (err) => console.log(`page: ${err}`));
+  page.on('console', (m) => { if (['warning', 'error'].includes(m.type()) && !m.text().includes('401')) console.log(`page: ${m.text()}`); });
+  page.on('request', (r) => { if (!r.url().startsWith(home) && !/^(blob|data):/.test(r.url())) foreign.push(r.url()); });
+});
+after(() => browser?.close());
+
+async function look(name) {
+  for (const [as, scheme, width] of [['light', 'light', 1100], ['dark', 'dark', 1100], ['phone', 'light', 360]]) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    await page.setViewportSize({ width, height: 760 });
+    await page.evaluate(axe); // by the debugger, which the page's policy does not bind
+    const bad = await page.evaluate(async () => (await window.axe.run()).violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html} ${n.failureSummary}`).join('; ')}`));
+    assert.deepEqual(bad, [], `${name} ${as}`);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} ${as} fits`);
+    if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${name}-${as}.png` });
+  }
+  await page.setViewportSize({ width: 1100, height: 760 });
+}
+
+test('signing in', async () => {
+  await page.goto(home);
+  await look('signin');
+  await page.getByLabel('Account').fill('demo');
+  await page.getByLabel('Your name').fill('Anna');
+  await page.getByLabel('Password').fill('wrong');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByText('The account, the name or the password is wrong.').waitFor();
+  await page.getByLabel('Password').fill('correct horse battery');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByText('Connected').waitFor();
+});
+
+test('stations, live', async () => {
+  await page.getByRole('heading', { name: 'Front door' }).waitFor();
+  await page.getByText('Ready', { exact: true }).waitFor();
+  await look('stations');
+  await door('dnd', { on: true });
+  await page.getByText('Do not disturb', { exact: true }).waitFor();
+  await door('dnd', { on: false });
+  await page.getByText('Ready', { exact: true }).waitFor();
+});
+
+test('calling a station, and its page', async () => {
+  await page.getByRole('link', { name: 'Front door' }).click();
+  await page.getByRole('heading', { name: 'Front door' }).waitFor();
+  await page.getByRole('button', { name: 'Identify' }).click();
+  await page.getByText('It blinks and sounds for six seconds.').waitFor();
+  await page.getByText('identify', { exact: true }).waitFor();
+  assert.equal((await door('status')).light, 'identify');
+  await page.getByRole('button', { name: 'Call', exact: true }).click();
+  await page.getByText('Ringing…').waitFor();
+  await press('answer');
+  await page.getByText('Ongoing call').waitFor();
+  await page.waitForTimeout(1500); // a call with something to measure
+  await press('hangup');
+  await page.getByText('Delay').waitFor();
+  await page.getByRole('img', { name: /Delay of the last/ }).waitFor();
+  await look('station');
+});
+
+test('a call that comes in', async () => {
+  const cuid = await page.evaluate(() => localStorage.getItem('intercom.console.cuid'));
+  await page.goto(`${home}/#/`);
+  await page.getByRole('heading', { name: 'Stations' }).waitFor();
+  await door('call', { to: cuid, context: 'Somebody is at the front door' });
+  await page.getByRole('button', { name: 'Answer' }).waitFor();
+  assert.ok(await hears('web_spk', 659.3), 'it rings');
+  await look('incoming-console');
+  await page.getByRole('button', { name: 'Answer' }).click();
+  await page.getByText('Ongoing call').waitFor();
+  await page.getByRole('button', { name: 'Hang up' }).click();
+  await until('idle', async () => (await door('status')).phase === 'idle');
+});
+
+test('a call that nobody took is called back', async () => {
+  const cuid = await page.evaluate(() => localStorage.getItem('intercom.console.cuid'));
+  await door('call', { to: cuid, context: 'Is nobody there?' });
+  await page.getByRole('button', { name: 'Answer' }).waitFor();
+  await press('hangup');
+  await page.getByRole('heading', { name: 'Missed calls' }).waitFor();
+  await page.getByText('Is nobody there?').first().waitFor();
+  await look('missed');
+  await page.getByRole('button', { name: 'Call back' }).first().click();
+  await page.getByText('Ringing…').waitFor();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await until('idle', async () => (await door('status')).phase === 'idle');
+});
+
+test('history', async () => {
+  await page.getByRole('link', { name: 'Calls' }).click();
+  await page.getByRole('row', { name: /Answered/ }).first().waitFor();
+  await look('calls');
+  await page.getByLabel('Outcome').selectOption('failed');
+  await page.getByText('None is like that').waitFor();
+});
+
+test('settings, and a reload that stays signed in', async () => {
+  await page.getByRole('link', { name: 'Settings' }).click();
+  await page.getByLabel('Address').fill('a');
+  await page.getByRole('button', { name: 'Save and load again' }).click();
+  await page.getByText('An address has 5 to 50').waitFor();
+  await page.getByLabel('Address').fill('reception_1');
+  await look('settings');
+  await page.getByRole('button', { name: 'Save and load again' }).click();
+  await page.getByText('Connected').waitFor();
+  assert.equal(await page.getByLabel('Address').inputValue(), 'reception_1');
+});
+
+test('signing out', async () => {
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  await page.reload();
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+  assert.deepEqual(foreign, [], 'nothing was asked of anybody else');
+});
