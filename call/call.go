@@ -97,7 +97,7 @@ type (
 		Ring     time.Duration // how long it will ring; 0 for RingTime
 	}
 	PeerRings struct{ ID, From, Path string } // another From, or another media path of it, takes the place of the one before
-	Confirmed struct {                  // answered, says the hub
+	Confirmed struct {                        // answered, says the hub
 		ID, Peer string
 		Limit    time.Duration // how long it may last; 0 for no limit
 	}
