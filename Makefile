@@ -4,6 +4,7 @@
 # make test-board    its part on a virtual board: a real kernel, GPIO chip, systemd and journal (root, six minutes)
 # make build         the programs, into bin/
 # make bench-hub     what hubs carry, measured
+# make bench-web     calls with a browser, measured
 # make bench-audio   the voice, measured: delay, loss, speech, echo, drift, use
 # make deps          what the above need and Debian has (they call it themselves)
 
@@ -14,7 +15,7 @@ SHELL := /bin/bash
 # hraban/opus without the file reader, which would need libopusfile.
 export GOFLAGS := $(GOFLAGS) -tags=nolibopusfile
 
-.PHONY: build web test-board deps-board bench-hub bench-audio demo test deps deps-test check unit pure arm64 generate clean
+.PHONY: build web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
 
 build: deps
 	go build -trimpath -o bin/ ./cmd/...
@@ -58,7 +59,7 @@ deps:
 	@scripts/deps pulseaudio pulseaudio-utils libopus-dev pkg-config gcc libc6-dev ca-certificates
 
 deps-test:
-	@scripts/deps $(if $(filter arm64,$(shell go env GOHOSTARCH)),,gcc-aarch64-linux-gnu libc6-dev-arm64-cross) python3 python3-websockets iproute2 nftables procps espeak-ng util-linux pipewire pipewire-pulse wireplumber dbus chromium
+	@scripts/deps $(if $(filter arm64,$(shell go env GOHOSTARCH)),,gcc-aarch64-linux-gnu libc6-dev-arm64-cross) python3 python3-websockets iproute2 nftables procps espeak-ng util-linux pipewire pipewire-pulse wireplumber dbus chromium firefox-esr
 
 # The station on a virtual board (images/board): its image is made of Debian packages once and kept in the user's cache.
 # -p 1: one board at a time. A board that cannot be had is said, and skipped.
@@ -76,6 +77,11 @@ bench-hub: build
 bench-audio: build
 	@scripts/deps pulseaudio pulseaudio-utils espeak-ng iproute2 util-linux pipewire pipewire-pulse wireplumber dbus
 	bin/intercom-lab -bin bin -json bin/bench-audio.json -svg docs/img/latency.svg
+
+# Calls between a station and Chromium, and between two Chromiums, over the same cable. It needs root; five minutes.
+bench-web: build web
+	@scripts/deps pulseaudio pulseaudio-utils iproute2 util-linux chromium
+	bin/intercom-lab -bin bin -only web -json bin/bench-web.json
 
 # The documents and golden files that are made from the code.
 generate:

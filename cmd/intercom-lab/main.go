@@ -3,6 +3,7 @@
 //
 //	intercom-lab -bin bin                       everything, as make bench-audio does
 //	intercom-lab -bin bin -only clean,loss5     some of it
+//	intercom-lab -bin bin -only web             calls with a browser, as make bench-web does
 //
 // It prints a table, and with -json writes the figures. Exit status: 0, 1 something could not be measured, 64 wrong usage.
 package main
@@ -62,6 +63,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if *only != "" {
 		wanted = strings.Split(*only, ",")
 	}
+	goals := goals
+	if *only == "web" {
+		goals = webGoals
+	}
 	figures := map[string]float64{}
 	failed := false
 	for _, name := range wanted {
@@ -79,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return 1
 		}
 	}
-	table(stdout, figures)
+	table(stdout, figures, goals)
 	if err := write(*out, *svg, figures); err != nil {
 		fmt.Fprintln(stderr, "intercom-lab:", err)
 		return 1
@@ -90,7 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-func table(stdout io.Writer, figures map[string]float64) {
+func table(stdout io.Writer, figures map[string]float64, goals map[string]string) {
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "figure\tmeasured\tasked\t")
 	for _, name := range slices.Sorted(maps.Keys(figures)) {

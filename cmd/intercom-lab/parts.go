@@ -22,7 +22,7 @@ var order = []struct {
 }
 
 var parts = func() map[string]part {
-	m := map[string]part{}
+	m := map[string]part{"web": web} // by itself, since it needs Node and Chromium
 	for _, p := range order {
 		m[p.name] = p.part
 	}
