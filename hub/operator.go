@@ -87,6 +87,7 @@ func (h *Hub) people(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE "+SessionPath, h.signOutOperator)
 	mux.HandleFunc("POST "+SetupPath, h.firstOperator)
 	mux.HandleFunc("GET "+CallsPath, h.history)
+	h.manage(mux)
 	mux.HandleFunc("GET "+NotesPath, h.notes)
 	mux.HandleFunc("GET "+ExpectPath, h.expected)
 }

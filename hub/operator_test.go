@@ -207,3 +207,65 @@ func TestWhatAnOperatorSees(t *testing.T) {
 		t.Error("the station was not told")
 	}
 }
+
+// An administrator changes keys, groups and operators; an operator does not.
+func TestAnAdministrator(t *testing.T) {
+	s := serve(t)
+	hash, err := access.HashPassword("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	as := func(name string, role access.Role) func(*http.Request) {
+		if err := s.dir.SetUser("demo", access.User{Name: name, Password: hash, Role: role}); err != nil {
+			t.Fatal(err)
+		}
+		_, _, cookies := s.ask(http.MethodPost, SessionPath, fmt.Sprintf(`{"account":"demo","name":%q,"password":"correct horse"}`, name), nil)
+		if len(cookies) != 1 {
+			t.Fatal("not let in")
+		}
+		return func(r *http.Request) { r.AddCookie(&http.Cookie{Name: Cookie, Value: cookies[0].Value}) }
+	}
+	chief, anna := as("chief", access.Administrator), as("anna", access.Operator)
+	for who, want := range map[string]int{"nobody": 401, "anna": 403} {
+		how := map[string]func(*http.Request){"nobody": nil, "anna": anna}[who]
+		if status, got, _ := s.ask(http.MethodPost, AccountPath+"/keys", "", how); status != want || got["code"] == nil {
+			t.Errorf("%s: %d %v", who, status, got)
+		}
+	}
+	if status, _, _ := s.ask(http.MethodPost, AccountPath+"/keys", "", func(r *http.Request) { chief(r); r.Header.Set("Origin", "https://evil.example") }); status != 403 {
+		t.Errorf("from another site: %d", status)
+	}
+	_, got, _ := s.ask(http.MethodPost, AccountPath+"/keys", "", chief)
+	key, _ := got["key"].(string)
+	if id, ok := s.dir.Allowed("demo", key); !ok {
+		t.Error("the new key opens nothing")
+	} else if status, _, _ := s.ask(http.MethodDelete, AccountPath+"/keys/"+id, "", chief); status != 204 {
+		t.Error(status)
+	}
+	if _, ok := s.dir.Allowed("demo", key); ok {
+		t.Error("a revoked key opens")
+	}
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{http.MethodPut, "/groups/house", `{"members":["reception","office_1"],"mode":"sequence","each_ms":20000}`, 204},
+		{http.MethodPut, "/groups/house", `{"members":["not a cuid"]}`, 400},
+		{http.MethodPut, "/groups/house", `nonsense`, 400},
+		{http.MethodDelete, "/groups/nothing", ``, 400},
+		{http.MethodPut, "/users/Berta", `{"password":"another horse","role":"operator"}`, 204},
+		{http.MethodPut, "/users/Carl", `{"password":"short","role":"operator"}`, 400},
+		{http.MethodPut, "/users/Carl", `{"password":"another horse","role":"king"}`, 400},
+		{http.MethodDelete, "/users/chief", ``, 403},
+		{http.MethodDelete, "/users/anna", ``, 204},
+	} {
+		if status, got, _ := s.ask(c.method, AccountPath+c.path, c.body, chief); status != c.status {
+			t.Errorf("%s %s %s: %d %v", c.method, c.path, c.body, status, got)
+		}
+	}
+	status, got, _ := s.ask(http.MethodGet, AccountPath, "", chief)
+	text := fmt.Sprint(got)
+	if status != 200 || !strings.Contains(text, "house") || !strings.Contains(text, "Berta") || strings.Contains(text, "anna") || strings.Contains(text, "argon") || strings.Contains(text, "sha256") {
+		t.Errorf("%d %s", status, text)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -103,6 +104,15 @@ func TestInBrowsers(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	})
+	control.HandleFunc("POST /net/lose", func(w http.ResponseWriter, r *http.Request) {
+		rules := "add table inet lossy; flush table inet lossy; "
+		if n, err := strconv.Atoi(r.URL.Query().Get("percent")); err != nil || n > 0 {
+			rules += fmt.Sprintf("add chain inet lossy in { type filter hook input priority 0; }; add rule inet lossy in meta l4proto udp numgen random mod 100 < %d drop", n)
+		}
+		if out, err := exec.Command("nft", rules).CombinedOutput(); err != nil {
+			http.Error(w, string(out), http.StatusInternalServerError)
+		}
 	})
 	s := httptest.NewServer(control)
 	defer s.Close()

@@ -86,7 +86,12 @@ func (u User) Mark() string {
 
 // SetUser adds an operator to an account's file, or changes the one of that name.
 func (d *Directory) SetUser(account string, u User) error {
-	if err := SetUser(d.folder, account, u); err != nil {
+	return d.Change(func(folder string) error { return SetUser(folder, account, u) })
+}
+
+// Change has something written in the folder, and reads it again.
+func (d *Directory) Change(write func(folder string) error) error {
+	if err := write(d.folder); err != nil {
 		return err
 	}
 	_, err := d.Reload()

@@ -2,6 +2,7 @@
 
 import { html, render, useEffect, useReducer, useState } from './vendor/htm-preact.js';
 import { enter, session, signIn, signOut } from './hub.js';
+import { Admin } from './admin.js';
 import { Calls } from './calls.js';
 import { Settings } from './settings.js';
 import { Station } from './station.js';
@@ -75,13 +76,13 @@ function App() {
   return html`
     <header>
       <a class="logo" href="#/"><img src="/console/icon.svg" alt="" />Intercom</a>
-      <nav aria-label="Pages">${pages.map(([name, title]) => html`<a href=${`#/${name}`} aria-current=${page === name || (page === 'station' && name === '') ? 'page' : undefined}>${title}</a>`)}</nav>
+      <nav aria-label="Pages">${pages.concat(who.role === 'administrator' ? [['admin', 'Administration']] : []).map(([name, title]) => html`<a href=${`#/${name}`} aria-current=${page === name || (page === 'station' && name === '') ? 'page' : undefined}>${title}</a>`)}</nav>
       <div class="me"><span class=${`state ${state}`} role="status">${words[state]}</span><span class="quiet">${who.name}</span><button onClick=${leave}>Sign out</button></div>
     </header>
     <main class="page">
       ${trouble && html`<p class="alarm" role="alert">${trouble}</p>`}
       ${hub && (page === 'calls' ? html`<${Calls} hub=${hub} />` : page === 'settings' ? html`<${Settings} hub=${hub} who=${who} />`
-    : page === 'station' ? html`<${Station} key=${what} hub=${hub} cuid=${what} />` : html`<${Stations} hub=${hub} />`)}
+    : page === 'admin' ? html`<${Admin} who=${who} />` : page === 'station' ? html`<${Station} key=${what} hub=${hub} cuid=${what} />` : html`<${Stations} hub=${hub} />`)}
     </main>`;
 }
 

@@ -79,6 +79,7 @@ export class Client extends Emitter {
   #tones;
   /** @type {RTCIceServer[]} */
   #servers = [];
+  #token = ''; // the latest
   /** @type {{call: string, b: object}[]} ends that the hub has not heard of */
   #owed = [];
   /** @type {(() => void) | undefined} what is to be done as the leader */
@@ -200,7 +201,9 @@ export class Client extends Emitter {
 
   async #secret() {
     const { apikey, token } = this.#set;
-    return token === undefined ? { apikey } : { token: typeof token === 'function' ? await token() : token };
+    if (token === undefined) return { apikey };
+    this.#token = typeof token === 'function' ? await token() : token;
+    return { token: this.#token };
   }
 
   /** @param {any} welcome */
@@ -228,7 +231,8 @@ export class Client extends Emitter {
   /** @param {import('./link.js').Envelope} e */
   #receive(e) {
     if (e.t === 'expiring') {
-      this.#secret().then(({ token }) => { if (token) return this.#link.request('renew', undefined, { token }); }).catch((err) => this.emit('trouble', err));
+      const before = this.#token;
+      this.#secret().then(({ token }) => { if (token && token !== before) return this.#link.request('renew', undefined, { token }); }).catch((err) => this.emit('trouble', err));
       return;
     }
     if (e.t === 'presence') {

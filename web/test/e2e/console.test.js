@@ -121,6 +121,28 @@ test('settings, and a reload that stays signed in', async () => {
   assert.equal(await page.getByLabel('Address').inputValue(), 'reception_1');
 });
 
+test('keys, groups and operators', async () => {
+  await page.getByRole('link', { name: 'Administration' }).click();
+  await page.getByRole('button', { name: 'Make a key' }).click();
+  await page.getByText(/ik_/).waitFor();
+  await page.getByLabel('Name').first().fill('house');
+  await page.getByLabel('Members').fill('reception_1, office_1');
+  await page.getByRole('button', { name: 'Save the group' }).click();
+  await page.getByText('Stations can call house now.').waitFor();
+  await page.getByLabel('Name').last().fill('Berta');
+  await page.getByLabel('Password').fill('another horse');
+  await page.getByRole('button', { name: 'Save the operator' }).click();
+  await page.getByText('Berta can sign in now.').waitFor();
+  await look('admin');
+  page.once('dialog', (d) => d.accept());
+  await page.getByRole('button', { name: 'Remove Berta' }).click();
+  await page.getByText('The operator Berta is gone.').waitFor();
+  await door('call', { to: 'house', context: 'For the house' });
+  await page.getByText('For the house').waitFor();
+  await page.getByRole('button', { name: 'Decline' }).click();
+  await until('idle', async () => (await door('status')).phase === 'idle');
+});
+
 test('signing out', async () => {
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();

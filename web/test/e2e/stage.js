@@ -34,6 +34,12 @@ export async function hubDoes(what) {
 /** cut has the network away for a time like 5s; it is gone soon after this. */
 export const cut = (time) => fetch(`${site}/net/cut?for=${time}`, { method: 'POST' });
 
+/** lose has so many percent of the voices' packets lost. */
+export async function lose(percent) {
+  const r = await fetch(`${site}/net/lose?percent=${percent}`, { method: 'POST' });
+  if (!r.ok) throw new Error(await r.text());
+}
+
 /** until waits for something to be so. */
 export async function until(what, so, limit = 20_000) {
   for (const end = Date.now() + limit; ;) {
