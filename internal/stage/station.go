@@ -63,7 +63,7 @@ func StartHub(ctx context.Context, dir, bin string, set HubSettings) (*Hub, erro
 
 // Calls are the lines of the call records, the oldest first.
 func (h *Hub) Calls() ([]byte, error) {
-	files, err := filepath.Glob(filepath.Join(h.Records, "*.jsonl"))
+	files, err := filepath.Glob(filepath.Join(h.Records, "calls-*.jsonl")) // not what stations noted
 	var all []byte
 	for _, f := range files {
 		b, rerr := os.ReadFile(f)
