@@ -220,4 +220,3 @@ func (l *lab) callStation(b *browser) (ring, sound float64, err error) {
 	}
 	return float64(e.At.UnixMicro())/1000 - clicked, sound, nil
 }
-
