@@ -71,10 +71,14 @@ func TestInBrowsers(t *testing.T) {
 	sound, err := stage.StartSound(ctx, dir, "door_mic", "door_spk", "web_mic", "web_spk", "web_ring", "web_mic2")
 	must(err)
 	defer func() { _ = sound.Stop(5 * time.Second) }()
-	for _, n := range []string{"web_mic", "web_mic2"} { // browsers take no monitor of a sink for a microphone
-		_, err := sound.Pactl("load-module", "module-remap-source", "master="+n+".monitor", "source_name="+n+"_in", "source_properties=device.description="+n)
-		must(err)
+	plug := func(name string) (module string, err error) { // browsers take no monitor of a sink for a microphone
+		out, err := sound.Pactl("load-module", "module-remap-source", "master="+name+".monitor", "source_name="+name+"_in", "source_properties=device.description="+name)
+		return strings.TrimSpace(out), err
 	}
+	_, err = plug("web_mic")
+	must(err)
+	second, err := plug("web_mic2")
+	must(err)
 	// Pages of another site, and what the tests do to the hub.
 	var hub *stage.Hub
 	control := http.NewServeMux()
@@ -83,6 +87,8 @@ func TestInBrowsers(t *testing.T) {
 		"POST /hub/freeze": func() error { return hub.Signal(syscall.SIGSTOP) },
 		"POST /hub/thaw":   func() error { return hub.Signal(syscall.SIGCONT) },
 		"POST /hub/up":     func() error { return hub.Up(ctx) },
+		"POST /mic/unplug": func() error { _, err := sound.Pactl("unload-module", second); return err },
+		"POST /mic/plug":   func() (err error) { second, err = plug("web_mic2"); return err },
 	} {
 		control.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
 			if err := do(); err != nil {
@@ -125,6 +131,10 @@ func TestInBrowsers(t *testing.T) {
 	if out, err := add.CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
+	accounts, err := os.OpenFile(filepath.Join(dir, "accounts", "demo.toml"), os.O_APPEND|os.O_WRONLY, 0)
+	must(err)
+	_, err = accounts.WriteString("\n[[station]]\ncuid = \"garage_1\"\nsilent_after = \"30s\"\n")
+	must(errors.Join(err, accounts.Close()))
 	door, err := stage.NewStation(dir, bin, hub, stage.Settings{CUID: "front_door", Name: "Front door", Context: "Somebody is at the front door", To: "reception",
 		Server: sound.Server, Sink: "door_spk", Source: "door_mic.monitor", Interfaces: []string{"voice0"}})
 	must(err)

@@ -39,8 +39,12 @@ export async function enter(who, changed) {
   const cuid = address(who.name);
   const client = await connect({ token: async () => (await session()).token, cuid, name: who.name.length >= 3 ? who.name : undefined });
   const devices = new Map();
+  const hub = { client, devices, since: Date.now() }; // since when it is known who is there
   client.on('presence', ({ whole, devices: news }) => {
-    if (whole) devices.clear();
+    if (whole) {
+      devices.clear();
+      hub.since = Date.now();
+    }
     for (const d of news) devices.set(d.cuid, d);
     changed();
   });
@@ -54,5 +58,5 @@ export async function enter(who, changed) {
   });
   client.on('elsewhere', changed);
   client.watch();
-  return { client, devices };
+  return hub;
 }

@@ -4,11 +4,11 @@ import { html } from './vendor/htm-preact.js';
 import { ask } from './hub.js';
 import { Call, Empty, State, Time, useAsk, useTick } from './parts.js';
 
-/** silent are the stations that must be there, and are not. */
+/** silent are the stations that must be there, and are not since too long. */
 function silent(hub, expected) {
-  return (expected ?? []).filter(({ cuid, silent_after_ms }) => {
+  return expected.filter(({ cuid, silent_after_ms }) => {
     const d = hub.devices.get(cuid);
-    return !d || (d.state === 'offline' && Date.now() - Date.parse(d.last_seen ?? 0) > silent_after_ms);
+    return (!d || d.state === 'offline') && Date.now() - (d?.last_seen ? Date.parse(d.last_seen) : hub.since) > silent_after_ms;
   });
 }
 
@@ -22,11 +22,12 @@ async function notTaken(cuid) {
 export function Stations({ hub }) {
   useTick(10_000);
   const last = hub.client.current?.id;
-  const expected = useAsk(() => ask('/v1/expect'), []).value?.stations;
+  const expected = useAsk(() => ask('/v1/expect'), []).value?.stations ?? [];
   const missed = useAsk(() => notTaken(hub.client.cuid), [last]).value ?? [];
   const away = silent(hub, expected);
   const order = { ringing: 0, degraded: 1, busy: 2, idle: 3, dnd: 3, offline: 4 };
-  const all = [...hub.devices.values()].filter((d) => d.cuid !== hub.client.cuid).sort((a, b) => order[a.state] - order[b.state] || a.cuid.localeCompare(b.cuid));
+  const absent = expected.filter(({ cuid }) => !hub.devices.has(cuid)).map(({ cuid }) => ({ cuid, state: 'offline' }));
+  const all = [...hub.devices.values(), ...absent].filter((d) => d.cuid !== hub.client.cuid).sort((a, b) => order[a.state] - order[b.state] || a.cuid.localeCompare(b.cuid));
   return html`
     <h1>Stations</h1>
     ${away.map(({ cuid }) => html`<p class="alarm" role="alert">${cuid} is silent: it must be there, and is not. Look at its power and its network.</p>`)}

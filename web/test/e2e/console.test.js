@@ -47,12 +47,27 @@ test('signing in', async () => {
 
 test('stations, live', async () => {
   await page.getByRole('heading', { name: 'Front door' }).waitFor();
-  await page.getByText('Ready', { exact: true }).waitFor();
+  await page.getByText('Ready', { exact: true }).first().waitFor();
   await look('stations');
   await door('dnd', { on: true });
   await page.getByText('Do not disturb', { exact: true }).waitFor();
   await door('dnd', { on: false });
-  await page.getByText('Ready', { exact: true }).waitFor();
+  await page.getByText('Ready', { exact: true }).first().waitFor();
+});
+
+test('a station that must be there and is not', async () => {
+  await page.getByRole('heading', { name: 'garage_1' }).waitFor();
+  await page.getByText('Offline', { exact: true }).waitFor();
+  await page.evaluate(() => { // half a minute later
+    const real = Date.now;
+    Date.now = () => real() + 31_000;
+  });
+  await door('dnd', { on: true });
+  await page.getByText('garage_1 is silent').waitFor();
+  await look('silent');
+  await door('dnd', { on: false });
+  await page.reload();
+  await page.getByText('Connected').waitFor();
 });
 
 test('calling a station, and its page', async () => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, test } from 'node:test';
-import { browse, cut, door, hears, hub, hubDoes, key, open, press, sing, until } from './stage.js';
+import { browse, cut, door, hears, hub, hubDoes, key, mic, open, press, sing, until } from './stage.js';
 
 let browser, page;
 const phase = (p, limit) => until(`the station is ${p}`, async () => (await door('status')).phase === p, limit);
@@ -100,5 +100,28 @@ test('another microphone in a call', async () => {
   });
   assert.ok(await hears('door_spk', 1200), 'the other one is heard');
   stop();
+  await page.evaluate(() => window.call.hangup());
+});
+
+test('a microphone that is unplugged in a call: the usual one is taken', async () => {
+  await talk('faults_7');
+  await page.evaluate(async () => {
+    window.devices = [];
+    window.call.on('device', (d) => window.devices.push(d));
+    const other = (await window.client.devices.list('microphone')).find((d) => d.label.includes('mic2'));
+    window.client.devices.choose('microphone', other.id);
+  });
+  const stop = sing('web_mic2', 1200);
+  assert.ok(await hears('door_spk', 1200), 'the second is heard');
+  stop();
+  await mic('unplug');
+  try {
+    const stop2 = sing('web_mic', 1000);
+    assert.ok(await hears('door_spk', 1000, { limit: 15_000 }), 'the first is heard');
+    stop2();
+    assert.ok(await page.evaluate(() => window.devices.some((d) => !d.lost)), 'and the page was told');
+  } finally {
+    await mic('plug');
+  }
   await page.evaluate(() => window.call.hangup());
 });

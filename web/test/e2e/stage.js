@@ -25,20 +25,22 @@ export function door(path, body) {
 /** press presses a button of the station. */
 export const press = (button, hold_ms = 60) => door('press', { button, hold_ms });
 
-/** hubDoes has something done to the hub: kill, freeze, thaw, up. */
-export async function hubDoes(what) {
-  const r = await fetch(`${site}/hub/${what}`, { method: 'POST' });
+async function have(what) {
+  const r = await fetch(`${site}/${what}`, { method: 'POST' });
   if (!r.ok) throw new Error(await r.text());
 }
+
+/** hubDoes has something done to the hub: kill, freeze, thaw, up. */
+export const hubDoes = (what) => have(`hub/${what}`);
+
+/** mic has the second microphone unplugged, or plugged in again: unplug, plug. */
+export const mic = (what) => have(`mic/${what}`);
 
 /** cut has the network away for a time like 5s; it is gone soon after this. */
-export const cut = (time) => fetch(`${site}/net/cut?for=${time}`, { method: 'POST' });
+export const cut = (time) => have(`net/cut?for=${time}`);
 
 /** lose has so many percent of the voices' packets lost. */
-export async function lose(percent) {
-  const r = await fetch(`${site}/net/lose?percent=${percent}`, { method: 'POST' });
-  if (!r.ok) throw new Error(await r.text());
-}
+export const lose = (percent) => have(`net/lose?percent=${percent}`);
 
 /** until waits for something to be so. */
 export async function until(what, so, limit = 20_000) {
