@@ -123,7 +123,7 @@ func TestInBrowsers(t *testing.T) {
 	s := httptest.NewServer(control)
 	defer s.Close()
 
-	hub, err = stage.StartHub(ctx, dir, bin, stage.HubSettings{Ring: 30 * time.Second, Extra: fmt.Sprintf("origins = [%q]", s.URL)})
+	hub, err = stage.StartHub(ctx, dir, bin, stage.HubSettings{Ring: 30 * time.Second, Extra: fmt.Sprintf("origins = [%q]\n[turn]\nlisten = \"10.82.0.1:3478\"\npublic = \"10.82.0.1\"\nallow_private = true", s.URL)})
 	must(err)
 	defer func() { _ = hub.Stop(5 * time.Second) }()
 	add := exec.Command(filepath.Join(bin, "intercom-hub"), "user", "add", "-config", filepath.Join(dir, "hub.toml"), "-account", "demo", "-name", "Anna", "-role", "administrator")

@@ -15,7 +15,7 @@ import { Media } from './media.js';
  * @typedef {import('./link.js').Envelope} Envelope
  * @typedef {import('./media.js').Quality} Quality
  * @typedef {{
- *   cuid: string, link: import('./link.js').Link, devices: import('./devices.js').Devices, tones: import('./tones.js').Tones, ringtone?: string,
+ *   cuid: string, link: import('./link.js').Link, devices: import('./devices.js').Devices, tones: import('./tones.js').Tones, ringtone?: string, relay?: boolean,
  *   servers: () => RTCIceServer[], up: () => boolean, over: (call: Call, outcome: Outcome) => void, owe: (end: {call: string, b: object}) => void,
  * }} House what a call needs of its client
  */
@@ -272,6 +272,7 @@ export class Call extends Emitter {
     const to = from || undefined;
     const media = new Media({
       servers: this.#servers ?? this.#house.servers(),
+      relay: this.#house.relay,
       speaker: this.#house.devices.chosen('speaker'),
       candidate: (candidate) => this.#house.link.send('call.ice', this.id, { candidate, to: this.#answered ? undefined : to }),
       state: (s) => { if (media === this.#media && this.#answered) this.#moved(s); },

@@ -14,9 +14,10 @@ import { Tones } from './tones.js';
  * @typedef {'connecting' | 'registered' | 'reconnecting' | 'signed_out'} State
  * @typedef {{
  *   url?: string, account?: string, apikey?: string, token?: string | (() => string | Promise<string>), cuid: string, name?: string, ringtone?: string,
- *   clevertap?: Analytics, screens?: boolean | object, tabs?: boolean,
+ *   clevertap?: Analytics, screens?: boolean | object, tabs?: boolean, relay?: boolean,
  * }} Options url: the hub's address, the page's own origin when left out. account: needless with a token, which names it. token: one, or a function that gets one whenever it is needed; needless with
  * an apikey, which is no secret any more in a page. ringtone: address of a sound. clevertap: told of calls. screens: false for screens of one's own.
+ * relay: true lets voices go by the hub's relay only, so that the other side does not learn this one's address.
  * tabs: false lets each page be a device of its own
  * @typedef {{
  *   receiver_image?: string, initiator_image?: string, mode?: 'parallel' | 'sequence', each_ms?: number, max_duration_ms?: number,
@@ -55,6 +56,7 @@ function checkOptions(o) {
   checkCUID(o.cuid);
   checkRingtone(o.ringtone);
   checkOption('ERR_INVALID_INITPARAMETERS', 'clevertap', o.clevertap, 'object');
+  for (const name of /** @type {const} */ (['tabs', 'relay'])) checkOption('ERR_INVALID_INITPARAMETERS', name, o[name], 'boolean');
   return { ...o, url, name: checkName(o.name) };
 }
 
@@ -265,7 +267,7 @@ export class Client extends Emitter {
   /** @param {{id: string, direction: 'out' | 'in', peer: import('./call.js').Peer, context: string, servers?: RTCIceServer[]}} o */
   #begin(o) {
     const call = new Call({
-      cuid: this.cuid, link: this.#link, devices: this.devices, tones: this.#tones, ringtone: this.#set.ringtone, servers: () => this.#servers,
+      cuid: this.cuid, link: this.#link, devices: this.devices, tones: this.#tones, ringtone: this.#set.ringtone, relay: this.#set.relay, servers: () => this.#servers,
       up: () => this.state === 'registered', owe: (end) => this.#owed.push(end),
       over: (call, outcome) => {
         if (this.current === call) this.current = undefined;

@@ -41,7 +41,7 @@ export class Media {
 
   /**
    * @param {{
-   *   servers: RTCIceServer[], speaker?: string,
+   *   servers: RTCIceServer[], relay?: boolean, speaker?: string,
    *   candidate: (c: string) => void,
    *   state: (s: 'connecting' | 'connected' | 'broken' | 'failed') => void,
    *   quality: (q: Quality) => void, warning: (name: string, on: boolean) => void, blocked: () => void,
@@ -49,7 +49,7 @@ export class Media {
    */
   constructor(o) {
     this.o = o;
-    this.#pc = new RTCPeerConnection({ iceServers: o.servers, bundlePolicy: 'max-bundle' });
+    this.#pc = new RTCPeerConnection({ iceServers: o.servers, iceTransportPolicy: o.relay ? 'relay' : 'all', bundlePolicy: 'max-bundle' });
     this.#pc.onicecandidate = ({ candidate }) => o.candidate(candidate?.candidate ?? '');
     this.#pc.ontrack = ({ track, receiver }) => {
       if ('jitterBufferTarget' in receiver) receiver.jitterBufferTarget = 0; // as little as the network allows

@@ -145,7 +145,7 @@ export class Screens extends HTMLElement {
       return b;
     };
     /** @type {Record<string, HTMLElement>} */
-    this.part_ = {
+    this.parts = {
       title: el('p', { class: 'context', id: 'title' }),
       initial: el('span', { 'aria-hidden': 'true' }),
       image: el('img', { alt: '', referrerpolicy: 'no-referrer', decoding: 'async' }),
@@ -163,7 +163,7 @@ export class Screens extends HTMLElement {
         this.#draw();
       }),
     };
-    const p = this.part_;
+    const p = this.parts;
     p.image.addEventListener('error', () => { p.image.hidden = true; });
     p.bars = el('span', { class: 'bars', role: 'img' }, el('i'), el('i'), el('i'), el('i'));
     p.meter = el('div', { class: 'level', 'aria-hidden': 'true' }, p.level);
@@ -235,7 +235,8 @@ export class Screens extends HTMLElement {
       }),
     ];
     this.#draw();
-    if (call.direction === 'in') this.part_.answer.focus();
+    // Not from under the fingers of somebody who writes: the next key would answer.
+    if (call.direction === 'in' && (!document.activeElement || document.activeElement === document.body)) this.parts.answer.focus();
   }
 
   #gone() {
@@ -262,7 +263,7 @@ export class Screens extends HTMLElement {
 
   /** @param {{peer: {cuid: string, name?: string, image?: string}, context: string}} call */
   #who({ peer, context }) {
-    const p = this.part_;
+    const p = this.parts;
     const name = peer.name || peer.cuid;
     p.name.textContent = name;
     p.initial.textContent = [...name][0].toUpperCase();
@@ -278,8 +279,8 @@ export class Screens extends HTMLElement {
   /** @param {{title: keyof typeof english, live: keyof typeof english | ''}} what */
   #say({ title, live }) {
     const text = live ? this.#texts[live] : '';
-    this.part_.title.textContent = this.#texts[title];
-    if (this.part_.live.textContent !== text) this.part_.live.textContent = text; // or it would be read out again
+    this.parts.title.textContent = this.#texts[title];
+    if (this.parts.live.textContent !== text) this.parts.live.textContent = text; // or it would be read out again
   }
 
   /**
@@ -289,19 +290,19 @@ export class Screens extends HTMLElement {
    */
   #only(names, words) {
     for (const name of ['answer', 'mute', 'unlock', 'end']) {
-      const b = this.part_[name];
+      const b = this.parts[name];
       b.hidden = !names.includes(name);
       const word = words[name];
       if (word) /** @type {HTMLElement} */ (b.lastChild).textContent = this.#texts[word];
     }
-    for (const name of ['bars', 'meter', 'state', 'notice']) if (!this.#call) this.part_[name].hidden = true;
+    for (const name of ['bars', 'meter', 'state', 'notice']) if (!this.#call) this.parts[name].hidden = true;
   }
 
   #draw() {
     const call = this.#call;
     if (!call) return;
     const { state, direction } = call;
-    const p = this.part_;
+    const p = this.parts;
     this.box.hidden = false;
     this.box.className = state === 'calling' || state === 'ringing' || state === 'connecting' ? 'waits' : '';
     this.#who(call);
@@ -325,7 +326,7 @@ export class Screens extends HTMLElement {
   #tick() {
     const call = this.#call;
     if (!call) return;
-    const p = this.part_;
+    const p = this.parts;
     const live = call.since > 0 && call.state !== 'ended';
     p.state.hidden = !live;
     p.meter.hidden = !live;

@@ -74,6 +74,16 @@ test('a token is renewed before it expires', async () => {
   assert.ok(await page.evaluate(() => window.client.isEnabled()));
 });
 
+test('by the relay only', async () => {
+  await connect('relay_web', { relay: true });
+  await page.evaluate(() => window.client.call('front_door', 'Relay'));
+  await phase('ringing');
+  await press('answer');
+  await until('the route', () => page.evaluate(() => window.call.quality?.route === 'relay'), 30_000);
+  assert.equal((await door('status')).quality.route, 'relay');
+  await press('hangup');
+});
+
 test('a bad link is warned of, and the warning taken back', async () => {
   await connect('lossy_web');
   await page.evaluate(() => window.client.call('front_door', 'Loss'));
