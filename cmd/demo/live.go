@@ -94,6 +94,7 @@ func draw(ctx context.Context, s *scene, own bool, last string) {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\x1b[K\r\n", args...) }
 	b.WriteString("\x1b[H")
 	line("\x1b[1mIntercom\x1b[0m   a hub on %s and two stations, each a process of its own", s.hub.Addr)
+	line("  in a browser, for the account demo: %s", s.hub.SetupURL())
 	line("")
 	for _, t := range []*stage.Station{s.door, s.reception} {
 		st, err := t.Status(ctx)

@@ -61,6 +61,15 @@ func StartHub(ctx context.Context, dir, bin string, set HubSettings) (*Hub, erro
 	return h, h.Up(ctx)
 }
 
+// SetupURL is the link on which the first operator is made, as the hub wrote it to its log. Browsers keep the cookie, which
+// wants TLS, from localhost without.
+func (h *Hub) SetupURL() string {
+	log, _ := os.ReadFile(h.Log)
+	_, url, _ := strings.Cut(string(log), " url=")
+	url, _, _ = strings.Cut(url, "\n")
+	return strings.Replace(url, "127.0.0.1", "localhost", 1)
+}
+
 // Calls are the lines of the call records, the oldest first.
 func (h *Hub) Calls() ([]byte, error) {
 	files, err := filepath.Glob(filepath.Join(h.Records, "calls-*.jsonl")) // not what stations noted
