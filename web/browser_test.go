@@ -150,7 +150,7 @@ func TestInBrowsers(t *testing.T) {
 		args = append(args, "--test-name-pattern="+name)
 	}
 	node := exec.CommandContext(ctx, "node_modules/.bin/node", append(args, tests...)...)
-	node.Env = append(os.Environ(), "HUB=http://"+hub.Addr, "KEY="+hub.Key, "PULSE_SERVER="+sound.Server, "DOOR="+door.Socket, "SITE="+s.URL, "RECORDS="+hub.Records)
+	node.Env = append(os.Environ(), "HUB=http://"+hub.Addr, "KEY="+hub.Key, "PULSE_SERVER="+sound.Server, "SETUP="+hub.SetupURL(), "DOOR="+door.Socket, "SITE="+s.URL, "RECORDS="+hub.Records)
 	out, err := node.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s\n%s", err, out, fmt.Sprintf("hub: %s\ndoor: %s", hub.Tail(), door.Tail()))

@@ -165,3 +165,14 @@ test('signing out', async () => {
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();
   assert.deepEqual(foreign, [], 'nothing was asked of anybody else');
 });
+
+test('the first administrator, by the link that the hub wrote to its log', async () => {
+  await page.goto(process.env.SETUP);
+  await page.getByLabel('Account').fill('another');
+  await page.getByLabel('Your name').fill('Carla');
+  await page.getByLabel('Password').fill('one more good horse');
+  await page.getByRole('button', { name: 'Make the administrator' }).click();
+  await page.getByRole('link', { name: 'Go to your stations' }).click();
+  await page.getByRole('heading', { name: 'No stations yet' }).waitFor();
+  await look('empty');
+});
