@@ -51,7 +51,7 @@ export function Call({ hub, to, context, title = 'Call' }) {
   const go = () => {
     fail('');
     try {
-      hub.client.call(to, context);
+      hub.client.call(to, context, { receiver_name: hub.devices.get(to)?.name });
     } catch (err) {
       fail(err.message);
     }

@@ -35,11 +35,11 @@ export function Station({ hub, cuid }) {
           ${faults.length === 0 ? html`<p>${d.state === 'offline' ? 'Not known while it is offline.' : 'All parts are well.'}</p>`
     : html`<ul>${faults.map(([part, text]) => html`<li><b>${part}</b>: ${text}</li>`)}</ul>`}
         </section>
-        <section class="box"><h2>How its last calls were heard</h2>
-          ${heard.length === 0 ? html`<p class="quiet">No call was heard there yet.</p>` : html`
+        <section class="box whole"><h2>How its last calls were heard</h2>
+          ${heard.length === 0 ? html`<p class="quiet">No call was heard there yet.</p>` : html`<div class="grid">
             <${Chart} title="Delay" unit="ms" values=${heard.map((n) => n.quality.delay_ms)} high=${150} />
             <${Chart} title="Loss" unit="%" values=${heard.map((n) => n.quality.loss * 100)} high=${5} />
-            <${Chart} title="Jitter" unit="ms" values=${heard.map((n) => n.quality.jitter_ms)} high=${30} />`}
+            <${Chart} title="Jitter" unit="ms" values=${heard.map((n) => n.quality.jitter_ms)} high=${30} /></div>`}
         </section>
       </div>
       <div class="grid">

@@ -47,7 +47,7 @@ function Card({ hub, d }) {
     <p><${State} state=${d.state} /></p>
     ${faults.slice(0, 2).map(([part, text]) => html`<p><b>${part}</b>: ${text}</p>`)}
     ${d.light && d.light !== 'idle' && html`<p class="quiet">Lamp: ${d.light.replaceAll('_', ' ')}</p>`}
-    <p class="quiet">${d.state === 'offline' ? html`last seen ${d.last_seen ? html`<${Time} at=${d.last_seen} />` : 'not since this hub started'}` : html`here since <${Time} at=${d.since} />`}</p>
+    <p class="quiet">${d.state === 'offline' ? d.last_seen ? html`last seen <${Time} at=${d.last_seen} />` : 'not seen since this hub started' : html`here since <${Time} at=${d.since} />`}</p>
     <div class="bar">${d.state !== 'offline' && html`<${Call} hub=${hub} to=${d.cuid} context=${`${hub.client.name ?? 'The operator'} calls`} />`}</div>
   </article>`;
 }

@@ -20,8 +20,8 @@ import { Tones } from './tones.js';
  * relay: true lets voices go by the hub's relay only, so that the other side does not learn this one's address.
  * tabs: false lets each page be a device of its own
  * @typedef {{
- *   receiver_image?: string, initiator_image?: string, mode?: 'parallel' | 'sequence', each_ms?: number, max_duration_ms?: number,
- * }} CallOptions receiver_image is shown to the caller, initiator_image to the one called
+ *   receiver_name?: string, receiver_image?: string, initiator_image?: string, mode?: 'parallel' | 'sequence', each_ms?: number, max_duration_ms?: number,
+ * }} CallOptions receiver_name and receiver_image are shown to the caller, initiator_image to the one called
  * @typedef {{event?: {push: (name: string, properties: object) => void}}} Analytics
  */
 
@@ -145,14 +145,15 @@ export class Client extends Emitter {
     checkContext(context);
     const bad = 'ERR_INVALID_CALL_PARAMETERS';
     if (typeof options !== 'object' || options === null) throw new IntercomError(bad, 'The options of a call must be an object.', { field: 'options' });
+    checkOption(bad, 'receiver_name', options.receiver_name, 'string');
     checkImage('receiver_image', options.receiver_image);
     checkImage('initiator_image', options.initiator_image);
     for (const n of /** @type {const} */ (['each_ms', 'max_duration_ms'])) checkOption(bad, n, options[n], 'number');
     if (options.mode !== undefined && options.mode !== 'parallel' && options.mode !== 'sequence') throw new IntercomError(bad, 'mode must be parallel or sequence.', { field: 'mode' });
     if (this.current || (!this.#tabs.leading && this.#tabs.news?.call)) throw new IntercomError('ERR_OUTGOING_CALL_IN_PROGRESS');
     if (this.state !== 'registered') throw new IntercomError('ERR_INTERNET_LOST');
-    const { receiver_image, initiator_image, mode, each_ms, max_duration_ms } = options;
-    const call = this.#begin({ id: random(), direction: 'out', context, peer: { cuid: Array.isArray(to) ? to.join(',') : to, image: receiver_image || undefined } });
+    const { receiver_name, receiver_image, initiator_image, mode, each_ms, max_duration_ms } = options;
+    const call = this.#begin({ id: random(), direction: 'out', context, peer: { cuid: Array.isArray(to) ? to.join(',') : to, name: receiver_name, image: receiver_image || undefined } });
     const place = () => call.dial({ to, context, initiator_image: initiator_image || undefined, mode, each_ms, max_duration_ms });
     if (this.#tabs.leading) place();
     else this.#takeOver(place);
