@@ -385,37 +385,29 @@ func TestHeldAtTheStart(t *testing.T) {
 	}
 }
 
-// Through a reboot, from the end of the old system to the start of the station on the new one, nothing moves the relay.
-func TestTheRelayIsSilentThroughAReboot(t *testing.T) {
+// Through a reboot, from the end of the old system to the start of the station on the new one, nothing moves the relay. When
+// the power is cut while the door is held open, it is shut, and stays so when the power is back.
+func TestTheRelayThroughARebootAndAPowerCut(t *testing.T) {
 	s := play(t)
-	s.edges(relay)
-	before := s.run("cat /proc/sys/kernel/random/boot_id")
-	_, _ = s.try("systemctl reboot")
-	s.until("the board has booted again", func() bool {
-		s.answers()
-		return s.run("cat /proc/sys/kernel/random/boot_id") != before
-	})
-	s.install() // the board forgets what is on its disk
-	if n := s.edges(relay); n > 0 || s.lit(relay) {
-		t.Errorf("the relay moved %d times", n)
+	again := func(how func()) {
+		s.edges(relay)
+		before := s.run("cat /proc/sys/kernel/random/boot_id")
+		how()
+		s.until("the board has booted again", func() bool {
+			s.answers()
+			return s.run("cat /proc/sys/kernel/random/boot_id") != before
+		})
+		s.install() // the board forgets what is on its disk
 	}
-}
-
-// When the power is cut while the door is held open, it is shut, and stays so when the power is back.
-func TestAPowerCutShutsTheDoor(t *testing.T) {
-	s := play(t)
+	again(func() { _, _ = s.try("systemctl reboot") })
+	if n := s.edges(relay); n > 0 || s.lit(relay) {
+		t.Errorf("through a reboot the relay moved %d times", n)
+	}
 	s.ctl("door hold")
 	s.until("the door is held open", func() bool { return s.lit(relay) })
-	before := s.run("cat /proc/sys/kernel/random/boot_id")
-	s.edges(relay)
-	s.do("system_reset", nil)
-	s.until("the board has booted again", func() bool {
-		s.answers()
-		return s.run("cat /proc/sys/kernel/random/boot_id") != before
-	})
-	s.install()
+	again(func() { s.do("system_reset", nil) })
 	if n := s.edges(relay); n > 1 || s.lit(relay) {
-		t.Errorf("the relay moved %d times; it is open: %v", n, s.lit(relay))
+		t.Errorf("through a power cut the relay moved %d times; it is open: %v", n, s.lit(relay))
 	}
 }
 
@@ -454,6 +446,7 @@ func TestTheSocketStartsTheStation(t *testing.T) {
 // On the device tree of a Raspberry Pi 3, lines have their names, a line that does not exist is answered by those that do,
 // and one that is taken is in use.
 func TestNamesOnARaspberryPi3(t *testing.T) {
+	t.Parallel()
 	folder, err := image()
 	if err != nil {
 		t.Skip("no board: ", err)
@@ -476,7 +469,10 @@ func TestNamesOnARaspberryPi3(t *testing.T) {
 }
 
 // On the kernel's GPIO simulator: names, pulls, what is read back, and the times, which are printed and not judged.
+//
+// With FIGURES=figures it measures twenty times and not three.
 func TestOnTheGPIOSimulator(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
 		t.Skip("no simulator: qemu-system-x86_64 is not installed; run 'make deps-board'")
 	}
@@ -494,7 +490,7 @@ func TestOnTheGPIOSimulator(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	said := bare(t, dir, from+"/*.ko", "SIM end", 10*time.Minute, "qemu-system-x86_64", "-M", "q35", "-m", "256", "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
-		"-kernel", filepath.Join(from, "vmlinuz"), "-append", "console=ttyS0 quiet panic=1 rdinit=/init")
+		"-kernel", filepath.Join(from, "vmlinuz"), "-append", "console=ttyS0 quiet panic=1 rdinit=/init "+os.Getenv("FIGURES"))
 	for _, want := range []string{"SIM pull up, active low: pressed false, error <nil>", "SIM pulled down: pressed true, error <nil>", "SIM twice: in use true",
 		"SIM output, active low false: at first 0, lit 1, error <nil>", "SIM output, active low true: at first 1, lit 0, error <nil>"} {
 		if !strings.Contains(said, want) {

@@ -185,7 +185,7 @@ func action() error {
 	d.Up(wire.WelcomeBody{})
 	time.Sleep(200 * time.Millisecond)
 	var all []time.Duration
-	for range 20 {
+	for range often(20) {
 		began := time.Now()
 		press(5, true)
 		all = append(all, sent.next(wire.Invite).Sub(began)-stable)
@@ -258,12 +258,21 @@ func idle() error {
 		go func() { _ = l.Run(ctx, out) }()
 	}
 	time.Sleep(5 * time.Second)
-	const d = 20 * time.Second
+	d := time.Duration(often(20)) * time.Second
 	w, c := use()
 	time.Sleep(d)
 	w2, c2 := use()
 	fmt.Printf("SIM idle, 32 inputs and 32 outputs: %.2f %% of a core, %.2f wake-ups/s for each line\r\n", 100*(c2-c).Seconds()/d.Seconds(), float64(w2-w)/d.Seconds()/count)
 	return nil
+}
+
+// often is how often a figure is measured: n times where the kernel's command line asks for figures, else three times, which
+// shows that it can be.
+func often(n int) int {
+	if line, _ := os.ReadFile("/proc/cmdline"); strings.Contains(string(line), "figures") {
+		return n
+	}
+	return 3
 }
 
 // use is what this program has used: context switches and processor time.
