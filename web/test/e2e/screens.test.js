@@ -101,12 +101,22 @@ test('from right to left, in another language', async () => {
   await phase('idle');
 });
 
-test('a hidden tab says so in its title', async () => {
+test('a hidden tab says so in its title, and by a notification', async () => {
   const other = await page.context().newPage(); // in front of ours
   await other.bringToFront();
-  await page.evaluate(() => Object.defineProperty(document, 'hidden', { value: true, configurable: true }));
+  await page.evaluate(() => {
+    Object.defineProperty(document, 'hidden', { value: true, configurable: true });
+    window.notes = [];
+    window.Notification = class { // a double: a browser without a screen shows none
+      static permission = 'granted';
+      constructor(title, { body }) { window.notes.push(`${title}: ${body}`); }
+      close() { window.notes.push('closed'); }
+    };
+  });
   await door('call', { to: 'rtl_web', context: 'Hidden' });
   await until('the title', async () => (await page.title()).includes('Front door'));
+  assert.equal((await page.evaluate(() => window.notes))[0], 'מתקשרים אליך: Hidden');
   await press('hangup');
+  await until('it is closed', () => page.evaluate(() => window.notes[1] === 'closed'));
   await until('the title as it was', async () => (await page.title()) === 'Screens');
 });
