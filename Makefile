@@ -2,6 +2,7 @@
 # make demo ONCE=1   four calls, measured, with one line of JSON at the end
 # make test          everything that is checked, as CI does
 # make test-board    its part on a virtual board: a real kernel, GPIO chip, systemd and journal (root, six minutes)
+# make test-web      the SDK and the operator's pages in real browsers (root, three minutes)
 # make build         the programs, into bin/
 # make bench-hub     what hubs carry, measured
 # make bench-web     calls with a browser, measured
@@ -15,7 +16,7 @@ SHELL := /bin/bash
 # hraban/opus without the file reader, which would need libopusfile.
 export GOFLAGS := $(GOFLAGS) -tags=nolibopusfile
 
-.PHONY: build web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
+.PHONY: build web test-web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
 
 build: deps
 	go build -trimpath -o bin/ ./cmd/...
@@ -33,11 +34,16 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	cd web && npm ci --silent
 	@touch $@
 
+# Real browsers, by themselves: in about one run of five the station does not hear a tone of the browser, and why is open.
+test-web: web deps-test
+	go test -tags=nolibopusfile,browser -count=1 -v -run TestInBrowsers ./web
+
 # gofmt, vet, staticcheck; types, lint and unit tests of the SDK
 check: web
 	@bad=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); if [ -n "$$bad" ]; then echo "gofmt would change: $$bad"; exit 1; fi
 	go vet ./...
 	go vet -tags=nolibopusfile,board ./images/...
+	go vet -tags=nolibopusfile,browser ./web
 	go tool staticcheck ./...
 	cd web && npm run --silent check && npm run --silent unit
 
