@@ -46,9 +46,6 @@ func elsewhere(t *testing.T) {
 // TestInBrowsers has the SDK and the pages used in real browsers, with a real hub, a real station and a real PulseAudio,
 // whose null sinks are microphones and loudspeakers of both. The tests are in test/e2e; this is their stage.
 func TestInBrowsers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes minutes")
-	}
 	if os.Getenv(inside) == "" {
 		elsewhere(t)
 		return
