@@ -96,6 +96,20 @@ func TestInBrowsers(t *testing.T) {
 		})
 	}
 	control.Handle("GET /", http.FileServer(http.Dir("test/pages")))
+	// A network that is away for a while: what a machine says to itself goes over lo, also to voice0, with which browsers
+	// think that they have a network.
+	control.HandleFunc("POST /net/cut", func(_ http.ResponseWriter, r *http.Request) {
+		d, err := time.ParseDuration(r.URL.Query().Get("for"))
+		time.AfterFunc(200*time.Millisecond, func() { // when this is answered
+			if err := errors.Join(err, exec.Command("ip", "link", "set", "lo", "down").Run()); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(d)
+			if err := exec.Command("ip", "link", "set", "lo", "up").Run(); err != nil {
+				t.Error(err)
+			}
+		})
+	})
 	control.HandleFunc("POST /net/lose", func(w http.ResponseWriter, r *http.Request) {
 		rules := "add table inet lossy; flush table inet lossy; "
 		if n, err := strconv.Atoi(r.URL.Query().Get("percent")); err != nil || n > 0 {

@@ -27,7 +27,9 @@ export class Media {
   #audio = new Audio();
   /** @type {RTCRtpSender | undefined} */
   #sender;
-  /** @type {RTCIceCandidateInit[]} that came before the description they belong to */
+  /** @type {MediaStreamTrack | null} */
+  #mic = null;
+  /** @type {RTCIceCandidateInit[]} of the other side, that came before the description they belong to */
   #early = [];
   #closed = false;
   /** @type {(() => void) | undefined} */
@@ -81,6 +83,7 @@ export class Media {
     if (!t) throw new Error('the other side has no voice');
     t.direction = 'sendrecv';
     this.#sender = t.sender;
+    await this.#sender.replaceTrack(this.#mic); // who answered at once was faster than we are
     await this.#pc.setLocalDescription();
     return this.#local();
   }
@@ -115,7 +118,7 @@ export class Media {
    */
   candidate(candidate) {
     const c = { candidate, sdpMLineIndex: 0 };
-    if (!this.#pc.remoteDescription) this.#early.push(c);
+    if (!this.#pc.remoteDescription || this.offering) this.#early.push(c);
     else this.#pc.addIceCandidate(c).catch(() => {}); // of a kind that this browser does not know
   }
 
@@ -135,7 +138,10 @@ export class Media {
   play() { this.#audio.play().catch((err) => { if (err.name === 'NotAllowedError' && !this.#closed) this.o.blocked(); }); }
 
   /** @param {MediaStreamTrack | null} track */
-  async microphone(track) { await this.#sender?.replaceTrack(track); }
+  async microphone(track) {
+    this.#mic = track;
+    await this.#sender?.replaceTrack(track);
+  }
 
   /** @param {string} id of a device; empty for the usual one */
   setSpeaker(id) {

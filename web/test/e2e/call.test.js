@@ -50,6 +50,26 @@ test('the browser calls, the station answers', async () => {
   await phase('idle');
 });
 
+test('the station answers before the browser has read its description', async () => {
+  await page.evaluate(() => {
+    const take = RTCPeerConnection.prototype.setRemoteDescription;
+    RTCPeerConnection.prototype.setRemoteDescription = async function slow(d) {
+      RTCPeerConnection.prototype.setRemoteDescription = take;
+      await new Promise((ok) => { window.call.on('state', (s) => s === 'connecting' && ok()); });
+      return take.call(this, d);
+    };
+    window.call = undefined;
+    window.client.call('front_door', 'Delivery');
+  });
+  await phase('ringing');
+  await press('answer');
+  await state('talking');
+  sing('web_mic', 1000);
+  assert.ok(await hears('door_spk', 1000), 'the station hears the browser');
+  await page.evaluate(() => window.call.hangup());
+  await phase('idle');
+});
+
 test('the station calls, the browser answers', async () => {
   await page.evaluate(() => { window.call = undefined; });
   await press('call');

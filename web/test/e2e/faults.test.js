@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, test } from 'node:test';
-import { browse, door, hears, hub, hubDoes, key, mic, open, press, sing, until } from './stage.js';
+import { browse, cut, door, hears, hub, hubDoes, key, mic, open, press, sing, until } from './stage.js';
 
 let browser, page;
 const phase = (p, limit) => until(`the station is ${p}`, async () => (await door('status')).phase === p, limit);
@@ -75,6 +75,19 @@ test('a browser that crashes in a call gives an outcome within 10 s', async () =
   assert.ok(Date.now() - began < 12_000, `${Date.now() - began} ms`);
   await ended;
   browser = undefined;
+});
+
+test('the network is away for five seconds: the call comes back', async () => {
+  await talk('faults_5');
+  await cut('6s');
+  await state('reconnecting');
+  await state('talking', 40_000);
+  const stop = sing('web_mic', 1000);
+  assert.ok(await hears('door_spk', 1000), 'the voices are back');
+  stop();
+  await until('signed in', () => page.evaluate(() => window.client.isEnabled()), 40_000);
+  await page.evaluate(() => window.call.hangup());
+  assert.equal((await page.evaluate(() => window.call.result)).status, 'over');
 });
 
 test('another microphone in a call', async () => {

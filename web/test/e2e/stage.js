@@ -2,6 +2,8 @@
 
 import { execFile, spawn } from 'node:child_process';
 import http from 'node:http';
+import { afterEach } from 'node:test';
+import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 
@@ -35,6 +37,9 @@ export const hubDoes = (what) => have(`hub/${what}`);
 
 /** mic has the second microphone unplugged, or plugged in again: unplug, plug. */
 export const mic = (what) => have(`mic/${what}`);
+
+/** cut has the network away for a time like 5s; it is gone soon after this. */
+export const cut = (time) => have(`net/cut?for=${time}`);
 
 /** lose has so many percent of the voices' packets lost. */
 export const lose = (percent) => have(`net/lose?percent=${percent}`);
@@ -72,22 +77,27 @@ export async function open(browser, path = '/') {
 
 const rate = 48000;
 
-/** sing plays a tone into a sink until stop, or the end of the tests. */
+const singing = new Set();
+afterEach(() => { for (const stop of singing) stop(); }); // also of a test that fails
+
+/** sing plays a tone into a sink until stop, or the end of the test. */
 export function sing(sink, hz) {
   const p = spawn('pacat', ['--playback', '--raw', '--format=float32le', '--channels=1', `--rate=${rate}`, '--latency-msec=20', `--device=${sink}`], { stdio: ['pipe', 'ignore', 'ignore'] });
-  const stop = () => p.kill();
-  process.on('exit', stop);
-  p.unref(); // a test that fails leaves it behind
-  p.stdin.unref();
-  p.stdin.on('error', () => {});
   let n = 0;
-  const more = (err) => {
-    if (err || p.killed) return;
-    const block = new Float32Array(rate / 10);
-    for (let i = 0; i < block.length; i++) block[i] = 0.3 * Math.sin((2 * Math.PI * hz * n++) / rate);
-    p.stdin.write(Buffer.from(block.buffer), more);
+  const tone = new Readable({
+    read() {
+      const block = new Float32Array(rate / 10);
+      for (let i = 0; i < block.length; i++) block[i] = 0.3 * Math.sin((2 * Math.PI * hz * n++) / rate);
+      this.push(Buffer.from(block.buffer));
+    },
+  });
+  tone.pipe(p.stdin).on('error', () => {});
+  const stop = () => {
+    singing.delete(stop);
+    tone.destroy();
+    p.kill();
   };
-  more();
+  singing.add(stop);
   return stop;
 }
 
