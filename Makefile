@@ -1,8 +1,8 @@
 # make demo          a hub and two stations on this machine, live on the terminal
 # make demo ONCE=1   four calls, measured, with one line of JSON at the end
 # make test          everything that is checked, as CI does
+# make test-web      its part in real browsers: the SDK and the operator's pages (root, three minutes)
 # make test-board    its part on a virtual board: a real kernel, GPIO chip, systemd and journal (root, six minutes)
-# make test-web      the SDK and the operator's pages in real browsers (root, three minutes)
 # make build         the programs, into bin/
 # make bench-hub     what hubs carry, measured
 # make bench-web     calls with a browser, measured
@@ -24,7 +24,7 @@ build: deps
 demo: build
 	@bin/demo $(if $(ONCE),-once)
 
-test: deps deps-test web check unit pure test-board
+test: deps deps-test web check unit pure test-web test-board
 	@echo "all checks passed"
 
 # What checks and tests the pages, from npm, as web/package-lock.json has it.
@@ -34,7 +34,7 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	cd web && npm ci --silent
 	@touch $@
 
-# Real browsers, by themselves: in about one run of five the station does not hear a tone of the browser, and why is open.
+# The SDK and the pages in real browsers, against a real hub, station and PulseAudio, in a network of their own.
 test-web: web deps-test
 	go test -tags=nolibopusfile,browser -count=1 -v -run TestInBrowsers ./web
 

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { crc32, deflateSync } from 'node:zlib';
 import { browse, door, hub, key, open, press, site, until } from './stage.js';
 
 const axe = readFileSync(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
@@ -76,6 +77,39 @@ test('hostile texts and pictures are text', async () => {
   await other.evaluate(() => window.client.current.cancel());
   await page.getByText('Call cancelled').waitFor();
   await other.context().close();
+});
+
+/** png makes a grey picture of so many pixels each way. */
+function png(side) {
+  const chunk = (name, body) => {
+    const b = Buffer.alloc(12 + body.length);
+    b.writeUInt32BE(body.length);
+    b.write(name, 4);
+    body.copy(b, 8);
+    b.writeUInt32BE(crc32(b.subarray(4, -4)), b.length - 4);
+    return b;
+  };
+  const head = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]); // one bit of grey a pixel
+  head.writeUInt32BE(side, 0);
+  head.writeUInt32BE(side, 4);
+  const rows = Buffer.alloc(side * (1 + side / 8), 0xaa);
+  for (let y = 0; y < side; y++) rows[y * (1 + side / 8)] = 0; // no filter
+  return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', head), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))]);
+}
+
+test('a picture of 144 million pixels stays in its frame', async () => {
+  const body = png(12_000);
+  await page.route('**/huge.png', (route) => route.fulfill({ contentType: 'image/png', body }));
+  await page.evaluate((site) => { window.client.call('front_door', 'Huge', { receiver_image: `${site}/huge.png` }); }, site);
+  const img = page.locator('intercom-screens img');
+  await until('it is there', () => img.evaluate((i) => i.complete && i.naturalWidth === 12_000));
+  const box = await img.boundingBox();
+  assert.ok(box.width <= 100 && box.height <= 100, `${box.width} × ${box.height}`);
+  await phase('ringing');
+  await press('answer');
+  await page.getByRole('timer').filter({ hasText: '00:00:0' }).waitFor();
+  await press('hangup');
+  await phase('idle');
 });
 
 test('a metered call counts down', async () => {
