@@ -3,6 +3,8 @@
 # make test          everything that is checked, as CI does
 # make test-web      its part in real browsers: the SDK and the operator's pages (root, three minutes)
 # make test-board    its part on a virtual board: a real kernel, GPIO chip, systemd and journal (root, six minutes)
+# make deb           the Debian packages for amd64, arm64 and armhf, into out/packages
+# make test-packages their part of the tests: a Debian machine in a container (root, two minutes)
 # make build         the programs, into bin/
 # make bench-hub     what hubs carry, measured
 # make bench-web     calls with a browser, measured
@@ -16,7 +18,7 @@ SHELL := /bin/bash
 # hraban/opus without the file reader, which would need libopusfile.
 export GOFLAGS := $(GOFLAGS) -tags=nolibopusfile
 
-.PHONY: build web test-web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
+.PHONY: build web deb test-packages deps-packages test-web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
 
 build: deps
 	go build -trimpath -o bin/ ./cmd/...
@@ -24,7 +26,7 @@ build: deps
 demo: build
 	@bin/demo $(if $(ONCE),-once)
 
-test: deps deps-test web check unit pure test-web test-board
+test: deps deps-test web check unit pure test-web test-packages test-board
 	@echo "all checks passed"
 
 # What checks and tests the pages, from npm, as web/package-lock.json has it.
@@ -44,6 +46,7 @@ check: web
 	go vet ./...
 	go vet -tags=nolibopusfile,board ./images/...
 	go vet -tags=nolibopusfile,browser ./web
+	go vet -tags=nolibopusfile,machine ./images/machine
 	go tool staticcheck ./...
 	cd web && npm run --silent check && npm run --silent unit
 
@@ -61,6 +64,18 @@ pure:
 arm64: deps-test
 	scripts/cross arm64 out/arm64
 
+# The Debian packages of both programs, for three architectures, into out/packages.
+deb: deps-packages
+	@for arch in amd64 arm64 armhf; do scripts/deb $$arch out/packages || exit 1; done
+
+# Installed, started, upgraded, removed and purged on a Debian machine in a container; those for armhf by qemu-user.
+test-packages: build deb
+	go test -tags=nolibopusfile,machine -count=1 -timeout 15m -v ./images/machine
+
+deps-packages:
+	@scripts/deps debhelper dpkg-dev lintian man-db libopus-dev pkg-config gcc libc6-dev systemd-container mmdebstrap qemu-user-static util-linux \
+		gcc-arm-linux-gnueabihf libc6-dev-armhf-cross $(if $(filter arm64,$(shell go env GOHOSTARCH)),gcc-x86-64-linux-gnu libc6-dev-amd64-cross,gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+
 deps:
 	@scripts/deps pulseaudio pulseaudio-utils libopus-dev pkg-config gcc libc6-dev ca-certificates
 
@@ -69,7 +84,7 @@ deps-test:
 
 # The station on a virtual board (images/board): its image is made of Debian packages once and kept in the user's cache.
 # -p 1: one board at a time. A board that cannot be had is said, and skipped.
-test-board: build arm64 deps-board
+test-board: build arm64 deb deps-board
 	go test -tags=nolibopusfile,board -count=1 -timeout 30m -v ./images/board
 
 deps-board:

@@ -119,7 +119,7 @@ func (k *KioskConfig) check(r *config.Report) {
 	if u, err := url.Parse(k.Origin); k.Origin != "" && (err != nil || u.Scheme == "" || u.Host == "" || u.Path != "") {
 		r.Addf("kiosk.origin", "%q is no origin; write it like http://localhost:3000", k.Origin)
 	}
-	switch k.token, err = config.ReadSecret(k.TokenFile); {
+	switch k.token, err = r.ReadSecret(k.TokenFile); {
 	case k.TokenFile == "":
 		r.Addf("kiosk.token_file", "is missing; put a long random word into a file that only the daemon and the page's owner can read")
 	case err != nil:
@@ -163,7 +163,7 @@ func (h *HubConfig) check(r *config.Report) {
 	}
 	if h.APIKeyFile == "" {
 		r.Addf("hub.apikey_file", missing+"make a key with 'intercom-hub key new' and name the file that holds it")
-	} else if h.apiKey, err = config.ReadSecret(h.APIKeyFile); err != nil {
+	} else if h.apiKey, err = r.ReadSecret(h.APIKeyFile); err != nil {
 		r.Addf("hub.apikey_file", "%v; put the key that 'intercom-hub key new' printed into it", err)
 	}
 	if _, err := h.TLS(); err != nil {

@@ -40,7 +40,7 @@ type HubConfig struct {
 	URL        string   `toml:"url" doc:"address of the hub, like wss://hub.example.org/v1/ws; ws:// only on loopback"`
 	More       []string `toml:"more_urls" doc:"addresses of further hubs of the same cluster, tried in turn when one cannot be reached"`
 	Account    string   `toml:"account" doc:"account id on the hub"`
-	APIKeyFile string   `toml:"apikey_file" doc:"file with the API key; without a slash, the name of a systemd credential"`
+	APIKeyFile string   `toml:"apikey_file" doc:"file with the API key; without a slash, a systemd credential, or a file beside this one"`
 	CAFile     string   `toml:"ca_file" doc:"file with the certificate authority of the hub (PEM); empty for the system's"`
 	AllowPlain bool     `toml:"allow_plain" doc:"allow ws:// to other hosts too: everybody on the way can listen in"`
 
@@ -96,7 +96,7 @@ type InputConfig struct {
 // KioskConfig is the endpoint for a page.
 type KioskConfig struct {
 	Listen    string `toml:"listen" doc:"loopback address and port, like 127.0.0.1:8090; empty for off"`
-	TokenFile string `toml:"token_file" doc:"file with the token that a page shows, at least 16 characters; without a slash, the name of a systemd credential"`
+	TokenFile string `toml:"token_file" doc:"file with the token that a page shows, at least 16 characters; without a slash, a systemd credential, or a file beside this one"`
 	Origin    string `toml:"origin" doc:"origin of the page, like http://localhost:3000, when it comes from elsewhere; empty for pages without one"`
 
 	token config.Secret

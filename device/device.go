@@ -69,6 +69,7 @@ type Parts struct {
 	Keeper *Keeper                         // nil to remember nothing
 	Counts func(button string) gpio.Counts // what was seen on the lines; nil for nothing
 	Clock  func() time.Time                // the wall clock; nil for the system's
+	Again  func()                          // ends the program, which is started again; nil where nobody would start it
 }
 
 // unreachableFor is how long the LED says that nobody could be reached, by profile.
@@ -90,6 +91,7 @@ type Device struct {
 	keeper  *Keeper
 	counts  func(button string) gpio.Counts
 	clock   func() time.Time
+	again   func()
 	errands tasks.Group
 	life    context.Context // ends when Run is asked to
 	end     context.CancelFunc
@@ -124,6 +126,7 @@ type Device struct {
 	auto    *time.Timer     // answers by itself
 	memory  Memory
 	telling string // id of the note that the hub is being told
+	restart string // why the station is started again as soon as it is idle; empty when it is not
 
 	door      door.Door
 	doorTimer *time.Timer
@@ -133,7 +136,7 @@ type Device struct {
 
 // New makes a device that is not signed in. The configuration was checked.
 func New(cfg *Config, p Parts, log *slog.Logger) *Device {
-	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock,
+	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again,
 		in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
 		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan control.Event]bool{},
 		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet",
@@ -250,6 +253,7 @@ func (d *Device) handle(e call.Event) {
 		d.soon = nil
 		soon()
 	}
+	d.restartWhenIdle()
 }
 
 // turned notes when the call got where, for a result that the hub cannot give.

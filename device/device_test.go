@@ -63,7 +63,7 @@ func tryWith(t *testing.T, change func(*device.Config), f func(b *bench)) {
 		tape := devicetest.NewTape()
 		b := &bench{T: t, tape: tape, wire: &devicetest.Wire{Tape: tape}, media: &devicetest.Media{Tape: tape}, sound: &devicetest.Sound{Tape: tape}, lamp: &devicetest.Lamp{Tape: tape}, relay: &devicetest.Lamp{Tape: tape}, done: make(chan error, 1), clock: time.Now()}
 		b.Device = device.New(cfg, device.Parts{Media: b.media, Sound: b.sound, Lamps: []device.Lamp{b.lamp}, Relay: b.relay,
-			Clock: func() time.Time { return b.clock }}, slog.New(slog.DiscardHandler))
+			Clock: func() time.Time { return b.clock }, Again: func() { tape.Addf("starts again") }}, slog.New(slog.DiscardHandler))
 		b.Connect(b.wire)
 		ctx, cancel := context.WithCancel(t.Context())
 		b.stop = cancel
@@ -400,6 +400,30 @@ func TestTheKioskTellsWhatHappens(t *testing.T) {
 	if data := next(); !strings.Contains(data, `"mode":"privacy"`) || !strings.Contains(data, `"on":true`) {
 		t.Error(data)
 	}
+}
+
+func TestItStartsAgainWhenItIsIdle(t *testing.T) {
+	try(t, func(b *bench) {
+		b.talk()
+		b.tape.Take()
+		if err := b.Restart(b.Context(), "an upgrade"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if s, _ := b.Status(b.Context()); s.Restart != "an upgrade" || s.Phase != call.Talking {
+			t.Errorf("%s, restart %q", s.Phase, s.Restart)
+		}
+		b.ended(outcome.Over, outcome.HangUp)
+		if tape := strings.Join(b.tape.Take(), "\n"); !strings.Contains(tape, "starts again") {
+			t.Error(tape)
+		}
+	})
+	try(t, func(b *bench) {
+		if err := b.Restart(b.Context(), "an upgrade"); err != nil {
+			t.Fatal(err)
+		}
+		b.expect("0s starts again")
+	})
 }
 
 func TestReload(t *testing.T) {

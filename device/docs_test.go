@@ -106,11 +106,11 @@ func TestTheSampleConfigurationIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(key, []byte("ik_x"), 0o600); err != nil {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "apikey"), []byte("ik_x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := parse(strings.Replace(string(b), "/etc/intercomd/apikey", key, 1)); err != nil {
+	if err := config.Parse(filepath.Join(dir, "intercomd.toml"), b, Defaults()); err != nil {
 		t.Error(err)
 	}
 }

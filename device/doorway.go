@@ -170,6 +170,7 @@ func (d *Device) doorChanged() {
 		d.doorTimer = time.AfterFunc(at-now+time.Millisecond, func() { d.tell(d.doorChanged) })
 	}
 	d.shine()
+	d.restartWhenIdle()
 }
 
 func (d *Device) doorStatus() *control.Door {

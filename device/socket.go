@@ -51,7 +51,7 @@ func (d *Device) Status(ctx context.Context) (control.Status, error) {
 		if h := d.schedule(); h != nil {
 			s.Schedule = cmp.Or(h.Name, "without a name")
 		}
-		s.Buttons = d.buttons()
+		s.Buttons, s.Restart = d.buttons(), d.restart
 		if d.path != nil && d.state.Live() {
 			q := d.path.Quality()
 			s.Quality = &q
@@ -87,6 +87,7 @@ func (d *Device) buttons() map[string]control.Button {
 //	POST /v1/door     {"do": open, hold, release or unlock} → {"done": what became of it}
 //	POST /v1/volume   {"talk": percent, "ring": percent}, both optional
 //	POST /v1/selftest → what it found
+//	POST /v1/restart  {"why": text}: start again as soon as the station is idle → {"waits": whether it is not}
 func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
@@ -166,6 +167,17 @@ func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 			d.Fault("selftest", found.Problem)
 		}
 		answer(w, found, err)
+	})
+	mux.HandleFunc("POST /v1/restart", func(w http.ResponseWriter, r *http.Request) {
+		b, err := body[struct{ Why string }](w, r)
+		waits := false
+		if err == nil {
+			err = d.Restart(r.Context(), cmp.Or(b.Why, "asked for by intercomctl"))
+		}
+		if err == nil {
+			err = d.Ask(r.Context(), func() { waits = d.state.Phase != call.Idle })
+		}
+		answer(w, map[string]bool{"waits": waits}, err)
 	})
 	mux.HandleFunc("POST /v1/press", func(w http.ResponseWriter, r *http.Request) { d.servePress(w, r, panel) })
 	return mux

@@ -116,7 +116,7 @@ func (t *TURNConfig) check(r *config.Report) {
 		r.Addf("turn.secret_file", "is missing; turn servers elsewhere share a secret with the hub")
 	} else if t.SecretFile != "" {
 		var err error
-		if t.secret, err = config.ReadSecret(t.SecretFile); err != nil {
+		if t.secret, err = r.ReadSecret(t.SecretFile); err != nil {
 			r.Addf("turn.secret_file", "%v", err)
 		}
 	}

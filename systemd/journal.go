@@ -75,7 +75,7 @@ func (j *Journal) Handle(_ context.Context, r slog.Record) error {
 		send = journal.Send
 	}
 	message := r.Message
-	for _, key := range []string{"PART", "BUTTON", "PHASE", "PEER", "STATUS", "REASON", "WHO", "WHY", "DONE", "MODE", "ERR"} { // what a reader of the plain journal needs
+	for _, key := range []string{"PART", "BUTTON", "PHASE", "PEER", "STATUS", "REASON", "WHO", "WHY", "DONE", "MODE", "URL", "ERR"} { // what a reader of the plain journal needs
 		if fields[key] != "" {
 			message += " " + strings.ToLower(key) + "=" + strconv.Quote(fields[key])
 		}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -19,6 +20,9 @@ import (
 
 // Ready says that the start is done: local parts run, whether or not a hub is there.
 func Ready() { notify(daemon.SdNotifyReady) }
+
+// Managed reports whether a manager waits for what this service says, and would start it again.
+func Managed() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
 
 // Stopping says that the daemon ends by its own will, and for how long that may take at most.
 func Stopping(most time.Duration) {

@@ -28,6 +28,7 @@ import (
 	"intercom/hub"
 	"intercom/hub/access"
 	"intercom/internal/config"
+	"intercom/internal/version"
 )
 
 // Exit statuses as in sysexits.h.
@@ -96,6 +97,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		}
 	}
 	file := flags.String("config", "/etc/intercom-hub/intercom-hub.toml", "configuration `file`")
+	asked := flags.Bool("version", false, "say which release this is, and end")
 	do := c.flags(flags)
 	if err := flags.Parse(rest); errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -105,6 +107,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if flags.NArg() > 0 {
 		fmt.Fprintf(stderr, "intercom-hub: %q is not understood\n%s", flags.Arg(0), usage())
 		return exUsage
+	}
+	if *asked {
+		fmt.Fprintln(stdout, version.Line("intercom-hub"))
+		return 0
 	}
 	j := &job{cfg: hub.Defaults(), stdin: stdin, stdout: stdout, stderr: stderr}
 	if err := config.Load(*file, j.cfg); err != nil {

@@ -89,7 +89,7 @@ func TestTLSFromFilesAndNoWayAroundIt(t *testing.T) {
 	if err := os.WriteFile(keyFile, []byte(key), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	secret, err := config.ReadSecret(keyFile)
+	secret, err := new(config.Report).ReadSecret(keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}

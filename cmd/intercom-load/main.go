@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	t := target{URLs: strings.Split(*hubs, ","), Account: *account}
 	var err error
-	if t.APIKey, err = config.ReadSecret(*keyFile); err != nil {
+	if t.APIKey, err = new(config.Report).ReadSecret(*keyFile); err != nil {
 		return fail(err)
 	}
 	if t.TLS, err = trust(*caFile); err != nil {

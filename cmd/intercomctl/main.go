@@ -12,6 +12,7 @@
 //	dnd on|off                         decline calls as busy
 //	privacy on|off                     answer nobody automatically
 //	door open|hold|release|unlock      the door's relay; unlock after tampering
+//	restart                            start again as soon as the station is idle
 //	events                             what happens, a line of JSON each, until interrupted
 //
 // Exit status: 0 done, 1 refused by the station, 2 the station does not answer, 64 wrong usage. With call -wait the
@@ -40,6 +41,7 @@ import (
 	"intercom/device/control"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
+	"intercom/internal/version"
 )
 
 const (
@@ -65,6 +67,7 @@ const usage = `usage: intercomctl [-socket PATH] [-json] COMMAND
   dnd on|off                         decline calls as busy
   privacy on|off                     answer nobody automatically
   door open|hold|release|unlock      the door's relay; unlock after tampering
+  restart                            start again as soon as the station is idle
   events                             what happens, a line of JSON each, until interrupted
 `
 
@@ -91,6 +94,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	to := flags.String("context", "", "why you call, 1 to 64 characters; the station's own when empty")
 	wait := flags.Bool("wait", false, "stay until the call has ended, and exit with its outcome")
 	hold := flags.Duration("hold", 100*time.Millisecond, "how long the button is held")
+	asked := flags.Bool("version", false, "say which release this is")
 	// Flags may stand before and after the command and its arguments, as people type them.
 	var words []string
 	for rest := args; ; {
@@ -104,6 +108,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		words = append(words, rest[0])
 		rest = rest[1:]
+	}
+	if *asked {
+		fmt.Fprintln(stdout, version.Line("intercomctl"))
+		return 0
 	}
 	c.http = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", c.socket)
@@ -137,6 +145,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return c.do(ctx, command, map[string]any{"on": rest[0] == "on"}, nil)
 	case command == "door" && len(rest) == 1:
 		return c.do(ctx, "door", map[string]any{"do": rest[0]}, nil)
+	case command == "restart" && len(rest) == 0:
+		return c.restart(ctx)
 	case command == "selftest" && len(rest) == 0:
 		return c.selftest(ctx)
 	}
@@ -207,6 +217,16 @@ func (c *ctl) volume(ctx context.Context, set map[string]int) int {
 	code := c.do(ctx, "volume", set, &is)
 	if code == 0 && !c.json {
 		fmt.Fprintf(c.out, "talk %d %%, ring %d %%\n", is.Talk, is.Ring)
+	}
+	return code
+}
+
+// restart has the station started again when it is idle.
+func (c *ctl) restart(ctx context.Context) int {
+	var is struct{ Waits bool }
+	code := c.do(ctx, "restart", nil, &is)
+	if code == 0 && is.Waits && !c.json {
+		fmt.Fprintln(c.out, "the station is busy; it starts again when it is idle")
 	}
 	return code
 }
@@ -369,6 +389,9 @@ func (c *ctl) status(ctx context.Context) int {
 	}
 	for part, text := range s.Faults {
 		row("fault", "%s: %s", part, text)
+	}
+	if s.Restart != "" {
+		row("restart", "when it is idle: %s", s.Restart)
 	}
 	if s.LastCall != nil {
 		row("last", "%s → %s, %s", s.LastCall.From, s.LastCall.To, s.LastCall.Outcome)

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +30,29 @@ func TestMain(m *testing.M) {
 }
 
 func TestAsAUserTypesIt(t *testing.T) { script.Run(t, nil) }
+
+// Manual page and completion know every command.
+func TestEveryCommandIsDocumented(t *testing.T) {
+	for _, file := range []string{"../../docs/man/intercomctl.1.md", "completion.bash"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(usage) {
+			line, ok := strings.CutPrefix(line, "  ")
+			if !ok {
+				continue
+			}
+			for _, command := range regexp.MustCompile(`^[a-z]+( \| [a-z]+)*`).FindAllString(line, 1) {
+				for name := range strings.SplitSeq(command, " | ") {
+					if !regexp.MustCompile(`\b` + name + `\b`).Match(b) {
+						t.Errorf("%s does not know %s", file, name)
+					}
+				}
+			}
+		}
+	}
+}
 
 // station is a device without a hub, on a real control socket.
 func station(t *testing.T) string {

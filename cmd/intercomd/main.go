@@ -2,6 +2,7 @@
 //
 //	intercomd -config FILE          run
 //	intercomd check -config FILE    check the configuration and end
+//	intercomd -version              say which release this is
 //
 // Exit status: 0 stopped as asked, 1 something failed, 64 wrong usage, 78 the configuration is not valid.
 package main
@@ -18,6 +19,7 @@ import (
 
 	"intercom/device"
 	"intercom/internal/config"
+	"intercom/internal/version"
 )
 
 // Exit statuses as in sysexits.h.
@@ -40,6 +42,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		flags.PrintDefaults()
 	}
 	file := flags.String("config", "/etc/intercomd/intercomd.toml", "configuration `file`")
+	asked := flags.Bool("version", false, "say which release this is, and end")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
@@ -48,6 +51,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if flags.NArg() > 0 {
 		fmt.Fprintf(stderr, "intercomd: %q is not understood; there is only the command check\n", flags.Arg(0))
 		return exUsage
+	}
+	if *asked {
+		fmt.Fprintln(stdout, version.Line("intercomd"))
+		return 0
 	}
 	cfg := device.Defaults()
 	if err := config.Load(*file, cfg); err != nil {

@@ -24,12 +24,10 @@ import (
 	"intercom/internal/config"
 	"intercom/internal/durable"
 	"intercom/internal/supervise"
+	"intercom/internal/version"
 	"intercom/systemd"
 	"intercom/wire/link"
 )
-
-// version is the program's, for the hub's log.
-const version = "intercomd/0.1"
 
 // stopTime is how long it may take until all parts have stopped.
 const stopTime = 20 * time.Second
@@ -44,6 +42,12 @@ func serve(ctx context.Context, file string, cfg *device.Config) error {
 	level.Set(config.Level(cfg.LogLevel))
 	log := systemd.Logger(&level)
 	slog.SetDefault(log)
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	again := end
+	if !systemd.Managed() {
+		again = nil
+	}
 
 	var panel *gpio.Panel
 	if cfg.GPIO.Driver == "virtual" {
@@ -62,7 +66,7 @@ func serve(ctx context.Context, file string, cfg *device.Config) error {
 	b := board{cfg: cfg, panel: panel, fault: fault, buttons: map[string]*gpio.Button{}}
 	lamps, relay := b.outputs()
 	keeper := device.NewKeeper(cfg.StateDir, fault)
-	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps, Relay: relay, Keeper: keeper, Counts: b.counts}, log)
+	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps, Relay: relay, Keeper: keeper, Counts: b.counts, Again: again}, log)
 	b.inputs(d)
 	sound.OnChange(func() {
 		d.Fault("audio", voice.Status().Trouble)
@@ -74,7 +78,7 @@ func serve(ctx context.Context, file string, cfg *device.Config) error {
 		return err
 	}
 	hub := link.New(link.Config{URLs: append([]string{cfg.Hub.URL}, cfg.Hub.More...), Account: cfg.Hub.Account, APIKey: cfg.Hub.APIKey(), CUID: cfg.CUID, Name: cfg.Name,
-		Instance: instance(cfg.StateDir, log), Agent: version, TLS: tls}, d, d.Calls, log)
+		Instance: instance(cfg.StateDir, log), Agent: "intercomd/" + version.Version, TLS: tls}, d, d.Calls, log)
 	d.Connect(hub)
 	socket, err := listen(cfg.Control)
 	if err != nil {

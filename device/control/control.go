@@ -86,6 +86,7 @@ type Status struct {
 	DND          bool              `json:"do_not_disturb"`     // calls are declined as busy
 	Privacy      bool              `json:"privacy"`            // nobody is answered automatically
 	Schedule     string            `json:"schedule,omitempty"` // that holds now
+	Restart      string            `json:"restart,omitempty"`  // why it starts again as soon as it is idle
 	Untold       int               `json:"untold"`             // visits and openings that the hub has not heard of
 	LastCall     *outcome.Result   `json:"last_call,omitempty"`
 	StartedAt    time.Time         `json:"started_at"`

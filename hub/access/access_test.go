@@ -80,6 +80,21 @@ func TestKeysAreHashedAndTwoAtMost(t *testing.T) {
 }
 
 // A file that is broken while the hub runs changes nothing.
+func TestAKeyThatWasJustMadeIsKnown(t *testing.T) {
+	folder := t.TempDir()
+	d, err := Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := NewKey(folder, "demo", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := d.Allowed("demo", key); !ok {
+		t.Error("a new key is refused until the files are read again")
+	}
+}
+
 func TestABrokenFileChangesNothing(t *testing.T) {
 	folder := t.TempDir()
 	key, err := NewKey(folder, "demo", time.Now())

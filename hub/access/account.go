@@ -100,7 +100,7 @@ func (w *Webhook) check(r *config.Report, at string) {
 	}
 	if w.SecretFile == "" {
 		r.Addf(at+".secret_file", "is missing; who is told checks by the secret that it was this hub")
-	} else if w.secret, err = config.ReadSecret(w.SecretFile); err != nil {
+	} else if w.secret, err = r.ReadSecret(w.SecretFile); err != nil {
 		r.Addf(at+".secret_file", "%v", err)
 	}
 }

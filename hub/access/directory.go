@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"intercom/internal/config"
 )
@@ -20,6 +21,7 @@ import (
 type Directory struct {
 	folder string
 	now    atomic.Pointer[state]
+	looked atomic.Int64 // when the files were last looked at for a key that is not known
 }
 
 type state struct {
@@ -104,8 +106,23 @@ func (d *Directory) Accounts() []string {
 	return ids
 }
 
-// Allowed gives the id of an account's API key, with the same work for an unknown account as for a wrong key.
+// Allowed gives the id of an account's API key, with the same work for an unknown account as for a wrong key. A key that was
+// made a moment ago is known: before one is refused, the files are looked at again, ten times a second at most.
 func (d *Directory) Allowed(account, key string) (keyID string, ok bool) {
+	if keyID, ok = d.allowed(account, key); ok {
+		return keyID, ok
+	}
+	now := time.Now().UnixNano()
+	if last := d.looked.Load(); now-last < int64(100*time.Millisecond) || !d.looked.CompareAndSwap(last, now) {
+		return "", false
+	}
+	if changed, err := d.Reload(); err != nil || !changed {
+		return "", false // a problem is told by whoever reads them now and then
+	}
+	return d.allowed(account, key)
+}
+
+func (d *Directory) allowed(account, key string) (keyID string, ok bool) {
 	hash := sha256.Sum256([]byte(key))
 	keys := []Key{{SHA256: strings.Repeat("0", 2*sha256.Size)}}
 	if a := d.Account(account); a != nil && len(a.Keys) > 0 {

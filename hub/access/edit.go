@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
@@ -136,16 +135,7 @@ func edit(folder, account string, change func([]byte, *Account) ([]byte, error))
 	if err := config.Parse(file, b, &Account{ID: account}); err != nil {
 		return err
 	}
-	if err := durable.Write(file, b); err != nil {
-		return err
-	}
-	// The hub must be able to read what root wrote: the file goes to whoever has the folder.
-	if st, err := os.Stat(folder); err == nil && os.Geteuid() == 0 {
-		if owner, ok := st.Sys().(*syscall.Stat_t); ok {
-			return os.Chown(file, int(owner.Uid), int(owner.Gid))
-		}
-	}
-	return nil
+	return durable.Write(file, b)
 }
 
 // add puts an array table at the end.

@@ -426,6 +426,27 @@ func TestAUsersSoundServer(t *testing.T) {
 }
 
 // Who asks a station that is not up yet wakes it, through the socket that systemd holds.
+// The station as an installer gets it: its package makes the user, the rule for GPIO chips and the unit.
+func TestFromItsPackage(t *testing.T) {
+	s := play(t)
+	s.run(`systemctl stop intercomd; rm -r /etc/systemd/system/intercomd.service /usr/bin/intercomd /usr/bin/intercomctl /etc/intercomd /var/lib/intercomd /etc/udev/rules.d/60-gpio.rules
+		userdel intercom; groupdel gpio; chown root:root /dev/gpiochip*; systemctl daemon-reload`)
+	s.run("tar xf /dev/vdb -C /tmp " + packageFile + " && dpkg -i /tmp/" + packageFile)
+	s.put("/etc/intercomd/intercomd.toml", "644", []byte(s.config))
+	s.put("/etc/intercomd/apikey", "600", []byte(s.hub.Key))
+	s.run("intercomd check && systemctl start intercomd")
+	s.until("the station is registered", func() bool { return strings.Contains(s.ctl("status"), `"online":true`) })
+	s.push(bell, 200*time.Millisecond)
+	if _, err := s.events.Phase(s.ctx, "ringing"); err != nil {
+		t.Fatal(err, s.run("intercomctl status; ls -l /dev/gpiochip*; journalctl -u intercomd --no-pager | tail -40"))
+	}
+	s.push(bell, 200*time.Millisecond)
+	if _, err := s.events.Ended(s.ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.run("dpkg -r intercomd && test -e /var/lib/intercomd/instance && dpkg -P intercomd && ! test -e /var/lib/intercomd")
+}
+
 func TestTheSocketStartsTheStation(t *testing.T) {
 	s := play(t)
 	unit, err := os.ReadFile("../../systemd/intercomd.socket")

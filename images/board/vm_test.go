@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"intercom/internal/stage"
+	"intercom/internal/version"
 )
 
 // machine is a virtual board that runs.
@@ -177,12 +178,15 @@ func power(t *testing.T, ctx context.Context, folder, state string) *machine {
 	return m
 }
 
-// programs makes a disk of the programs for the board: a tar file, padded, since a saved board remembers how large it is.
+// packageFile is the station's package for the board.
+const packageFile = "intercomd_" + version.Version + "_arm64.deb"
+
+// programs makes a disk of the programs for the board, and of the station's package: a tar file, padded, since a saved board remembers how large it is.
 func programs(t *testing.T, dir string) string {
 	t.Helper()
 	disk := filepath.Join(dir, "programs.img")
-	if out, err := exec.Command("tar", "cf", disk, "-C", "../../out/arm64", "intercomd", "intercomctl").CombinedOutput(); err != nil {
-		t.Fatalf("the programs for the board are missing: %s; run 'make arm64'", out)
+	if out, err := exec.Command("tar", "cf", disk, "-C", "../../out/arm64", "intercomd", "intercomctl", "-C", "../packages", packageFile).CombinedOutput(); err != nil {
+		t.Fatalf("the programs for the board are missing: %s; run 'make arm64 deb'", out)
 	}
 	if err := os.Truncate(disk, 64<<20); err != nil {
 		t.Fatal(err)

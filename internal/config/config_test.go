@@ -90,7 +90,7 @@ func TestASecretIsNeverPrinted(t *testing.T) {
 	if err := os.WriteFile(path, []byte(" ik_hush \n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := ReadSecret(path)
+	s, err := new(Report).ReadSecret(path)
 	if err != nil || s.Reveal() != "ik_hush" {
 		t.Fatal(err)
 	}
@@ -98,8 +98,12 @@ func TestASecretIsNeverPrinted(t *testing.T) {
 	if all := fmt.Sprintf("%v %+v %#v %s %s", s, s, s, js, fmt.Sprint(struct{ S Secret }{s})); strings.Contains(all, "hush") {
 		t.Fatal(all)
 	}
+	beside := &Report{file: filepath.Join(filepath.Dir(path), "door.toml")}
+	if s, err = beside.ReadSecret("key"); err != nil || s.Reveal() != "ik_hush" {
+		t.Fatal(err)
+	}
 	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Dir(path))
-	if s, err = ReadSecret("key"); err != nil || s.Reveal() != "ik_hush" {
+	if s, err = new(Report).ReadSecret("key"); err != nil || s.Reveal() != "ik_hush" {
 		t.Fatal(err)
 	}
 }

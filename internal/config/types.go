@@ -1,7 +1,7 @@
 package config
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -48,17 +48,13 @@ func (s Secret) String() string               { return "***" }
 func (s Secret) GoString() string             { return "***" }
 func (s Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
-// ReadSecret reads a secret from a file, or from systemd's credential directory (LoadCredential=) when the name has no
-// slash. Surrounding white space is dropped.
-func ReadSecret(name string) (Secret, error) {
+// ReadSecret reads a secret from a file. A name without a slash is that of a credential that systemd has given
+// (LoadCredential=), or, where there are none, as for an administrator's check, of a file beside the configuration.
+// Surrounding white space is dropped.
+func (r *Report) ReadSecret(name string) (Secret, error) {
 	path := name
 	if !strings.ContainsRune(name, '/') {
-		dir := os.Getenv("CREDENTIALS_DIRECTORY")
-		if dir == "" {
-			return Secret{}, errors.New("has no slash, so it names a systemd credential, but there are none here; " +
-				"write a whole path, or add LoadCredential= to the unit")
-		}
-		path = filepath.Join(dir, name)
+		path = filepath.Join(cmp.Or(os.Getenv("CREDENTIALS_DIRECTORY"), filepath.Dir(r.file)), name)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {

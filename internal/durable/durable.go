@@ -7,9 +7,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
-// Write replaces the file at path. The new file is readable by its owner alone, whatever the old one was.
+// Write replaces the file at path. The new file is readable by its owner alone, whatever the old one was. What root writes
+// belongs to whoever has the folder, so that a daemon can read what an administrator's command wrote for it.
 func Write(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
@@ -17,6 +19,11 @@ func Write(path string, b []byte) error {
 	}
 	defer os.Remove(f.Name()) // gone already when all went well
 	_, err = f.Write(b)
+	if st, serr := os.Stat(filepath.Dir(path)); serr == nil && os.Geteuid() == 0 {
+		if owner, ok := st.Sys().(*syscall.Stat_t); ok {
+			err = errors.Join(err, f.Chown(int(owner.Uid), int(owner.Gid)))
+		}
+	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
