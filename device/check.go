@@ -45,6 +45,9 @@ func (c *Config) Check(r *config.Report) {
 		r.Addf("control", "is missing; name the socket for intercomctl")
 	}
 	c.Hub.check(r)
+	if c.Trial != 0 {
+		inRange(r, "trial", c.Trial, 30*time.Second, time.Hour)
+	}
 	oneOf(r, "profile", c.Profile, Standard, Accessible)
 	c.receivers(r, "call.to", c.Call.To)
 	c.receivers(r, "call.then", c.Call.Then)

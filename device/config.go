@@ -11,14 +11,15 @@ import (
 
 // Config is a station's configuration file; docs/config.md is made from it.
 type Config struct {
-	CUID     string `toml:"cuid" doc:"the station's own address: 5 to 50 letters, digits and single underscores, at least one letter"`
-	Name     string `toml:"name" doc:"shown to the other side, 3 to 50 characters; empty for none"`
-	Context  string `toml:"context" doc:"why this station calls, shown when the other side rings, 1 to 64 characters"`
-	Image    string `toml:"image" doc:"http or https URL of a picture that the other side shows while it rings"`
-	StateDir string `toml:"state_dir" doc:"folder for what the station must remember"`
-	Control  string `toml:"control" doc:"unix socket for intercomctl"`
-	LogLevel string `toml:"log_level" doc:"debug, info, warn or error"`
-	Profile  string `toml:"profile" doc:"standard, or accessible: lights that are told apart more easily, and a tone with each of call placed, speak, door open, nobody reachable"`
+	CUID     string          `toml:"cuid" doc:"the station's own address: 5 to 50 letters, digits and single underscores, at least one letter"`
+	Name     string          `toml:"name" doc:"shown to the other side, 3 to 50 characters; empty for none"`
+	Context  string          `toml:"context" doc:"why this station calls, shown when the other side rings, 1 to 64 characters"`
+	Image    string          `toml:"image" doc:"http or https URL of a picture that the other side shows while it rings"`
+	StateDir string          `toml:"state_dir" doc:"folder for what the station must remember"`
+	Control  string          `toml:"control" doc:"unix socket for intercomctl"`
+	LogLevel string          `toml:"log_level" doc:"debug, info, warn or error"`
+	Trial    config.Duration `toml:"trial" doc:"how long a changed configuration has until the station is registered and has sound; else the last one with which it was is used again; 30s to 1h, 0s to keep what is written"`
+	Profile  string          `toml:"profile" doc:"standard, or accessible: lights that are told apart more easily, and a tone with each of call placed, speak, door open, nobody reachable"`
 
 	Hub    HubConfig      `toml:"hub" doc:"The hub that the station signs in at."`
 	Call   CallConfig     `toml:"call" doc:"What a call does when a button does not say."`
@@ -202,6 +203,7 @@ func Defaults() *Config {
 		Control:  control.Socket,
 		LogLevel: "info",
 		Profile:  Standard,
+		Trial:    config.Duration(2 * time.Minute),
 	}
 	c.Audio.Buffer = config.Duration(20 * time.Millisecond)
 	c.Audio.Block = config.Duration(10 * time.Millisecond)

@@ -64,12 +64,13 @@ type Sound interface {
 type Parts struct {
 	Media  Media
 	Sound  Sound
-	Lamps  []Lamp                          // one for each LED of the configuration, in its order
-	Relay  Lamp                            // of the door, where there is one
-	Keeper *Keeper                         // nil to remember nothing
-	Counts func(button string) gpio.Counts // what was seen on the lines; nil for nothing
-	Clock  func() time.Time                // the wall clock; nil for the system's
-	Again  func()                          // ends the program, which is started again; nil where nobody would start it
+	Lamps  []Lamp                                            // one for each LED of the configuration, in its order
+	Relay  Lamp                                              // of the door, where there is one
+	Keeper *Keeper                                           // nil to remember nothing
+	Counts func(button string) gpio.Counts                   // what was seen on the lines; nil for nothing
+	Clock  func() time.Time                                  // the wall clock; nil for the system's
+	Reload func(context.Context) (waits []string, err error) // reads the configuration again; nil where nobody does
+	Again  func()                                            // ends the program, which is started again; nil where nobody would start it
 }
 
 // unreachableFor is how long the LED says that nobody could be reached, by profile.
@@ -92,6 +93,7 @@ type Device struct {
 	counts  func(button string) gpio.Counts
 	clock   func() time.Time
 	again   func()
+	reread  func(context.Context) (waits []string, err error)
 	errands tasks.Group
 	life    context.Context // ends when Run is asked to
 	end     context.CancelFunc
@@ -136,7 +138,7 @@ type Device struct {
 
 // New makes a device that is not signed in. The configuration was checked.
 func New(cfg *Config, p Parts, log *slog.Logger) *Device {
-	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again,
+	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload,
 		in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
 		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan control.Event]bool{},
 		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet",

@@ -11,7 +11,7 @@ import (
 func (d *Device) Reload(ctx context.Context, next *Config) (waits []string, err error) {
 	err = d.Ask(ctx, func() {
 		c := d.cfg
-		c.Context, c.Image, c.LogLevel = next.Context, next.Image, next.LogLevel
+		c.Context, c.Image, c.LogLevel, c.Trial = next.Context, next.Image, next.LogLevel, next.Trial
 		c.Call, c.Auto, c.Schedule, c.Door.Allow = next.Call, next.Auto, next.Schedule, next.Door.Allow
 		waits = differences(*c, *next)
 		d.log.Info("the configuration was read again", "waits", strings.Join(waits, " "))

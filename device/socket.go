@@ -87,6 +87,7 @@ func (d *Device) buttons() map[string]control.Button {
 //	POST /v1/door     {"do": open, hold, release or unlock} → {"done": what became of it}
 //	POST /v1/volume   {"talk": percent, "ring": percent}, both optional
 //	POST /v1/selftest → what it found
+//	POST /v1/reload   read the configuration again → {"waits": keys that wait for a restart}
 //	POST /v1/restart  {"why": text}: start again as soon as the station is idle → {"waits": whether it is not}
 func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 	mux := http.NewServeMux()
@@ -167,6 +168,17 @@ func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 			d.Fault("selftest", found.Problem)
 		}
 		answer(w, found, err)
+	})
+	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
+		if d.reread == nil {
+			answer(w, nil, fault.In(fault.NotAllowed, "", "This station has no configuration file."))
+			return
+		}
+		waits, err := d.reread(r.Context())
+		if err != nil {
+			err = fault.In(fault.InvalidInit, "configuration", "%v", err)
+		}
+		answer(w, map[string][]string{"waits": waits}, err)
 	})
 	mux.HandleFunc("POST /v1/restart", func(w http.ResponseWriter, r *http.Request) {
 		b, err := body[struct{ Why string }](w, r)

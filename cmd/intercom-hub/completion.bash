@@ -3,13 +3,14 @@ _intercom_hub() {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words
 	case $before in
 	-config) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+	config) words='show' ;;
 	account) words='new list' ;;
 	key) words='new list revoke' ;;
 	group) words='set list remove' ;;
 	user) words='add list remove' ;;
 	-*) return ;;
 	*)
-		words='check account key token group user stations calls'
+		words='check config account key token group user stations calls'
 		[[ $word != -* ]] || words='-config -version -h'
 		;;
 	esac

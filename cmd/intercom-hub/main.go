@@ -2,6 +2,7 @@
 //
 //	intercom-hub -config FILE             run
 //	intercom-hub check                    check the configuration and the accounts, and end
+//	intercom-hub config show              print the configuration whole; with -origin, where each value comes from
 //	intercom-hub account new|list         accounts
 //	intercom-hub key new|list|revoke      API keys of an account; a new one is printed this once
 //	intercom-hub token                    a short-lived token for a browser
@@ -46,6 +47,8 @@ type job struct {
 	stdout io.Writer
 	stderr io.Writer
 	dir    *access.Directory // read and valid, for commands that need it
+
+	origins config.Origins // of cfg
 }
 
 // command is one of the words after intercom-hub.
@@ -59,6 +62,7 @@ func commands() []command {
 	return []command{
 		{"", "run the hub", serveCommand, true},
 		{"check", "check the configuration and the accounts", checkCommand, true},
+		{"config show", "print the configuration whole; with -origin, where each value comes from", configShow, false},
 		{"account new", "make an account", accountNew, false},
 		{"account list", "list the accounts", accountList, true},
 		{"key new", "add an API key to an account; it is printed this once", keyNew, false},
@@ -113,18 +117,18 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	}
 	j := &job{cfg: hub.Defaults(), stdin: stdin, stdout: stdout, stderr: stderr}
-	if err := config.Load(*file, j.cfg); err != nil {
+	var err error
+	if j.origins, err = config.Read(*file, "INTERCOM_HUB", j.cfg); err != nil {
 		fmt.Fprintln(stderr, err)
 		return exConfig
 	}
 	if c.accounts {
-		var err error
 		if j.dir, err = access.Open(j.cfg.Accounts); err != nil {
 			fmt.Fprintln(stderr, err)
 			return exConfig
 		}
 	}
-	err := do(j)
+	err = do(j)
 	var wrong usageError
 	switch {
 	case err == nil:
@@ -174,5 +178,13 @@ func checkCommand(*flag.FlagSet) func(*job) error {
 	return func(j *job) error {
 		fmt.Fprintf(j.stdout, "the configuration and %s are valid; %d accounts\n", j.cfg.Accounts, len(j.dir.Accounts()))
 		return nil
+	}
+}
+
+func configShow(f *flag.FlagSet) func(*job) error {
+	origin := f.Bool("origin", false, "where each value comes from")
+	return func(j *job) error {
+		_, err := j.stdout.Write(config.Show(j.cfg, j.origins, *origin))
+		return err
 	}
 }

@@ -8,7 +8,7 @@ _intercomctl() {
 	dnd | privacy) words='on off' ;;
 	door) words='open hold release unlock' ;;
 	*)
-		words='status call answer decline hangup press mute unmute volume selftest dnd privacy door restart events'
+		words='status call answer decline hangup press mute unmute volume selftest dnd privacy door reload restart events'
 		[[ $word != -* ]] || words='-socket -json -context -wait -hold -version'
 		;;
 	esac

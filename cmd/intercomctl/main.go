@@ -12,6 +12,7 @@
 //	dnd on|off                         decline calls as busy
 //	privacy on|off                     answer nobody automatically
 //	door open|hold|release|unlock      the door's relay; unlock after tampering
+//	reload                             read the configuration again; says what waits for a restart
 //	restart                            start again as soon as the station is idle
 //	events                             what happens, a line of JSON each, until interrupted
 //
@@ -67,6 +68,7 @@ const usage = `usage: intercomctl [-socket PATH] [-json] COMMAND
   dnd on|off                         decline calls as busy
   privacy on|off                     answer nobody automatically
   door open|hold|release|unlock      the door's relay; unlock after tampering
+  reload                             read the configuration again; says what waits for a restart
   restart                            start again as soon as the station is idle
   events                             what happens, a line of JSON each, until interrupted
 `
@@ -145,6 +147,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return c.do(ctx, command, map[string]any{"on": rest[0] == "on"}, nil)
 	case command == "door" && len(rest) == 1:
 		return c.do(ctx, "door", map[string]any{"do": rest[0]}, nil)
+	case command == "reload" && len(rest) == 0:
+		return c.reload(ctx)
 	case command == "restart" && len(rest) == 0:
 		return c.restart(ctx)
 	case command == "selftest" && len(rest) == 0:
@@ -217,6 +221,16 @@ func (c *ctl) volume(ctx context.Context, set map[string]int) int {
 	code := c.do(ctx, "volume", set, &is)
 	if code == 0 && !c.json {
 		fmt.Fprintf(c.out, "talk %d %%, ring %d %%\n", is.Talk, is.Ring)
+	}
+	return code
+}
+
+// reload has the configuration read again.
+func (c *ctl) reload(ctx context.Context) int {
+	var is struct{ Waits []string }
+	code := c.do(ctx, "reload", nil, &is)
+	if code == 0 && len(is.Waits) > 0 && !c.json {
+		fmt.Fprintf(c.out, "what changed in %s waits for a restart: intercomctl restart\n", strings.Join(is.Waits, ", "))
 	}
 	return code
 }

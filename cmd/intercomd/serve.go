@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -32,8 +33,8 @@ import (
 // stopTime is how long it may take until all parts have stopped.
 const stopTime = 20 * time.Second
 
-// serve wires the parts together and runs them until ctx ends. The file is read again at each SIGHUP.
-func serve(ctx context.Context, file string, cfg *device.Config) error {
+// serve wires the parts together and runs them until ctx ends. What is written is read again at each SIGHUP.
+func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
 	debug.SetGCPercent(50) // a small heap: memory is dearer than the collector's work here
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -54,6 +55,7 @@ func serve(ctx context.Context, file string, cfg *device.Config) error {
 		panel = gpio.NewPanel()
 	}
 	var d *device.Device
+	var reread func(context.Context) ([]string, error)
 	var group *supervise.Group
 	sound := audio.New(audio.Settings{App: "intercomd " + cfg.CUID, Server: cfg.Audio.Server, Sinks: cfg.Audio.Sinks, Sources: cfg.Audio.Sources, RingSinks: cfg.Audio.RingSinks,
 		Echo: cfg.Audio.Echo, Talk: cfg.Audio.Talk, Ring: cfg.Audio.Ring,
@@ -66,7 +68,8 @@ func serve(ctx context.Context, file string, cfg *device.Config) error {
 	b := board{cfg: cfg, panel: panel, fault: fault, buttons: map[string]*gpio.Button{}}
 	lamps, relay := b.outputs()
 	keeper := device.NewKeeper(cfg.StateDir, fault)
-	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps, Relay: relay, Keeper: keeper, Counts: b.counts, Again: again}, log)
+	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps, Relay: relay, Keeper: keeper, Counts: b.counts, Again: again,
+		Reload: func(ctx context.Context) ([]string, error) { return reread(ctx) }}, log)
 	b.inputs(d)
 	sound.OnChange(func() {
 		d.Fault("audio", voice.Status().Trouble)
@@ -85,6 +88,37 @@ func serve(ctx context.Context, file string, cfg *device.Config) error {
 		return err
 	}
 
+	var once sync.Mutex
+	reread = func(ctx context.Context) (waits []string, err error) {
+		once.Lock()
+		defer once.Unlock()
+		next, waits, err := conf.reload(ctx, d)
+		text := ""
+		switch {
+		case err != nil:
+			text = oneLine(err) + "; the one before is kept"
+		case len(waits) > 0:
+			text = fmt.Sprintf("what changed in %s waits for a restart: intercomctl restart", strings.Join(waits, ", "))
+		}
+		if next != nil {
+			level.Set(config.Level(next.LogLevel))
+		}
+		fault("configuration", text)
+		return waits, err
+	}
+	lacks := func(ctx context.Context) (string, error) {
+		s, err := d.Status(ctx)
+		switch {
+		case err != nil:
+			return "", err
+		case !s.Hub.Online:
+			return "not registered (" + s.Hub.Trouble + ")", nil
+		case s.Sound.Trouble != "":
+			return "without sound (" + s.Sound.Trouble + ")", nil
+		}
+		return "", nil
+	}
+	fault("configuration", conf.fault)
 	handler := d.Handler(panel)
 	parts := append(b.out,
 		supervise.Part{Name: "memory", Run: keeper.Run},
@@ -99,7 +133,8 @@ func serve(ctx context.Context, file string, cfg *device.Config) error {
 	)
 	parts = append(parts, b.in...)
 	parts = append(parts,
-		supervise.Part{Name: "reload", Run: func(ctx context.Context) error { return reload(ctx, hup, file, d, &level, fault) }},
+		supervise.Part{Name: "reload", Run: func(ctx context.Context) error { return reload(ctx, hup, reread) }},
+		supervise.Part{Name: "trial", Run: func(ctx context.Context) error { return conf.watch(ctx, cfg.Trial.Std(), cfg, lacks, d.Restart, log) }},
 		supervise.Part{Name: "status", Run: func(ctx context.Context) error { return report(ctx, d) }},
 		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error {
 			return systemd.Watchdog(ctx, log, func(ctx context.Context) error {
@@ -113,8 +148,8 @@ func serve(ctx context.Context, file string, cfg *device.Config) error {
 	return group.Run(ctx)
 }
 
-// reload reads the file again at each SIGHUP. One that is not valid changes nothing and is a fault until it is mended.
-func reload(ctx context.Context, hup <-chan os.Signal, file string, d *device.Device, level *slog.LevelVar, fault func(part, text string)) error {
+// reload has the configuration read again at each SIGHUP. One that is not valid changes nothing.
+func reload(ctx context.Context, hup <-chan os.Signal, reread func(context.Context) ([]string, error)) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -122,17 +157,7 @@ func reload(ctx context.Context, hup <-chan os.Signal, file string, d *device.De
 		case <-hup:
 		}
 		systemd.Reloading()
-		next := device.Defaults()
-		text := ""
-		if err := config.Load(file, next); err != nil {
-			text = strings.ReplaceAll(err.Error(), "\n", "; ") + "; the one before is kept"
-		} else if waits, err := d.Reload(ctx, next); err == nil {
-			level.Set(config.Level(next.LogLevel))
-			if len(waits) > 0 {
-				text = fmt.Sprintf("what changed in %s waits for a restart: systemctl restart intercomd", strings.Join(waits, ", "))
-			}
-		}
-		fault("configuration", text)
+		_, _ = reread(ctx) // the fault says it
 		systemd.Ready()
 	}
 }

@@ -154,6 +154,47 @@ func TestAStationAndAHubFromTheirPackages(t *testing.T) {
 	})
 }
 
+// TestAConfigurationThatDoesNotWorkIsGivenUp changes the configuration of a station that works.
+func TestAConfigurationThatDoesNotWorkIsGivenUp(t *testing.T) {
+	m := boot(t)
+	m.install(packages+deb("intercom-hub", runtime.GOARCH), packages+deb("intercomd", runtime.GOARCH))
+	m.run("umask 077; intercom-hub key new -account demo > /etc/intercomd/apikey; echo load-module module-null-sink sink_name=speaker >> /etc/intercomd/sound.pa; systemctl start intercom-sound")
+	m.put("etc/intercomd/intercomd.toml", "trial = \"30s\"\n"+station)
+	m.run("systemctl start intercomd")
+	kept := func(what string) bool {
+		code, _ := m.try("grep -q '" + what + "' /var/lib/intercomd/configuration.json")
+		return code == 0
+	}
+	m.until("the configuration has proven itself", func() bool { return kept("front_door") })
+
+	// A hub that is not there, in a drop-in: what changed waits, and is tried when it is asked for.
+	m.run("mkdir -p /etc/intercomd/intercomd.toml.d")
+	m.put("etc/intercomd/intercomd.toml.d/90-moved.toml", "[hub]\nurl = \"ws://127.0.0.1:1/v1/ws\"\n")
+	if out := m.run("intercomctl reload"); !strings.Contains(out, "hub waits for a restart") {
+		t.Errorf("a reload says %q", out)
+	}
+	m.run("intercomctl restart")
+	m.until("it is tried", func() bool { return strings.Contains(m.status(own).Hub.URL, ":1/") })
+	m.until("it is given up", func() bool {
+		s := m.status(own)
+		return s.Hub.Online && strings.Contains(s.Faults["configuration"], "the last good configuration is used")
+	})
+	// One that is mended is taken at once.
+	m.run("rm /etc/intercomd/intercomd.toml.d/90-moved.toml; systemctl restart intercomd")
+	m.until("it is well", func() bool { return m.status(own).Health == "healthy" })
+
+	// A file that is not valid: refused while it runs, and replaced by the last good one at a start.
+	m.run("echo 'colour = \"red\"' > /etc/intercomd/intercomd.toml.d/95-broken.toml")
+	if code, out := m.try("intercomctl reload"); code != 1 || !strings.Contains(out, "95-broken.toml:1:1: colour: is not a setting") {
+		t.Errorf("exit status %d: %s", code, out)
+	}
+	m.run("systemctl restart intercomd")
+	m.until("it runs with the last good one", func() bool {
+		s := m.status(own)
+		return s.Hub.Online && strings.Contains(s.Faults["configuration"], "colour: is not a setting")
+	})
+}
+
 // TestThePackagesAreClean has Debian's own checker look at all of them, and makes those for this machine again.
 func TestThePackagesAreClean(t *testing.T) {
 	all, err := filepath.Glob(packages + "*_" + version.Version + "_*.deb")

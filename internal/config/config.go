@@ -8,6 +8,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"encoding"
 	"errors"
 	"fmt"
@@ -52,9 +53,16 @@ func (p Problems) Error() string {
 
 // Report collects problems; a Check method says what is wrong with which key.
 type Report struct {
-	file     string
-	at       map[string][2]int
+	file     string   // the first
+	files    []string // and those over it, in their order
+	at       map[string]place
 	problems Problems
+}
+
+// place is where a value is written; a line of 0 has no more than the file, or the variable.
+type place struct {
+	file      string
+	line, col int
 }
 
 // Addf adds a problem with the value of key, as written in the file: "hub.url", "button[0].line".
@@ -63,7 +71,7 @@ func (r *Report) Addf(key, format string, args ...any) {
 	// A key that is missing is reported where its table begins.
 	for k := key; ; k = k[:strings.LastIndexByte(k, '.')] {
 		if at, ok := r.at[k]; ok {
-			p.Line, p.Col = at[0], at[1]
+			p.File, p.Line, p.Col = at.file, at.line, at.col
 			break
 		}
 		if !strings.Contains(k, ".") {
@@ -88,7 +96,16 @@ func Load(file string, into Checker) error {
 // Parse is Load for bytes already read; file is only named in problems.
 func Parse(file string, b []byte, into Checker) error {
 	r := &Report{file: file}
-	var tree map[string]any
+	tree, at, err := tree(file, b)
+	if err != nil {
+		return err
+	}
+	r.at = at
+	return r.apply(tree, into)
+}
+
+// tree is a document, and where its keys are.
+func tree(file string, b []byte) (tree map[string]any, at map[string]place, err error) {
 	if err := toml.Unmarshal(b, &tree); err != nil {
 		p := Problem{File: file, Text: "is not TOML: " + err.Error()}
 		var d *toml.DecodeError
@@ -96,15 +113,25 @@ func Parse(file string, b []byte, into Checker) error {
 			p.Line, p.Col = d.Position()
 			p.Text = "is not TOML: " + strings.TrimPrefix(d.Error(), "toml: ")
 		}
-		return Problems{p}
+		return nil, nil, Problems{p}
 	}
-	r.at = positions(b)
+	at = map[string]place{}
+	for key, p := range positions(b) {
+		at[key] = place{file, p[0], p[1]}
+	}
+	return tree, at, nil
+}
+
+// apply assigns a tree and has the result checked.
+func (r *Report) apply(tree map[string]any, into Checker) error {
 	r.fill("", reflect.ValueOf(into).Elem(), tree)
 	into.Check(r)
 	if len(r.problems) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(r.problems, func(a, b Problem) int { return a.Line - b.Line })
+	slices.SortStableFunc(r.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(slices.Index(r.files, a.File), slices.Index(r.files, b.File)), cmp.Compare(a.Line, b.Line))
+	})
 	return r.problems
 }
 

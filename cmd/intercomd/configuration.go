@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"intercom/device"
+	"intercom/device/trial"
+	"intercom/internal/config"
+	"intercom/internal/durable"
+	"intercom/internal/supervise"
+)
+
+// variables begin with this.
+const variables = "INTERCOMD"
+
+// read reads what is written: the file, those in FILE.d, and the environment.
+func read(file string) (*device.Config, config.Origins, error) {
+	cfg := device.Defaults()
+	o, err := config.Read(file, variables, cfg)
+	return cfg, o, err
+}
+
+// configuration is what the station runs, and what it keeps of that.
+type configuration struct {
+	file    string
+	written string // as text; empty when it is not valid
+	choice  trial.Choice
+	fault   string // why it runs another one than is written
+	path    string // of the state
+	state   trial.State
+}
+
+// choose reads what is written and says what to run.
+func choose(file string) (*device.Config, *configuration, error) {
+	cfg, _, bad := read(file)
+	c := &configuration{file: file, path: filepath.Join(cfg.StateDir, "configuration.json")}
+	b, err := os.ReadFile(c.path)
+	if err == nil {
+		err = json.Unmarshal(b, &c.state)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		slog.Warn("what is kept of the configuration cannot be read", "path", c.path, "err", err)
+		c.state = trial.State{}
+	}
+	good := device.Defaults()
+	if c.state.Good == "" || config.Parse(file, []byte(c.state.Good), good) != nil { // of another release, or its key is gone
+		c.state.Good = ""
+	}
+	if bad == nil {
+		c.written = string(config.Encode(cfg))
+	}
+	switch c.choice = c.state.Choose(c.written, bad == nil); c.choice {
+	case trial.Hopeless:
+		return nil, nil, bad
+	case trial.Mended:
+		c.fault = oneLine(bad) + "; the last good configuration is used until it is mended"
+		return good, c, nil
+	case trial.GivenUp:
+		c.fault = fmt.Sprintf("with what is written the station was %s, so the last good configuration is used; change it, or try it again: intercomctl reload, intercomctl restart", c.state.Why)
+		return good, c, nil
+	}
+	return cfg, c, nil
+}
+
+// watch waits until the station has proven itself with what it runs, and gives up what does not in time. lacks says what is
+// missing, or nothing.
+func (c *configuration) watch(ctx context.Context, limit time.Duration, running *device.Config, lacks func(context.Context) (string, error), restart func(context.Context, string) error, log *slog.Logger) error {
+	if c.choice == trial.Mended {
+		return supervise.ErrDone
+	}
+	onTrial := (c.choice == trial.OnTrial || c.choice == trial.GivenUp) && limit > 0
+	end, every := time.Now().Add(limit), time.Second
+	if !onTrial {
+		every = 10 * time.Second
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		missing, err := lacks(ctx)
+		if err != nil {
+			return err
+		}
+		if missing == "" {
+			if c.state.Proved(c.choice, string(config.Encode(running))) {
+				log.Info("the configuration has proven itself")
+				return c.keep()
+			}
+			return supervise.ErrDone
+		}
+		if onTrial && time.Now().After(end) {
+			c.state.Failed(c.choice, c.written, missing)
+			if err := c.keep(); err != nil {
+				return err
+			}
+			return restart(ctx, "with this configuration it is "+missing)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// reload takes over what changed in what is written and needs no restart, and names the rest.
+func (c *configuration) reload(ctx context.Context, d *device.Device) (next *device.Config, waits []string, err error) {
+	if next, _, err = read(c.file); err != nil {
+		return nil, nil, err
+	}
+	if waits, err = d.Reload(ctx, next); err != nil {
+		return nil, nil, err
+	}
+	c.written = string(config.Encode(next))
+	c.state.Again()
+	if len(waits) == 0 && c.choice == trial.Written {
+		c.state.Proved(c.choice, c.written) // nothing that could keep it from being registered or heard
+	}
+	return next, waits, c.keep()
+}
+
+func (c *configuration) keep() error {
+	b, err := json.MarshalIndent(c.state, "", "  ")
+	if err == nil {
+		err = errors.Join(os.MkdirAll(filepath.Dir(c.path), 0o700), durable.Write(c.path, append(b, '\n')))
+	}
+	return err
+}
+
+// oneLine is a list of problems for a status.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
