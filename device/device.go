@@ -69,6 +69,7 @@ type Parts struct {
 	Keeper *Keeper                                           // nil to remember nothing
 	Counts func(button string) gpio.Counts                   // what was seen on the lines; nil for nothing
 	Clock  func() time.Time                                  // the wall clock; nil for the system's
+	Show   func() []byte                                     // the configuration for people, from any goroutine; nil where there is none
 	Reload func(context.Context) (waits []string, err error) // reads the configuration again; nil where nobody does
 	Again  func()                                            // ends the program, which is started again; nil where nobody would start it
 }
@@ -93,6 +94,7 @@ type Device struct {
 	counts  func(button string) gpio.Counts
 	clock   func() time.Time
 	again   func()
+	show    func() []byte
 	reread  func(context.Context) (waits []string, err error)
 	errands tasks.Group
 	life    context.Context // ends when Run is asked to
@@ -118,6 +120,7 @@ type Device struct {
 	identified  *time.Timer
 	light       control.Light
 	watchers    map[chan control.Event]bool
+	recent      []control.Event // the latest, the oldest first
 	last        *outcome.Result
 
 	heard   control.Quality // of the call whose media path was closed
@@ -138,7 +141,7 @@ type Device struct {
 
 // New makes a device that is not signed in. The configuration was checked.
 func New(cfg *Config, p Parts, log *slog.Logger) *Device {
-	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload,
+	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload, show: p.Show,
 		in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
 		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan control.Event]bool{},
 		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet",
@@ -370,6 +373,12 @@ func (d *Device) fault(part, text string) {
 	d.faults[part] = text
 	if text == "" {
 		delete(d.faults, part)
+	}
+	if text == "" {
+		d.log.Info("a part is well again", "part", part)
+	} else {
+		t := control.About(part, text)
+		d.log.Warn("a part is not well", "part", part, "code", t.Code, "severity", string(t.Severity), "why", text, "do", t.Do)
 	}
 	d.emit(control.Event{Event: "health", Part: part, Trouble: text})
 	d.declare()

@@ -43,6 +43,26 @@ func TestTheDocumentsSayWhatTheCodeDoes(t *testing.T) {
 	configtest.Section(t, "../docs/hardware.md", "lights", rows, *update)
 }
 
+func TestEveryTroubleIsDocumented(t *testing.T) {
+	rows := "| code | severity | of | means | what to do |\n|---|---|---|---|---|\n"
+	for _, c := range control.Codes {
+		of := strings.TrimSpace(c.Part + ": " + c.Text)
+		if c.Text == "" {
+			of = strings.TrimSpace(strings.TrimSpace(c.Part) + " …")
+		}
+		rows += fmt.Sprintf("| `%s` | %s | `%s` | %s | %s |\n", c.Code, c.Severity, of, c.Means, c.Do)
+	}
+	configtest.Section(t, "../docs/errors.md", "health", rows, *update)
+	for part, want := range map[string]string{"audio/server: none": "SOUND_SERVER", "audio/microphone: \"usb\" is not there; \"x\" is used": "SOUND_DEVICE", "audio/playback: gone": "SOUND_PLAYBACK",
+		"button bell/busy": "LINE", "stuck button bell/held": "BUTTON_STUCK", "door exit/busy": "LINE", "door/forced": "DOOR", "kiosk/busy": "KIOSK", "jokes/none": "PART",
+		"configuration/a.toml:1: x; the one before is kept": "CONFIG_INVALID", "configuration/what changed in hub waits for a restart: intercomctl restart": "CONFIG_WAITS"} {
+		part, text, _ := strings.Cut(part, "/")
+		if got := control.About(part, text); got.Code != want || got.Do == "" {
+			t.Errorf("%s: %s is %s, not %s", part, text, got.Code, want)
+		}
+	}
+}
+
 func parse(text string) error {
 	c := Defaults()
 	return config.Parse("f.toml", []byte(text), c)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"runtime/pprof"
 	"slices"
 	"time"
 
@@ -15,9 +16,15 @@ import (
 	"intercom/internal/fault"
 )
 
+// kept is how many events a station remembers for a report.
+const kept = 200
+
 // emit tells the watchers. One that does not read is dropped, and its channel closed.
 func (d *Device) emit(e control.Event) {
 	e.At = time.Now()
+	if d.recent = append(d.recent, e); len(d.recent) > kept {
+		d.recent = slices.Delete(d.recent, 0, len(d.recent)-kept)
+	}
 	for w := range d.watchers {
 		select {
 		case w <- e:
@@ -41,7 +48,8 @@ func (d *Device) Status(ctx context.Context) (control.Status, error) {
 		if len(d.faults) > 0 {
 			s.Faults = maps.Clone(d.faults)
 		}
-		if len(d.faults) > 0 || !d.state.Online {
+		s.Troubles = control.Troubles(d.faults, s.Hub)
+		if len(s.Troubles) > 0 {
 			s.Health = "degraded"
 		}
 		if !d.registered.IsZero() {
@@ -78,6 +86,9 @@ func (d *Device) buttons() map[string]control.Button {
 //
 //	GET  /v1/status   how it is
 //	GET  /v1/events   what happens, a JSON object a line, until the client leaves
+//	GET  /v1/recent   the latest events
+//	GET  /v1/config   the configuration that holds, with where each value comes from
+//	GET  /v1/goroutines
 //	POST /v1/call     {"to": cuid, "context": text}, both optional → {"call": id}
 //	POST /v1/answer   /v1/decline   /v1/hangup
 //	POST /v1/press    {"button": name, "hold_ms": n}
@@ -102,6 +113,24 @@ func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 		answer(w, s, err)
 	})
 	mux.HandleFunc("GET /v1/events", d.serveEvents)
+	mux.HandleFunc("GET /v1/recent", func(w http.ResponseWriter, r *http.Request) {
+		var all []control.Event
+		if err := d.Ask(r.Context(), func() { all = slices.Clone(d.recent) }); err != nil {
+			answer(w, nil, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		out := json.NewEncoder(w)
+		for _, e := range all {
+			_ = out.Encode(e)
+		}
+	})
+	mux.HandleFunc("GET /v1/config", func(w http.ResponseWriter, _ *http.Request) {
+		if d.show != nil {
+			_, _ = w.Write(d.show())
+		}
+	})
+	mux.HandleFunc("GET /v1/goroutines", func(w http.ResponseWriter, _ *http.Request) { _ = pprof.Lookup("goroutine").WriteTo(w, 1) })
 	mux.HandleFunc("POST /v1/call", func(w http.ResponseWriter, r *http.Request) {
 		b, err := body[struct{ To, Context string }](w, r)
 		if err != nil {

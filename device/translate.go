@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"intercom/call"
+	"intercom/device/control"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -164,10 +165,11 @@ func (d *Device) serve(id string, servers []wire.ICEServer) {
 func (d *Device) declare() {
 	b := wire.StateBody{Health: "healthy", DND: d.memory.DND, Light: string(d.light)}
 	if len(d.faults) > 0 {
-		b.Health, b.Faults = "degraded", map[string]string{}
+		b.Health, b.Faults, b.Codes = "degraded", map[string]string{}, map[string]string{}
 	}
 	for part, text := range d.faults {
-		b.Faults[wire.Printable(part, 64)] = wire.Printable(text, 500)
+		part = wire.Printable(part, 64)
+		b.Faults[part], b.Codes[part] = wire.Printable(text, 500), control.About(part, text).Code
 	}
 	d.wire.Send(wire.New(wire.State, "", b))
 }

@@ -81,7 +81,7 @@ func (r *router) describe(w who) wire.Device {
 func (r *router) deviceOf(m *member) wire.Device {
 	d := wire.Device{CUID: m.cuid, Name: m.name, State: wire.Idle, Agent: m.agent, Hub: r.name, Since: m.since}
 	if m.state != nil {
-		d.Health, d.Faults, d.Light = m.state.Health, m.state.Faults, m.state.Light
+		d.Health, d.Faults, d.Codes, d.Light = m.state.Health, m.state.Faults, m.state.Codes, m.state.Light
 	}
 	switch {
 	case m.call.id != "" && m.ringing:

@@ -3,6 +3,8 @@ package systemd
 // MessageIDs are the fixed ids of kinds of events, by the text of the log (journald's MESSAGE_ID,
 // systemd.journal-fields(7)); docs/log-fields.md lists them. An id never changes; a text may, together with this table.
 var MessageIDs = map[string]string{
+	"a part is not well":                                  "e761ec16cb63475491708b956214b0b6",
+	"a part is well again":                                "fef1954422704949b258b9655f9021e7",
 	"a part ended and is started again, for ever":         "1225e42ec7f133acacd2762531cb42c6",
 	"a part makes no progress and is started again alone": "4a6455afd3262829b87f1c6d11f08912",
 	"a part would not stop":                               "cc7ec27f2ec2407499ad06746926c690",

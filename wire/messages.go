@@ -84,6 +84,7 @@ type StateBody struct {
 	DND    bool              `json:"dnd,omitempty"`    // do not disturb: calls are declined as busy
 	Health string            `json:"health,omitempty"` // healthy or degraded
 	Faults map[string]string `json:"faults,omitempty"` // by part, what is wrong
+	Codes  map[string]string `json:"codes,omitempty"`  // by part, the code of docs/errors.md
 	Light  string            `json:"light,omitempty"`  // what its lamp shows, as in docs/hardware.md
 }
 
@@ -94,6 +95,14 @@ func (b StateBody) Check() *fault.Error {
 	}
 	if why := text(b.Light, 0, 32); why != "" {
 		return fault.In(fault.BadMessage, "light", "The light %s.", why)
+	}
+	if len(b.Codes) > 32 {
+		return fault.In(fault.TooLarge, "codes", "At most 32 faults are told.")
+	}
+	for part, code := range b.Codes {
+		if text(part, 1, 64) != "" || text(code, 1, 32) != "" {
+			return fault.In(fault.BadMessage, "codes", "A code has at most 32 characters, and its part 64.")
+		}
 	}
 	if len(b.Faults) > 32 {
 		return fault.In(fault.TooLarge, "faults", "At most 32 faults are told.")
@@ -129,6 +138,7 @@ type Device struct {
 	State    DeviceState       `json:"state"`
 	Health   string            `json:"health,omitempty"`
 	Faults   map[string]string `json:"faults,omitempty"`
+	Codes    map[string]string `json:"codes,omitempty"`
 	Light    string            `json:"light,omitempty"`
 	Agent    string            `json:"agent,omitempty"`
 	Hub      string            `json:"hub,omitempty"`

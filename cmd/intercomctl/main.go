@@ -14,6 +14,8 @@
 //	door open|hold|release|unlock      the door's relay; unlock after tampering
 //	reload                             read the configuration again; says what waits for a restart
 //	restart                            start again as soon as the station is idle
+//	doctor [CHAIN]                     what is broken, link by link, and what mends it
+//	report [-output FILE]              an archive for whoever is to find out what is wrong; without secrets
 //	events                             what happens, a line of JSON each, until interrupted
 //
 // Exit status: 0 done, 1 refused by the station, 2 the station does not answer, 64 wrong usage. With call -wait the
@@ -70,6 +72,8 @@ const usage = `usage: intercomctl [-socket PATH] [-json] COMMAND
   door open|hold|release|unlock      the door's relay; unlock after tampering
   reload                             read the configuration again; says what waits for a restart
   restart                            start again as soon as the station is idle
+  doctor [CHAIN]                     what is broken, link by link, and what mends it
+  report [-output FILE]              an archive for whoever is to find out what is wrong; without secrets
   events                             what happens, a line of JSON each, until interrupted
 `
 
@@ -96,6 +100,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	to := flags.String("context", "", "why you call, 1 to 64 characters; the station's own when empty")
 	wait := flags.Bool("wait", false, "stay until the call has ended, and exit with its outcome")
 	hold := flags.Duration("hold", 100*time.Millisecond, "how long the button is held")
+	file := flags.String("output", "", "file of the report; one with the time in its name when empty")
 	asked := flags.Bool("version", false, "say which release this is")
 	// Flags may stand before and after the command and its arguments, as people type them.
 	var words []string
@@ -147,6 +152,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return c.do(ctx, command, map[string]any{"on": rest[0] == "on"}, nil)
 	case command == "door" && len(rest) == 1:
 		return c.do(ctx, "door", map[string]any{"do": rest[0]}, nil)
+	case command == "doctor" && len(rest) <= 1:
+		return c.doctor(ctx, strings.Join(rest, ""))
+	case command == "report" && len(rest) == 0:
+		return c.report(ctx, *file)
 	case command == "reload" && len(rest) == 0:
 		return c.reload(ctx)
 	case command == "restart" && len(rest) == 0:
@@ -401,8 +410,9 @@ func (c *ctl) status(ctx context.Context) int {
 		row("sending", "frames of %.0f ms, %d kbit/s, %d copies, %.0f %% of a core", q.Sending.FrameMS, q.Sending.Bitrate/1000, q.Sending.Copies, 100*q.Sending.Load)
 		row("receiving", "%d packets, jitter %.0f ms, held %.0f ms, %d late, %d made good", q.Receiving.Received, q.Receiving.JitterMS, q.Receiving.DelayMS, q.Receiving.Late, q.Receiving.Redundant+q.Receiving.Recovered)
 	}
-	for part, text := range s.Faults {
-		row("fault", "%s: %s", part, text)
+	for _, t := range s.Troubles {
+		row(string(t.Severity), "%s, %s: %s", t.Code, t.Part, t.Text)
+		row("", "→ %s", t.Do)
 	}
 	if s.Restart != "" {
 		row("restart", "when it is idle: %s", s.Restart)

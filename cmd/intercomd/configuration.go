@@ -10,9 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"intercom/device"
+	station "intercom/device/control"
 	"intercom/device/trial"
 	"intercom/internal/config"
 	"intercom/internal/durable"
@@ -31,17 +34,21 @@ func read(file string) (*device.Config, config.Origins, error) {
 
 // configuration is what the station runs, and what it keeps of that.
 type configuration struct {
-	file    string
+	file   string
+	path   string // of the state
+	choice trial.Choice
+	fault  string                 // why it runs another one than is written
+	shown  atomic.Pointer[[]byte] // what it runs, for people
+
+	mu      sync.Mutex
 	written string // as text; empty when it is not valid
-	choice  trial.Choice
-	fault   string // why it runs another one than is written
-	path    string // of the state
+	running string // as text
 	state   trial.State
 }
 
 // choose reads what is written and says what to run.
 func choose(file string) (*device.Config, *configuration, error) {
-	cfg, _, bad := read(file)
+	cfg, origins, bad := read(file)
 	c := &configuration{file: file, path: filepath.Join(cfg.StateDir, "configuration.json")}
 	b, err := os.ReadFile(c.path)
 	if err == nil {
@@ -55,6 +62,7 @@ func choose(file string) (*device.Config, *configuration, error) {
 	if c.state.Good == "" || config.Parse(file, []byte(c.state.Good), good) != nil { // of another release, or its key is gone
 		c.state.Good = ""
 	}
+	lastGood := append([]byte("# the last good configuration\n"), config.Show(good, config.Origins{}, false)...)
 	if bad == nil {
 		c.written = string(config.Encode(cfg))
 	}
@@ -62,18 +70,37 @@ func choose(file string) (*device.Config, *configuration, error) {
 	case trial.Hopeless:
 		return nil, nil, bad
 	case trial.Mended:
+		c.running = c.state.Good
+		c.shown.Store(&lastGood)
 		c.fault = oneLine(bad) + "; the last good configuration is used until it is mended"
 		return good, c, nil
 	case trial.GivenUp:
+		c.running = c.state.Good
+		c.shown.Store(&lastGood)
 		c.fault = fmt.Sprintf("with what is written the station was %s, so the last good configuration is used; change it, or try it again: intercomctl reload, intercomctl restart", c.state.Why)
 		return good, c, nil
 	}
+	c.running = c.written
+	c.show(cfg, origins)
 	return cfg, c, nil
 }
 
-// watch waits until the station has proven itself with what it runs, and gives up what does not in time. lacks says what is
-// missing, or nothing.
-func (c *configuration) watch(ctx context.Context, limit time.Duration, running *device.Config, lacks func(context.Context) (string, error), restart func(context.Context, string) error, log *slog.Logger) error {
+// lacks is what keeps a station from what it is for, or nothing.
+func lacks(ctx context.Context, d *device.Device) (string, error) {
+	s, err := d.Status(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case !s.Hub.Online:
+		return "not registered (" + s.Hub.Trouble + ")", nil
+	case s.Sound.Trouble != "" && station.About("audio", s.Sound.Trouble).Severity == station.Failing:
+		return "without sound (" + s.Sound.Trouble + ")", nil
+	}
+	return "", nil
+}
+
+// watch waits until the station has proven itself with what it runs, and gives up what does not in time.
+func (c *configuration) watch(ctx context.Context, limit time.Duration, d *device.Device, log *slog.Logger) error {
 	if c.choice == trial.Mended {
 		return supervise.ErrDone
 	}
@@ -85,23 +112,21 @@ func (c *configuration) watch(ctx context.Context, limit time.Duration, running 
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		missing, err := lacks(ctx)
+		missing, err := lacks(ctx, d)
 		if err != nil {
 			return err
 		}
 		if missing == "" {
-			if c.state.Proved(c.choice, string(config.Encode(running))) {
-				log.Info("the configuration has proven itself")
-				return c.keep()
+			if err := c.proved(log); err != nil {
+				return err
 			}
 			return supervise.ErrDone
 		}
 		if onTrial && time.Now().After(end) {
-			c.state.Failed(c.choice, c.written, missing)
-			if err := c.keep(); err != nil {
+			if err := c.failed(missing); err != nil {
 				return err
 			}
-			return restart(ctx, "with this configuration it is "+missing)
+			return d.Restart(ctx, "with this configuration it is "+missing)
 		}
 		select {
 		case <-ctx.Done():
@@ -111,20 +136,49 @@ func (c *configuration) watch(ctx context.Context, limit time.Duration, running 
 	}
 }
 
+func (c *configuration) proved(log *slog.Logger) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.state.Proved(c.choice, c.running) {
+		return nil
+	}
+	log.Info("the configuration has proven itself")
+	return c.keep()
+}
+
+func (c *configuration) failed(missing string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state.Failed(c.choice, c.written, missing)
+	return c.keep()
+}
+
 // reload takes over what changed in what is written and needs no restart, and names the rest.
 func (c *configuration) reload(ctx context.Context, d *device.Device) (next *device.Config, waits []string, err error) {
-	if next, _, err = read(c.file); err != nil {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next, origins, err := read(c.file)
+	if err != nil {
 		return nil, nil, err
 	}
 	if waits, err = d.Reload(ctx, next); err != nil {
 		return nil, nil, err
 	}
 	c.written = string(config.Encode(next))
+	c.show(next, origins)
 	c.state.Again()
-	if len(waits) == 0 && c.choice == trial.Written {
-		c.state.Proved(c.choice, c.written) // nothing that could keep it from being registered or heard
+	if len(waits) == 0 { // it runs now
+		c.running = c.written
+		if c.choice == trial.Written {
+			c.state.Proved(c.choice, c.running) // nothing that could keep it from being registered or heard
+		}
 	}
 	return next, waits, c.keep()
+}
+
+func (c *configuration) show(cfg *device.Config, o config.Origins) {
+	text := config.Show(cfg, o, true)
+	c.shown.Store(&text)
 }
 
 func (c *configuration) keep() error {

@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -69,6 +68,7 @@ func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
 	lamps, relay := b.outputs()
 	keeper := device.NewKeeper(cfg.StateDir, fault)
 	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps, Relay: relay, Keeper: keeper, Counts: b.counts, Again: again,
+		Show:   func() []byte { return *conf.shown.Load() },
 		Reload: func(ctx context.Context) ([]string, error) { return reread(ctx) }}, log)
 	b.inputs(d)
 	sound.OnChange(func() {
@@ -88,10 +88,7 @@ func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
 		return err
 	}
 
-	var once sync.Mutex
 	reread = func(ctx context.Context) (waits []string, err error) {
-		once.Lock()
-		defer once.Unlock()
 		next, waits, err := conf.reload(ctx, d)
 		text := ""
 		switch {
@@ -106,19 +103,8 @@ func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
 		fault("configuration", text)
 		return waits, err
 	}
-	lacks := func(ctx context.Context) (string, error) {
-		s, err := d.Status(ctx)
-		switch {
-		case err != nil:
-			return "", err
-		case !s.Hub.Online:
-			return "not registered (" + s.Hub.Trouble + ")", nil
-		case s.Sound.Trouble != "":
-			return "without sound (" + s.Sound.Trouble + ")", nil
-		}
-		return "", nil
-	}
 	fault("configuration", conf.fault)
+	trialTime := cfg.Trial.Std() // now, since the owner changes cfg when it is read again
 	handler := d.Handler(panel)
 	parts := append(b.out,
 		supervise.Part{Name: "memory", Run: keeper.Run},
@@ -134,7 +120,7 @@ func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
 	parts = append(parts, b.in...)
 	parts = append(parts,
 		supervise.Part{Name: "reload", Run: func(ctx context.Context) error { return reload(ctx, hup, reread) }},
-		supervise.Part{Name: "trial", Run: func(ctx context.Context) error { return conf.watch(ctx, cfg.Trial.Std(), cfg, lacks, d.Restart, log) }},
+		supervise.Part{Name: "trial", Run: func(ctx context.Context) error { return conf.watch(ctx, trialTime, d, log) }},
 		supervise.Part{Name: "status", Run: func(ctx context.Context) error { return report(ctx, d) }},
 		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error {
 			return systemd.Watchdog(ctx, log, func(ctx context.Context) error {

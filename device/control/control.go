@@ -70,6 +70,7 @@ type Status struct {
 	Name         string            `json:"name,omitempty"`
 	Health       string            `json:"health"` // healthy, degraded
 	Faults       map[string]string `json:"faults,omitempty"`
+	Troubles     []Trouble         `json:"troubles,omitempty"` // the same, and the hub, with codes; what is worst first
 	Phase        call.Phase        `json:"phase"`
 	Call         string            `json:"call,omitempty"`
 	Peer         string            `json:"peer,omitempty"`

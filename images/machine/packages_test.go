@@ -110,6 +110,29 @@ func TestAStationAndAHubFromTheirPackages(t *testing.T) {
 		t.Errorf("the hub has %s", out)
 	}
 
+	if out := m.run("intercomctl doctor hub && intercomctl doctor button && intercomctl doctor update && intercomctl doctor call"); strings.Contains(out, "BROKEN") || !strings.Contains(out, "as front_door") {
+		t.Error(out)
+	}
+	m.run("systemctl stop intercom-hub")
+	if code, out := m.try("intercomctl doctor hub"); code != 1 || !strings.Contains(out, "BROKEN it answers: dial tcp 127.0.0.1:8443: connect: connection refused") || !strings.Contains(out, "→ on the hub's machine: sudo systemctl start intercom-hub") {
+		t.Errorf("exit status %d: %s", code, out)
+	}
+	m.run("systemctl start intercom-hub; systemctl stop intercom-sound")
+	m.until("the doctor misses the sound", func() bool {
+		code, out := m.try("intercomctl doctor audio")
+		return code == 1 && strings.Contains(out, "BROKEN the sound server answers") && strings.Contains(out, "→ start intercom-sound")
+	})
+	m.run("systemctl start intercom-sound")
+	m.until("all is well again", func() bool { return m.status(own).Health == "healthy" })
+	if out := m.run("intercomctl doctor audio"); !strings.Contains(out, "ok     the microphone hears the loudspeaker") {
+		t.Error(out)
+	}
+	m.run("intercomctl report -output /root/report.tar.gz && mkdir report && tar xzf report.tar.gz -C report")
+	if out := m.run("grep -rl -e $(cat /etc/intercomd/apikey) report || true; cat report/*/log.txt report/*/configuration.toml report/*/versions.txt"); strings.Contains(out, "report/") ||
+		!strings.Contains(out, "signed in") || !strings.Contains(out, `cuid = "front_door"  # /etc/intercomd/intercomd.toml:2`) || !strings.Contains(out, "intercomd\t"+version.Version) {
+		t.Errorf("the report has the key in it, or not what is needed: %s", out)
+	}
+
 	t.Run("an upgrade waits for the end of a call", func(t *testing.T) {
 		m := m.in(t)
 		m.run(`mkdir -p /root/peer && sed 's/front_door/reception/; s/to = "reception"/to = "front_door"/' /etc/intercomd/intercomd.toml > /root/peer/door.toml

@@ -33,7 +33,7 @@ export function Station({ hub, cuid }) {
         </dl></section>
         <section class="box"><h2>Health</h2>
           ${faults.length === 0 ? html`<p>${d.state === 'offline' ? 'Not known while it is offline.' : 'All parts are well.'}</p>`
-    : html`<ul>${faults.map(([part, text]) => html`<li><b>${part}</b>: ${text}</li>`)}</ul>`}
+    : html`<ul>${faults.map(([part, text]) => html`<li><b>${part}</b>: ${text} ${d.codes?.[part] && html`<code>${d.codes[part]}</code>`}</li>`)}</ul>`}
         </section>
         <section class="box whole"><h2>How its last calls were heard</h2>
           ${heard.length === 0 ? html`<p class="quiet">No call was heard there yet.</p>` : html`<div class="grid">
