@@ -92,6 +92,9 @@ func (c *Config) Check(r *config.Report) {
 	for i := range c.Schedule {
 		c.checkSchedule(r, fmt.Sprintf("schedule[%d]", i), &c.Schedule[i])
 	}
+	if c.Metrics.Listen != "" {
+		onLoopback(r, "metrics.listen", c.Metrics.Listen)
+	}
 	c.Kiosk.check(r)
 	c.checkLines(r)
 }
@@ -111,17 +114,23 @@ func (c *Config) checkSchedule(r *config.Report, at string, s *ScheduleConfig) {
 	}
 }
 
+// onLoopback reports an address at which others than this machine could listen in.
+func onLoopback(r *config.Report, key, address string) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || !config.Loopback(host) {
+		r.Addf(key, "%q is not a loopback address with a port; write it like 127.0.0.1:8090", address)
+	}
+}
+
 func (k *KioskConfig) check(r *config.Report) {
 	if k.Listen == "" {
 		return
 	}
-	host, _, err := net.SplitHostPort(k.Listen)
-	if err != nil || !config.Loopback(host) {
-		r.Addf("kiosk.listen", "%q is not a loopback address with a port; write it like 127.0.0.1:8090", k.Listen)
-	}
+	onLoopback(r, "kiosk.listen", k.Listen)
 	if u, err := url.Parse(k.Origin); k.Origin != "" && (err != nil || u.Scheme == "" || u.Host == "" || u.Path != "") {
 		r.Addf("kiosk.origin", "%q is no origin; write it like http://localhost:3000", k.Origin)
 	}
+	var err error
 	switch k.token, err = r.ReadSecret(k.TokenFile); {
 	case k.TokenFile == "":
 		r.Addf("kiosk.token_file", "is missing; put a long random word into a file that only the daemon and the page's owner can read")

@@ -33,6 +33,7 @@ type Config struct {
 
 	Schedule []ScheduleConfig `toml:"schedule" doc:"Hours in which something is otherwise; repeat the table for each. The first one that holds counts. While the clock is not set, none does."`
 	Door     DoorConfig       `toml:"door" doc:"The door's relay, and what is wired to the door."`
+	Metrics  MetricsConfig    `toml:"metrics" doc:"How the station is, in Prometheus' format; it is always on the control socket."`
 	Kiosk    KioskConfig      `toml:"kiosk" doc:"An HTTP endpoint for a page on this station's own screen."`
 }
 
@@ -92,6 +93,11 @@ type InputConfig struct {
 	Line      string `toml:"line" doc:"GPIO line, as for a button; empty for none"`
 	Pull      string `toml:"pull" doc:"up, down or none; empty for up"`
 	ActiveLow bool   `toml:"active_low" doc:"active is the low level"`
+}
+
+// MetricsConfig is where Prometheus may look.
+type MetricsConfig struct {
+	Listen string `toml:"listen" doc:"loopback address and port, like 127.0.0.1:9469, for GET /metrics; empty for off"`
 }
 
 // KioskConfig is the endpoint for a page.

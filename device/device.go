@@ -120,7 +120,8 @@ type Device struct {
 	identified  *time.Timer
 	light       control.Light
 	watchers    map[chan control.Event]bool
-	recent      []control.Event // the latest, the oldest first
+	ended       map[outcome.Outcome]int // calls, since the start
+	recent      []control.Event         // the latest, the oldest first
 	last        *outcome.Result
 
 	heard   control.Quality // of the call whose media path was closed
@@ -141,7 +142,7 @@ type Device struct {
 
 // New makes a device that is not signed in. The configuration was checked.
 func New(cfg *Config, p Parts, log *slog.Logger) *Device {
-	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload, show: p.Show,
+	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload, show: p.Show, ended: map[outcome.Outcome]int{},
 		in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
 		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan control.Event]bool{},
 		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet",
@@ -320,6 +321,7 @@ func (d *Device) report(a call.Report) {
 		ev.Error = fault.New(a.Code)
 	}
 	d.log.Info("call ended", about...)
+	d.ended[r.Outcome]++
 	d.emit(ev)
 	d.noteQuality(r)
 }

@@ -402,6 +402,32 @@ func TestTheKioskTellsWhatHappens(t *testing.T) {
 	}
 }
 
+func TestMetrics(t *testing.T) {
+	try(t, func(b *bench) {
+		b.Fault("kiosk", "busy")
+		synctest.Wait()
+		scrape := func() string {
+			w := httptest.NewRecorder()
+			b.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+			return w.Body.String()
+		}
+		b.has(scrape(), "intercom_station_registered 0\n", `intercom_station_trouble{code="HUB_AWAY",severity="error",part="hub"} 1`, `intercom_station_trouble{code="KIOSK",severity="warning",part="kiosk"} 1`, `intercom_station_info{cuid="front_door",name=""} 1`)
+		b.talk()
+		b.has(scrape(), "intercom_station_registered 1\n", "intercom_station_in_call 1\n", "intercom_station_call_loss_ratio 0\n")
+		b.ended(outcome.Over, outcome.HangUp)
+		b.has(scrape(), `intercom_station_calls_ended_total{status="over",reason="hangup"} 1`, "intercom_station_in_call 0\n")
+	})
+}
+
+func (b *bench) has(text string, all ...string) {
+	b.Helper()
+	for _, want := range all {
+		if !strings.Contains(text, want) {
+			b.Errorf("there is no %s in\n%s", want, text)
+		}
+	}
+}
+
 func TestItStartsAgainWhenItIsIdle(t *testing.T) {
 	try(t, func(b *bench) {
 		b.talk()

@@ -89,6 +89,7 @@ func (d *Device) buttons() map[string]control.Button {
 //	GET  /v1/recent   the latest events
 //	GET  /v1/config   the configuration that holds, with where each value comes from
 //	GET  /v1/goroutines
+//	GET  /v1/metrics  in Prometheus' format
 //	POST /v1/call     {"to": cuid, "context": text}, both optional → {"call": id}
 //	POST /v1/answer   /v1/decline   /v1/hangup
 //	POST /v1/press    {"button": name, "hold_ms": n}
@@ -130,6 +131,7 @@ func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 			_, _ = w.Write(d.show())
 		}
 	})
+	mux.Handle("GET /v1/metrics", d.Metrics())
 	mux.HandleFunc("GET /v1/goroutines", func(w http.ResponseWriter, _ *http.Request) { _ = pprof.Lookup("goroutine").WriteTo(w, 1) })
 	mux.HandleFunc("POST /v1/call", func(w http.ResponseWriter, r *http.Request) {
 		b, err := body[struct{ To, Context string }](w, r)

@@ -106,6 +106,8 @@ func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
 	fault("configuration", conf.fault)
 	trialTime := cfg.Trial.Std() // now, since the owner changes cfg when it is read again
 	handler := d.Handler(panel)
+	metrics := http.NewServeMux()
+	metrics.Handle("GET /metrics", d.Metrics())
 	parts := append(b.out,
 		supervise.Part{Name: "memory", Run: keeper.Run},
 		supervise.Part{Name: "audio", Run: sound.Run, Alive: sound.Alive},
@@ -113,7 +115,10 @@ func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
 		supervise.Part{Name: "selftest", Run: func(ctx context.Context) error { return voice.TestNowAndThen(ctx, cfg.Audio.SelfTest.Std(), fault) }},
 		supervise.Part{Name: "hub", Run: hub.Run, Grace: 7 * time.Second},
 		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, socket, handler) }},
-		supervise.Part{Name: "kiosk", Run: func(ctx context.Context) error { return kiosk(ctx, cfg.Kiosk.Listen, d.Kiosk(handler), fault) }},
+		supervise.Part{Name: "kiosk", Run: func(ctx context.Context) error {
+			return endpoint(ctx, "kiosk", cfg.Kiosk.Listen, d.Kiosk(handler), fault)
+		}},
+		supervise.Part{Name: "metrics", Run: func(ctx context.Context) error { return endpoint(ctx, "metrics", cfg.Metrics.Listen, metrics, fault) }},
 		// After those that tell others how its last call ended, so that it is stopped before them.
 		supervise.Part{Name: "device", Run: d.Run, Vital: true, Grace: 4 * time.Second},
 	)
@@ -210,17 +215,17 @@ func control(ctx context.Context, l net.Listener, h http.Handler) error {
 	return nil
 }
 
-// kiosk serves the page's endpoint, where one is configured.
-func kiosk(ctx context.Context, address string, h http.Handler, fault func(part, text string)) error {
+// endpoint serves something at an address, where one is configured.
+func endpoint(ctx context.Context, part, address string, h http.Handler, fault func(part, text string)) error {
 	if address == "" {
 		return supervise.ErrDone
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		fault("kiosk", err.Error())
+		fault(part, err.Error())
 		return err
 	}
-	fault("kiosk", "")
+	fault(part, "")
 	return control(ctx, l, h)
 }
 

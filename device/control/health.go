@@ -56,6 +56,7 @@ var Codes = []Code{
 	{"CONFIG_INVALID", Failing, "configuration", "", "what is written is not valid; the one before, or the last good one, is used", "mend what the text names, then intercomctl reload"},
 	{"MEMORY", Failing, "memory", "", "what the station must remember cannot be written, or could not be read", "make state_dir writable"},
 	{"KIOSK", Warning, "kiosk", "", "the endpoint for the station's own screen cannot listen", "look at the text: another program may have the port"},
+	{"METRICS", Warning, "metrics", "", "the endpoint for Prometheus cannot listen", "look at the text: another program may have the port"},
 	{"PART", Failing, "", "", "a part of the station is broken", "look at the text"},
 }
 

@@ -24,7 +24,7 @@ type named struct {
 		Line string            `toml:"line" doc:"which"`
 		LED  map[string]string `toml:"led" doc:"lamps"`
 	} `toml:"button" doc:"A button."`
-	secret Secret
+	_ Secret // not a setting
 }
 
 func (n *named) Check(r *Report) {
