@@ -36,7 +36,7 @@ type Config struct {
 
 	ACME ACMEConfig `toml:"acme" doc:"A certificate from an authority that speaks ACME, like Let's Encrypt, instead of tls_cert and tls_key. It must reach the hub at port 443."`
 	TURN TURNConfig `toml:"turn" doc:"STUN and TURN, for stations that networks keep apart: inside the hub, or a server elsewhere."`
-	NATS NATSConfig `toml:"nats" doc:"What joins several hubs; without it the hub is alone. See docs/operate.md."`
+	NATS NATSConfig `toml:"nats" doc:"What joins several hubs; without it the hub is alone. See docs/hub.md."`
 }
 
 // ACMEConfig says where the hub's certificate comes from.

@@ -151,7 +151,7 @@ func (h *Hub) change(write func(folder string) error) error {
 
 func sent[T any](r *http.Request) (v T, err error) {
 	if json.NewDecoder(http.MaxBytesReader(nil, r.Body, wire.MaxBeforeSignIn)).Decode(&v) != nil {
-		return v, fault.In(fault.BadMessage, "", "The body must be JSON; see docs/operate.md.")
+		return v, fault.In(fault.BadMessage, "", "The body must be JSON; see docs/hub.md.")
 	}
 	return v, nil
 }

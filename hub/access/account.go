@@ -34,7 +34,7 @@ type Account struct {
 	AutoAnswer  []Rule          `toml:"may_be_answered_automatically" doc:"calls that a station set to it may answer by itself; without a rule none"`
 	OpenDoor    []Rule          `toml:"may_open_door" doc:"who may open whose door in a call; without a rule nobody"`
 	Stations    []Station       `toml:"station" doc:"stations that must be there; one that is silent for too long raises an alarm"`
-	Hooks       []Webhook       `toml:"webhook" doc:"URLs that are told what happened; see docs/operate.md"`
+	Hooks       []Webhook       `toml:"webhook" doc:"URLs that are told what happened; see docs/integrate.md"`
 	Users       []User          `toml:"user" doc:"operators of the console; intercom-hub user add adds one"`
 }
 

@@ -411,7 +411,7 @@ func TestTheRelayThroughARebootAndAPowerCut(t *testing.T) {
 	}
 }
 
-// A desktop user's sound server, by the drop-in that docs/operate.md has.
+// A desktop user's sound server, by the drop-in that docs/kiosk.md has.
 func TestAUsersSoundServer(t *testing.T) {
 	s := playWith(t, strings.Replace(config, `server = "unix:/run/pulse/native"`, "", 1))
 	s.run("systemctl stop intercomd sound && useradd --uid 1000 --create-home --groups gpio pi && install -d -o pi -m 700 /run/user/1000")

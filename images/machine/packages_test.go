@@ -133,6 +133,8 @@ func TestAStationAndAHubFromTheirPackages(t *testing.T) {
 		t.Errorf("the report has the key in it, or not what is needed: %s", out)
 	}
 
+	m.obey("../../docs/troubleshoot.md", map[string]string{"intercomctl doctor": "intercomctl doctor hub"}, nil) // the clock is the host's
+
 	t.Run("an upgrade waits for the end of a call", func(t *testing.T) {
 		m := m.in(t)
 		m.run(`mkdir -p /root/peer && sed 's/front_door/reception/; s/to = "reception"/to = "front_door"/' /etc/intercomd/intercomd.toml > /root/peer/door.toml

@@ -244,3 +244,46 @@ func TestLinksInTheDocumentsLeadSomewhere(t *testing.T) {
 		}
 	}
 }
+
+// Every link of a page leads to a file that is there, and to a heading of it.
+func TestLinksLeadSomewhere(t *testing.T) {
+	link, heading := regexp.MustCompile(`\]\(([^)\s]+)\)`), regexp.MustCompile(`(?m)^#+ (.*)$`)
+	anchor := func(h string) string {
+		h = regexp.MustCompile(`[^a-z0-9_\- ]`).ReplaceAllString(strings.ToLower(h), "")
+		return strings.ReplaceAll(h, " ", "-")
+	}
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if e != nil && e.IsDir() && (e.Name() == "node_modules" || e.Name() == "out" || strings.HasPrefix(e.Name(), ".") && len(e.Name()) > 2) {
+			return fs.SkipDir
+		}
+		if err != nil || e.IsDir() || filepath.Ext(path) != ".md" {
+			return err
+		}
+		page, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range link.FindAllSubmatch(page, -1) {
+			to, part, _ := strings.Cut(string(m[1]), "#")
+			if strings.Contains(to, ":") {
+				continue // elsewhere
+			}
+			target := path
+			if to != "" {
+				target = filepath.Join(filepath.Dir(path), to)
+			}
+			text, err := os.ReadFile(target)
+			if st, serr := os.Stat(target); err != nil && (serr != nil || !st.IsDir()) {
+				t.Errorf("%s leads to %s, which is not there", path, to)
+				continue
+			}
+			if part != "" && !slices.ContainsFunc(heading.FindAllSubmatch(text, -1), func(h [][]byte) bool { return anchor(string(h[1])) == part }) {
+				t.Errorf("%s leads to #%s of %s, which has no such heading", path, part, target)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
