@@ -115,3 +115,41 @@ func TestTheInstallPage(t *testing.T) {
 		t.Error("the page has become long")
 	}
 }
+
+// The journal of a station at a collector, here the same machine: also what happens while it is away.
+func TestTheLogsPage(t *testing.T) {
+	m := boot(t)
+	m.install(packages+deb("intercom-hub", runtime.GOARCH), packages+deb("intercomd", runtime.GOARCH))
+	m.run("umask 077; intercom-hub key new -account demo > /etc/intercomd/apikey")
+	m.put("etc/hosts", "127.0.0.1 localhost collector.example.org\n")
+	m.put("etc/intercomd/intercomd.toml", station)
+	m.run("systemctl start intercomd")
+	m.until("the station is registered", func() bool { return m.status(own).Hub.Online })
+	m.obey("../../docs/logs.md", map[string]string{
+		"apt install": "true ", // they are there
+	}, map[string]func(string){
+		"systemctl start intercom-logs": func(string) {
+			m.until("the journal arrives", func() bool {
+				code, out := m.try("journalctl --quiet --directory /var/log/journal/remote CUID=front_door")
+				return code == 0 && strings.Contains(out, "signed in")
+			})
+		},
+	})
+	m.run("systemctl stop systemd-journal-remote.socket systemd-journal-remote.service")
+	call := func() string {
+		_, out := m.try("intercomctl -json call reception -context Hello -wait") // who is not there
+		id := regexp.MustCompile(`"call":"([0-9a-f]{32})"`).FindStringSubmatch(out)
+		if id == nil {
+			m.Fatalf("no call: %s", out)
+		}
+		return id[1]
+	}()
+	m.run("systemctl start systemd-journal-remote.socket")
+	m.until("the call arrives", func() bool {
+		_, out := m.try("journalctl --quiet --directory /var/log/journal/remote CALL_ID=" + call)
+		return strings.Contains(out, "call ended")
+	})
+	if out := m.run("journalctl --quiet --directory /var/log/journal/remote -o export | grep -c -F $(cat /etc/intercomd/apikey) || true"); out != "0" {
+		t.Errorf("the key is in the journal: %s", out)
+	}
+}
