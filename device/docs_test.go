@@ -1,12 +1,16 @@
 package device
 
 import (
+	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/invopop/jsonschema"
 
 	"intercom/device/control"
 	"intercom/gpio"
@@ -60,6 +64,27 @@ func TestEveryTroubleIsDocumented(t *testing.T) {
 		if got := control.About(part, text); got.Code != want || got.Do == "" {
 			t.Errorf("%s: %s is %s, not %s", part, text, got.Code, want)
 		}
+	}
+}
+
+// What "intercomctl -json status" prints, for programs that read it.
+func TestTheSchemaOfTheStatus(t *testing.T) {
+	r := jsonschema.Reflector{Anonymous: true, ExpandedStruct: true, AllowAdditionalProperties: true} // more may come
+	schema := r.Reflect(&control.Status{})
+	schema.Title = "The status of an intercom station"
+	want, err := json.MarshalIndent(schema, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = append(want, '\n')
+	const file = "../docs/status.schema.json"
+	if *update {
+		if err := os.WriteFile(file, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s is not what the code says (%v); run this test with -update", file, err)
 	}
 }
 

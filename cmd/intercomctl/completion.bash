@@ -9,7 +9,7 @@ _intercomctl() {
 	doctor) words='time hub audio button call update' ;;
 	door) words='open hold release unlock' ;;
 	*)
-		words='status call answer decline hangup press mute unmute volume selftest dnd privacy door reload restart doctor report events'
+		words='status call answer decline hangup press mute unmute volume selftest dnd privacy door reload restart top doctor report events'
 		[[ $word != -* ]] || words='-socket -json -context -wait -hold -output -version'
 		;;
 	esac

@@ -14,6 +14,7 @@
 //	door open|hold|release|unlock      the door's relay; unlock after tampering
 //	reload                             read the configuration again; says what waits for a restart
 //	restart                            start again as soon as the station is idle
+//	top                                how the station is, every second, until interrupted
 //	doctor [CHAIN]                     what is broken, link by link, and what mends it
 //	report [-output FILE]              an archive for whoever is to find out what is wrong; without secrets
 //	events                             what happens, a line of JSON each, until interrupted
@@ -72,6 +73,7 @@ const usage = `usage: intercomctl [-socket PATH] [-json] COMMAND
   door open|hold|release|unlock      the door's relay; unlock after tampering
   reload                             read the configuration again; says what waits for a restart
   restart                            start again as soon as the station is idle
+  top                                how the station is, every second, until interrupted
   doctor [CHAIN]                     what is broken, link by link, and what mends it
   report [-output FILE]              an archive for whoever is to find out what is wrong; without secrets
   events                             what happens, a line of JSON each, until interrupted
@@ -152,6 +154,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return c.do(ctx, command, map[string]any{"on": rest[0] == "on"}, nil)
 	case command == "door" && len(rest) == 1:
 		return c.do(ctx, "door", map[string]any{"do": rest[0]}, nil)
+	case command == "top" && len(rest) == 0:
+		return c.top(ctx)
 	case command == "doctor" && len(rest) <= 1:
 		return c.doctor(ctx, strings.Join(rest, ""))
 	case command == "report" && len(rest) == 0:
@@ -369,6 +373,26 @@ func (c *ctl) show(e control.Event, line []byte) bool {
 	}
 	fmt.Fprintf(c.out, "%s %s\n", e.At.Local().Format("15:04:05.000"), text)
 	return true
+}
+
+// top shows the status every second, over what it showed before. A station that does not answer is said, and asked again.
+func (c *ctl) top(ctx context.Context) int {
+	screen, failure := bytes.Buffer{}, bytes.Buffer{}
+	one := *c
+	one.out, one.err = &screen, &failure
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		screen.Reset()
+		failure.Reset()
+		one.status(ctx)
+		fmt.Fprintf(c.out, "\x1b[H\x1b[J%s\n\n%s%s", time.Now().Format(time.DateTime), screen.String(), failure.String()) // home, and clear
+		select {
+		case <-ctx.Done():
+			return 0
+		case <-tick.C:
+		}
+	}
 }
 
 func (c *ctl) status(ctx context.Context) int {

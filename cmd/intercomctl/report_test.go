@@ -4,11 +4,14 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 func TestAReportHasWhatIsNeededAndNoSecret(t *testing.T) {
@@ -77,4 +80,47 @@ func TestTheDoctorFindsTheFirstBrokenLink(t *testing.T) {
 	if code := run(t.Context(), []string{"-socket", socket, "doctor", "soup"}, &out, &said); code != exUsage || !strings.Contains(said.String(), "there are time, hub") {
 		t.Errorf("exit status %d: %s", code, said.String())
 	}
+}
+
+// safeBuffer is written by one and read by another.
+type safeBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func TestTopGoesOnWhenTheStationIsGone(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var out safeBuffer
+	done := make(chan int, 1)
+	socket := station(t)
+	go func() { done <- run(ctx, []string{"-socket", socket, "top"}, &out, &out) }()
+	for !strings.Contains(out.String(), "front_door: degraded") {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	var out2 safeBuffer
+	gone, stop := context.WithCancel(t.Context())
+	go func() {
+		done <- run(gone, []string{"-socket", filepath.Join(t.TempDir(), "nobody"), "top"}, &out2, &out2)
+	}()
+	for !strings.Contains(out2.String(), "the station does not answer") {
+		time.Sleep(time.Millisecond)
+	}
+	stop()
+	<-done
 }
