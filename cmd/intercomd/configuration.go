@@ -126,7 +126,10 @@ func (c *configuration) watch(ctx context.Context, limit time.Duration, d *devic
 			if err := c.failed(missing); err != nil {
 				return err
 			}
-			return d.Restart(ctx, "with this configuration it is "+missing)
+			if d.Restart(ctx, "with this configuration it is "+missing) != nil { // nobody would start it again
+				d.Fault("configuration", "with what is written the station was "+missing+"; at its next start the other configuration is used")
+			}
+			return supervise.ErrDone
 		}
 		select {
 		case <-ctx.Done():
