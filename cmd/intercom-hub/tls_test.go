@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -33,15 +34,14 @@ func (n news) Receive(link.Message) {}
 func begin(t *testing.T, change func(cfg *hub.Config)) (cfg *hub.Config, key string) {
 	t.Helper()
 	dir := t.TempDir()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := stage.Ports(1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg = hub.Defaults()
-	cfg.Name, cfg.Listen, cfg.Accounts, cfg.StateDir = "hub", free.Addr().String(), filepath.Join(dir, "accounts"), filepath.Join(dir, "hub")
+	cfg.Name, cfg.Listen, cfg.Accounts, cfg.StateDir = "hub", fmt.Sprint("127.0.0.1:", free[0]), filepath.Join(dir, "accounts"), filepath.Join(dir, "hub")
 	cfg.LogLevel = "error"
 	change(cfg)
-	free.Close()
 	if key, err = access.NewKey(cfg.Accounts, "demo", time.Now()); err != nil {
 		t.Fatal(err)
 	}

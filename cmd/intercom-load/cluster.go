@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -35,7 +34,7 @@ type node struct {
 // newCluster writes the configuration of n hubs with one account, demo, and starts them. more is added to each file.
 func newCluster(ctx context.Context, dir, program string, n int, withTLS bool, more string) (*cluster, error) {
 	c := &cluster{dir: dir, program: program, tls: withTLS}
-	free, err := ports(2 * n)
+	free, err := stage.Ports(2 * n)
 	if err != nil {
 		return nil, err
 	}
@@ -173,20 +172,6 @@ func (c *cluster) target() (target, error) {
 	var err error
 	t.TLS, err = trust(ca)
 	return t, err
-}
-
-// ports are free ones on loopback.
-func ports(n int) ([]int, error) {
-	var all []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		all = append(all, l.Addr().(*net.TCPAddr).Port)
-	}
-	return all, nil
 }
 
 // rss is the resident memory of a hub in KiB.

@@ -28,7 +28,7 @@ func newNATS(ctx context.Context, t *testing.T) *natsCluster {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	var err error
-	if n.ports, err = ports(6); err != nil {
+	if n.ports, err = stage.Ports(6); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.stop)

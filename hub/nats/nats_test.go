@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,25 +14,17 @@ import (
 	"time"
 
 	"intercom/hub/bus"
+	"intercom/internal/stage"
 )
-
-func free(t *testing.T, n int) (ports []int) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
-}
 
 var quiet = slog.New(slog.DiscardHandler)
 
 // three opens three buses with servers of their own.
 func three(t *testing.T) []*Bus {
-	ports := free(t, 3)
+	ports, err := stage.Ports(3)
+	if err != nil {
+		t.Fatal(err)
+	}
 	buses := make([]*Bus, 3)
 	var work sync.WaitGroup
 	for i := range 3 {

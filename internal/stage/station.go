@@ -41,12 +41,11 @@ type HubSettings struct {
 // StartHub starts a hub with one account, demo, and its key. bin is the folder of the programs.
 func StartHub(ctx context.Context, dir, bin string, set HubSettings) (*Hub, error) {
 	if set.Listen == "" {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		free, err := Ports(1)
 		if err != nil {
 			return nil, err
 		}
-		set.Listen = l.Addr().String()
-		l.Close()
+		set.Listen = fmt.Sprint("127.0.0.1:", free[0])
 	}
 	h := &Hub{Addr: set.Listen, Records: filepath.Join(dir, "hub", "calls"), dir: dir, bin: bin, within: set.Within}
 	conf := fmt.Sprintf("listen = %q\naccounts = %q\nstate_dir = %q\nring_time = %q\n%s\n", h.Addr, filepath.Join(dir, "accounts"), filepath.Join(dir, "hub"), set.Ring, set.Extra)
