@@ -95,6 +95,7 @@ func (c *Config) Check(r *config.Report) {
 	if c.Metrics.Listen != "" {
 		onLoopback(r, "metrics.listen", c.Metrics.Listen)
 	}
+	c.MQTT.check(r)
 	c.Kiosk.check(r)
 	c.checkLines(r)
 }
@@ -140,6 +141,41 @@ func (k *KioskConfig) check(r *config.Report) {
 		r.Addf("kiosk.token_file", "the token in %s is too short; it must have 16 characters at least", k.TokenFile)
 	}
 }
+
+func (m *MQTTConfig) check(r *config.Report) {
+	if m.URL == "" {
+		return
+	}
+	u, err := url.Parse(m.URL)
+	switch {
+	case err != nil || (u.Scheme != "mqtt" && u.Scheme != "mqtts") || u.Host == "" || u.User != nil:
+		r.Addf("mqtt.url", "%q is not a broker's address; write it like mqtts://broker.example.org", m.URL)
+	case u.Scheme == "mqtt" && !config.Loopback(u.Hostname()) && !m.AllowPlain:
+		r.Addf("mqtt.url", "mqtt:// to another host is not encrypted; use mqtts://, or set mqtt.allow_plain = true and let everybody on the way read along")
+	}
+	if m.PasswordFile != "" {
+		if m.password, err = r.ReadSecret(m.PasswordFile); err != nil {
+			r.Addf("mqtt.password_file", "%v", err)
+		}
+	}
+	if _, err := authority(m.CAFile); err != nil {
+		r.Addf("mqtt.ca_file", "%v", err)
+	}
+	for key, topic := range map[string]string{"mqtt.prefix": m.Prefix, "mqtt.discovery": m.Discovery} {
+		if strings.ContainsAny(topic, "+#\x00") || strings.HasPrefix(topic, "/") || strings.HasSuffix(topic, "/") || key == "mqtt.prefix" && topic == "" {
+			r.Addf(key, "%q cannot begin a topic; write it like home/intercom", topic)
+		}
+	}
+	for i, what := range m.Commands {
+		oneOf(r, fmt.Sprintf("mqtt.commands[%d]", i), what, "answer", "decline", "hangup", "open")
+	}
+}
+
+// Password is the one from the file, read by Check.
+func (m *MQTTConfig) Password() config.Secret { return m.password }
+
+// TLS is how the broker is reached.
+func (m *MQTTConfig) TLS() (*tls.Config, error) { return authority(m.CAFile) }
 
 // patternsOf checks a list of cuids, or patterns of them.
 func patternsOf(r *config.Report, key string, patterns []string) {
@@ -200,17 +236,20 @@ func (h *HubConfig) checkURL(r *config.Report, key string, address *string) {
 func (h *HubConfig) APIKey() config.Secret { return h.apiKey }
 
 // TLS is the client's TLS configuration; nil for the system's roots.
-func (h *HubConfig) TLS() (*tls.Config, error) {
-	if h.CAFile == "" {
+func (h *HubConfig) TLS() (*tls.Config, error) { return authority(h.CAFile) }
+
+// authority trusts those in a file, or, where it is empty, the system's.
+func authority(file string) (*tls.Config, error) {
+	if file == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(h.CAFile)
+	pem, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s has no certificate in PEM form", h.CAFile)
+		return nil, fmt.Errorf("%s has no certificate in PEM form", file)
 	}
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }

@@ -34,6 +34,7 @@ type Config struct {
 	Schedule []ScheduleConfig `toml:"schedule" doc:"Hours in which something is otherwise; repeat the table for each. The first one that holds counts. While the clock is not set, none does."`
 	Door     DoorConfig       `toml:"door" doc:"The door's relay, and what is wired to the door."`
 	Metrics  MetricsConfig    `toml:"metrics" doc:"How the station is, in Prometheus' format; it is always on the control socket."`
+	MQTT     MQTTConfig       `toml:"mqtt" doc:"The station at an MQTT broker (version 5), for Home Assistant and others."`
 	Kiosk    KioskConfig      `toml:"kiosk" doc:"An HTTP endpoint for a page on this station's own screen."`
 }
 
@@ -98,6 +99,20 @@ type InputConfig struct {
 // MetricsConfig is where Prometheus may look.
 type MetricsConfig struct {
 	Listen string `toml:"listen" doc:"loopback address and port, like 127.0.0.1:9469, for GET /metrics; empty for off"`
+}
+
+// MQTTConfig is the broker, and what it may do.
+type MQTTConfig struct {
+	URL          string   `toml:"url" doc:"address of the broker, like mqtts://broker.example.org; mqtt:// only on loopback; empty for off"`
+	User         string   `toml:"user" doc:"name at the broker; empty for none"`
+	PasswordFile string   `toml:"password_file" doc:"file with the password; without a slash, a systemd credential, or a file beside this one"`
+	CAFile       string   `toml:"ca_file" doc:"file with the certificate authority of the broker (PEM); empty for the system's"`
+	AllowPlain   bool     `toml:"allow_plain" doc:"allow mqtt:// to other hosts too: everybody on the way can read along, and press what commands has"`
+	Prefix       string   `toml:"prefix" doc:"topics begin with this, and the cuid"`
+	Discovery    string   `toml:"discovery" doc:"where Home Assistant looks for devices; empty to tell it nothing"`
+	Commands     []string `toml:"commands" doc:"what whoever may write there can have done: answer, decline, hangup, open"`
+
+	password config.Secret
 }
 
 // KioskConfig is the endpoint for a page.
@@ -220,6 +235,7 @@ func Defaults() *Config {
 	c.GPIO.Driver = "chip"
 	c.GPIO.Debounce = config.Duration(20 * time.Millisecond)
 	c.GPIO.Long, c.GPIO.Double, c.GPIO.Stuck = config.Duration(800*time.Millisecond), config.Duration(350*time.Millisecond), config.Duration(time.Minute)
+	c.MQTT.Prefix, c.MQTT.Discovery, c.MQTT.Commands = "intercom", "homeassistant", []string{"answer", "decline", "hangup"}
 	c.Auto.After = config.Duration(2 * time.Second)
 	c.Door.Pulse, c.Door.TooLong = config.Duration(3*time.Second), config.Duration(time.Minute)
 	return c

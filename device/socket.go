@@ -149,27 +149,9 @@ func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 		}
 		answer(w, map[string]string{"call": id}, err)
 	})
-	inCall := func() bool { return d.state.Phase != call.Idle }
-	rings := func() bool { return d.state.Phase == call.Ringing }
-	for name, what := range map[string]struct {
-		fits func() bool
-		do   func()
-	}{
-		"answer":  {rings, d.pick},
-		"decline": {rings, func() { d.handle(call.Refuse{}) }},
-		"hangup":  {inCall, func() { d.handle(call.HangUp{}) }},
-	} {
+	for _, name := range []string{"answer", "decline", "hangup"} {
 		mux.HandleFunc("POST /v1/"+name, func(w http.ResponseWriter, r *http.Request) {
-			var id string
-			err := d.Ask(r.Context(), func() {
-				if what.fits() {
-					id = d.state.ID
-					what.do()
-				}
-			})
-			if err == nil && id == "" {
-				err = fault.In(fault.NotParty, "", "There is no call to %s; see 'intercomctl status'.", name)
-			}
+			id, err := d.callDo(r.Context(), name)
 			answer(w, map[string]string{"call": id}, err)
 		})
 	}
@@ -226,35 +208,77 @@ func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 	return mux
 }
 
+// Command has the station do what a person could: answer, decline, hangup, or open (the door). who is in the door's records.
+func (d *Device) Command(ctx context.Context, what, who string) (err error) {
+	if what == "open" {
+		_, err = d.tellDoor(ctx, what, who)
+	} else {
+		_, err = d.callDo(ctx, what)
+	}
+	return err
+}
+
+// callDo does something with the call that there is: answer, decline or hangup.
+func (d *Device) callDo(ctx context.Context, name string) (id string, err error) {
+	var fits func() bool
+	var do func()
+	switch name {
+	case "answer":
+		fits, do = func() bool { return d.state.Phase == call.Ringing }, d.pick
+	case "decline":
+		fits, do = func() bool { return d.state.Phase == call.Ringing }, func() { d.handle(call.Refuse{}) }
+	case "hangup":
+		fits, do = func() bool { return d.state.Phase != call.Idle }, func() { d.handle(call.HangUp{}) }
+	default:
+		return "", fault.In(fault.BadMessage, "", "A station can be told to answer, decline, hangup and open, and not to %q.", name)
+	}
+	err = d.Ask(ctx, func() {
+		if fits() {
+			id = d.state.ID
+			do()
+		}
+	})
+	if err == nil && id == "" {
+		err = fault.In(fault.NotParty, "", "There is no call to %s; see 'intercomctl status'.", name)
+	}
+	return id, err
+}
+
 func (d *Device) serveDoor(w http.ResponseWriter, r *http.Request) {
 	b, err := body[struct{ Do string }](w, r)
-	const who, why = "intercomctl", "said here"
+	done := ""
+	if err == nil {
+		done, err = d.tellDoor(r.Context(), b.Do, "intercomctl")
+	}
+	answer(w, map[string]string{"done": done}, err)
+}
+
+// tellDoor has the door open, hold, release or unlock, and says what became of it.
+func (d *Device) tellDoor(ctx context.Context, what, who string) (done string, err error) {
+	const why = "said here"
 	do := map[string]func() string{
 		"open":    func() string { return d.openFor(who, why) },
 		"hold":    func() string { return d.holdDoor(true, who, why) },
 		"release": func() string { return d.holdDoor(false, who, why) },
 		"unlock":  func() string { return d.unlockDoor(who, why) },
-	}[b.Do]
-	done := ""
+	}[what]
+	if do == nil {
+		return "", fault.In(fault.BadMessage, "do", "A door can be told to open, hold, release and unlock.")
+	}
+	none := false
+	err = d.Ask(ctx, func() {
+		if none = !d.hasDoor() && (what != "open" || !d.state.Live()); !none {
+			done = do()
+		}
+	})
 	switch {
 	case err != nil:
-	case do == nil:
-		err = fault.In(fault.BadMessage, "do", "A door can be told to open, hold, release and unlock.")
-	default:
-		none := false
-		err = d.Ask(r.Context(), func() {
-			if none = !d.hasDoor() && (b.Do != "open" || !d.state.Live()); !none {
-				done = do()
-			}
-		})
-		if none {
-			err = fault.In(fault.InvalidInit, "door", "This station has no door, and is in no call with one that may; name the line of its relay in [door].")
-		}
-	}
-	if err == nil && done == refused {
+	case none:
+		err = fault.In(fault.InvalidInit, "door", "This station has no door, and is in no call with one that may; name the line of its relay in [door].")
+	case done == refused:
 		err = fault.In(fault.NotAllowed, "door", "The door's relay is locked, since the case was opened; close it, and say 'intercomctl door unlock'.")
 	}
-	answer(w, map[string]string{"done": done}, err)
+	return done, err
 }
 
 func (d *Device) serveVolume(w http.ResponseWriter, r *http.Request) {

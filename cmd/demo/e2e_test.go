@@ -311,6 +311,48 @@ func TestTheDoorIsOpenedInACall(t *testing.T) {
 	}
 }
 
+// At a real broker: a press is told, and what is written there is done.
+func TestAStationAtABroker(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	ports, err := stage.Ports(1)
+	p.must(err)
+	program, err := exec.LookPath("mosquitto")
+	if err != nil {
+		program = "/usr/sbin/mosquitto" // where an ordinary user's path does not lead
+	}
+	broker, err := stage.Start(p.dir, "mosquitto", nil, program, "-p", fmt.Sprint(ports[0]))
+	p.must(err)
+	t.Cleanup(func() { _ = broker.Stop(5 * time.Second) })
+	gate, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "garden_gate", Name: "Garden gate", Context: "Test", To: "reception", Server: p.sound.Server,
+		Sink: "door_spk", Source: "door_mic.monitor", Extra: fmt.Sprintf("[mqtt]\nurl = \"mqtt://127.0.0.1:%d\"\n", ports[0])})
+	p.must(err)
+	p.must(gate.Up(p.ctx))
+	t.Cleanup(func() { _ = gate.Stop(5 * time.Second) })
+	p.until(gate, "it was registered, and at the broker", func(s stage.Status) bool { return s.Hub.Online && s.Faults["mqtt"] == "" })
+	read := func(what string) {
+		t.Helper()
+		for {
+			out, err := exec.CommandContext(p.ctx, "mosquitto_sub", "-p", fmt.Sprint(ports[0]), "-t", "intercom/garden_gate/state", "-C", "1").CombinedOutput()
+			if err != nil {
+				t.Fatalf("%q was not told: %v: %s", what, err, out)
+			}
+			if strings.Contains(string(out), what) {
+				return
+			}
+		}
+	}
+	read(`"healthy":true`)
+	p.must(gate.Press(p.ctx, "call"))
+	read(`"ringing":true`)
+	p.must(p.scene.reception.Press(p.ctx, "toggle"))
+	read(`"in_call":true`)
+	out, err := exec.CommandContext(p.ctx, "mosquitto_pub", "-p", fmt.Sprint(ports[0]), "-t", "intercom/garden_gate/do", "-m", "hangup", "-q", "1").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	read(`"phase":"idle"`)
+}
+
 func TestBothCallEachOtherAtOnce(t *testing.T) {
 	p := begin(t, 30*time.Second)
 	go p.scene.door.Press(p.ctx, "call")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -20,6 +22,7 @@ import (
 
 	"intercom/audio"
 	"intercom/device"
+	"intercom/device/mqtt"
 	"intercom/gpio"
 	"intercom/internal/config"
 	"intercom/internal/durable"
@@ -119,6 +122,7 @@ func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
 			return endpoint(ctx, "kiosk", cfg.Kiosk.Listen, d.Kiosk(handler), fault)
 		}},
 		supervise.Part{Name: "metrics", Run: func(ctx context.Context) error { return endpoint(ctx, "metrics", cfg.Metrics.Listen, metrics, fault) }},
+		supervise.Part{Name: "mqtt", Run: func(ctx context.Context) error { return broker(ctx, cfg, d, fault, log) }},
 		// After those that tell others how its last call ended, so that it is stopped before them.
 		supervise.Part{Name: "device", Run: d.Run, Vital: true, Grace: 4 * time.Second},
 	)
@@ -227,6 +231,24 @@ func endpoint(ctx context.Context, part, address string, h http.Handler, fault f
 	}
 	fault(part, "")
 	return control(ctx, l, h)
+}
+
+// broker shows the station at an MQTT broker, where one is configured.
+func broker(ctx context.Context, cfg *device.Config, d *device.Device, fault func(part, text string), log *slog.Logger) error {
+	if cfg.MQTT.URL == "" {
+		return supervise.ErrDone
+	}
+	address, err := url.Parse(cfg.MQTT.URL)
+	if err != nil {
+		return err
+	}
+	tls, err := cfg.MQTT.TLS()
+	if err != nil {
+		return err
+	}
+	b := mqtt.New(mqtt.Config{URL: address, TLS: tls, User: cfg.MQTT.User, Password: cfg.MQTT.Password().Reveal(), CUID: cfg.CUID, Name: cmp.Or(cfg.Name, cfg.CUID),
+		Prefix: cfg.MQTT.Prefix, Discovery: cfg.MQTT.Discovery, Commands: cfg.MQTT.Commands}, d, func(text string) { fault("mqtt", text) }, log)
+	return b.Run(ctx)
 }
 
 // report says READY when the station answers, whether or not hub and sound are there, and keeps systemd's status line
