@@ -1,6 +1,7 @@
 package device
 
 import (
+	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -214,6 +215,14 @@ func (h *HubConfig) check(r *config.Report) {
 	} else if h.apiKey, err = r.ReadSecret(h.APIKeyFile); err != nil {
 		r.Addf("hub.apikey_file", "%v; put the key that 'intercom-hub key new' printed into it", err)
 	}
+	h.settingsKeys = nil
+	for i, text := range h.SettingsKeys {
+		key, err := wire.ParsePublicKey(text)
+		if err != nil {
+			r.Addf(fmt.Sprintf("hub.settings_keys[%d]", i), "%v", err)
+		}
+		h.settingsKeys = append(h.settingsKeys, key)
+	}
 	if _, err := h.TLS(); err != nil {
 		r.Addf("hub.ca_file", "%v", err)
 	}
@@ -231,6 +240,9 @@ func (h *HubConfig) checkURL(r *config.Report, key string, address *string) {
 		*address += wire.Path
 	}
 }
+
+// GivenKeys are the keys of settings, read by Check.
+func (h *HubConfig) GivenKeys() []ed25519.PublicKey { return h.settingsKeys }
 
 // APIKey is the key from the file, read by Check.
 func (h *HubConfig) APIKey() config.Secret { return h.apiKey }

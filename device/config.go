@@ -1,6 +1,7 @@
 package device
 
 import (
+	"crypto/ed25519"
 	"time"
 
 	"intercom/audio"
@@ -47,7 +48,10 @@ type HubConfig struct {
 	CAFile     string   `toml:"ca_file" doc:"file with the certificate authority of the hub (PEM); empty for the system's"`
 	AllowPlain bool     `toml:"allow_plain" doc:"allow ws:// to other hosts too: everybody on the way can listen in"`
 
-	apiKey config.Secret
+	SettingsKeys []string `toml:"settings_keys" doc:"public keys that 'intercom-hub config key' printed: settings that one of them signed for this station are taken from the hub; none when empty"`
+
+	apiKey       config.Secret
+	settingsKeys []ed25519.PublicKey
 }
 
 // CallConfig is what a call does.

@@ -71,6 +71,7 @@ type Parts struct {
 	Clock  func() time.Time                                  // the wall clock; nil for the system's
 	Show   func() []byte                                     // the configuration for people, from any goroutine; nil where there is none
 	Reload func(context.Context) (waits []string, err error) // reads the configuration again; nil where nobody does
+	Given  Settings                                          // of the hub; nil where none are taken
 	Again  func()                                            // ends the program, which is started again; nil where nobody would start it
 }
 
@@ -90,15 +91,17 @@ type Device struct {
 	gone  chan struct{} // closed when Run has ended
 	began time.Time
 
-	keeper  *Keeper
-	counts  func(button string) gpio.Counts
-	clock   func() time.Time
-	again   func()
-	show    func() []byte
-	reread  func(context.Context) (waits []string, err error)
-	errands tasks.Group
-	life    context.Context // ends when Run is asked to
-	end     context.CancelFunc
+	keeper *Keeper
+	counts func(button string) gpio.Counts
+	clock  func() time.Time
+	again  func()
+	show   func() []byte
+	reread func(context.Context) (waits []string, err error)
+
+	settings Settings
+	errands  tasks.Group
+	life     context.Context // ends when Run is asked to
+	end      context.CancelFunc
 
 	// Of the owner alone.
 	state       call.State
@@ -142,7 +145,7 @@ type Device struct {
 
 // New makes a device that is not signed in. The configuration was checked.
 func New(cfg *Config, p Parts, log *slog.Logger) *Device {
-	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload, show: p.Show, ended: map[outcome.Outcome]int{},
+	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload, settings: p.Given, show: p.Show, ended: map[outcome.Outcome]int{},
 		in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
 		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan control.Event]bool{},
 		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet",

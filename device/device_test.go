@@ -63,7 +63,7 @@ func tryWith(t *testing.T, change func(*device.Config), f func(b *bench)) {
 		tape := devicetest.NewTape()
 		b := &bench{T: t, tape: tape, wire: &devicetest.Wire{Tape: tape}, media: &devicetest.Media{Tape: tape}, sound: &devicetest.Sound{Tape: tape}, lamp: &devicetest.Lamp{Tape: tape}, relay: &devicetest.Lamp{Tape: tape}, done: make(chan error, 1), clock: time.Now()}
 		b.Device = device.New(cfg, device.Parts{Media: b.media, Sound: b.sound, Lamps: []device.Lamp{b.lamp}, Relay: b.relay,
-			Clock: func() time.Time { return b.clock }, Again: func() { tape.Addf("starts again") }}, slog.New(slog.DiscardHandler))
+			Clock: func() time.Time { return b.clock }, Given: &given{}, Again: func() { tape.Addf("starts again") }}, slog.New(slog.DiscardHandler))
 		b.Connect(b.wire)
 		ctx, cancel := context.WithCancel(t.Context())
 		b.stop = cancel
@@ -449,6 +449,36 @@ func TestItStartsAgainWhenItIsIdle(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.expect("0s starts again")
+	})
+}
+
+// given is a fake store of settings: it takes all, and one key waits for a restart.
+type given struct{ had uint64 }
+
+func (g *given) Had() uint64 { return g.had }
+
+func (g *given) Take(_ context.Context, b wire.SettingsBody) ([]string, error) {
+	g.had = b.Version
+	return []string{"button"}, nil
+}
+
+func TestSettingsOfTheHubAreUsedWhenItIsIdle(t *testing.T) {
+	try(t, func(b *bench) {
+		b.talk()
+		b.tape.Take()
+		b.hub(wire.Settings, wire.SettingsBody{Version: 7})
+		var said wire.StateBody
+		if err := json.Unmarshal(b.wire.State.B, &said); err != nil || said.Settings != 7 {
+			t.Errorf("%v: the hub is told of settings %d", err, said.Settings)
+		}
+		time.Sleep(time.Minute) // of simulated time
+		if s, _ := b.Status(b.Context()); s.Restart != "settings 7 of the hub" || s.Phase != call.Talking {
+			t.Errorf("%s, restart %q", s.Phase, s.Restart)
+		}
+		b.ended(outcome.Over, outcome.HangUp)
+		if tape := strings.Join(b.tape.Take(), "\n"); !strings.Contains(tape, "starts again") {
+			t.Error(tape)
+		}
 	})
 }
 

@@ -171,6 +171,9 @@ func (d *Device) declare() {
 		part = wire.Printable(part, 64)
 		b.Faults[part], b.Codes[part] = wire.Printable(text, 500), control.About(part, text).Code
 	}
+	if d.settings != nil {
+		b.Settings = d.settings.Had()
+	}
 	d.wire.Send(wire.New(wire.State, "", b))
 }
 
@@ -308,6 +311,12 @@ func (d *Device) receive(m link.Message) *fault.Error {
 			return err
 		}
 		d.doorAnswered(m.Call, b)
+	case wire.Settings:
+		b, err := wire.Body[wire.SettingsBody](m.Envelope)
+		if err != nil {
+			return err
+		}
+		d.takeSettings(b)
 	case wire.Identify:
 		d.identify()
 	case wire.Ended:

@@ -209,8 +209,11 @@ func (h *Hub) Wait(most time.Duration) {
 	}
 }
 
-// Reload lets go whoever came in by a key that is not there any more.
-func (h *Hub) Reload() { h.router.expel() }
+// Reload lets go whoever came in by a key that is not there any more, and gives stations the settings that are new.
+func (h *Hub) Reload() {
+	h.router.expel()
+	h.router.offerAll()
+}
 
 // Alive proves progress: the router's lock is free, or becomes so before ctx ends.
 func (h *Hub) Alive(ctx context.Context) error {

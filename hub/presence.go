@@ -81,7 +81,7 @@ func (r *router) describe(w who) wire.Device {
 func (r *router) deviceOf(m *member) wire.Device {
 	d := wire.Device{CUID: m.cuid, Name: m.name, State: wire.Idle, Agent: m.agent, Hub: r.name, Since: m.since}
 	if m.state != nil {
-		d.Health, d.Faults, d.Codes, d.Light = m.state.Health, m.state.Faults, m.state.Codes, m.state.Light
+		d.Health, d.Faults, d.Codes, d.Light, d.Settings = m.state.Health, m.state.Faults, m.state.Codes, m.state.Light, m.state.Settings
 	}
 	switch {
 	case m.call.id != "" && m.ringing:
@@ -347,5 +347,28 @@ func (r *router) declare(m *member, e wire.Envelope) *fault.Error {
 	m.state = &b
 	r.mu.Unlock()
 	r.presence.touch(m.who)
+	r.offer(m, b.Settings)
 	return nil
+}
+
+// offer gives a device settings that are later than those it had.
+func (r *router) offer(m *member, had uint64) {
+	if s, ok := r.access.Settings(m.account, m.cuid); ok && s.Version > had {
+		m.send(wire.New(wire.Settings, "", s))
+	}
+}
+
+// offerAll does so for all who have said how they are.
+func (r *router) offerAll() {
+	had := map[*member]uint64{}
+	r.mu.Lock()
+	for _, m := range r.members {
+		if m.state != nil {
+			had[m] = m.state.Settings
+		}
+	}
+	r.mu.Unlock()
+	for m, version := range had {
+		r.offer(m, version)
+	}
 }

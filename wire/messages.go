@@ -86,6 +86,8 @@ type StateBody struct {
 	Faults map[string]string `json:"faults,omitempty"` // by part, what is wrong
 	Codes  map[string]string `json:"codes,omitempty"`  // by part, the code of docs/errors.md
 	Light  string            `json:"light,omitempty"`  // what its lamp shows, as in docs/hardware.md
+
+	Settings uint64 `json:"settings,omitempty"` // version of the latest that it was given, taken or not
 }
 
 // Check refuses what is too long, or could rewrite the screen that shows it.
@@ -140,6 +142,7 @@ type Device struct {
 	Faults   map[string]string `json:"faults,omitempty"`
 	Codes    map[string]string `json:"codes,omitempty"`
 	Light    string            `json:"light,omitempty"`
+	Settings uint64            `json:"settings,omitempty"`
 	Agent    string            `json:"agent,omitempty"`
 	Hub      string            `json:"hub,omitempty"`
 	Since    time.Time         `json:"since,omitzero"`     // of its sign-in

@@ -82,6 +82,7 @@ const (
 	State     Type = "state"     // client → hub, request: how it is
 	Note      Type = "note"      // client → hub, request: something happened there that is to be on record
 	Identify  Type = "identify"  // client of an operator → hub, request; hub → station: blink and sound
+	Settings  Type = "settings"  // hub → station: a part of its configuration
 	Watch     Type = "watch"     // client → hub, request: tell me who is there
 	Presence  Type = "presence"  // hub → client that watches
 

@@ -105,6 +105,8 @@ func TestGoldenMessages(t *testing.T) {
 		New(HangUp, "c1", HangUpBody{Reason: outcome.HangUp, Ticket: "dGlja2V0.bWFj", EndedAt: &at}),
 		New(Identify, "", IdentifyBody{CUID: "front_door"}),
 		New(State, "", StateBody{Health: "degraded", Faults: map[string]string{"audio": "no microphone"}, Light: "fault"}),
+		New(Settings, "", SettingsBody{Version: 7, Text: "[call]\nto = \"reception\"\n", Signature: "c2lnbmF0dXJl"}),
+		New(State, "", StateBody{Health: "healthy", Light: "idle", Settings: 7}),
 		New(Note, "", NoteBody{ID: "000102030405060708090a0b0c0d0e0f", Kind: CallNote, At: at, Call: "c1", Quality: &Quality{Codec: "opus", Route: "direct", DelayMS: 44, RoundTripMS: 1, JitterMS: 0.5, Loss: 0.01, ConcealedMS: 20}}),
 		New(Ended, "c1", EndedBody{Result: r, Error: fault.New(fault.ReceiverOffline)}),
 	}

@@ -353,6 +353,85 @@ func TestAStationAtABroker(t *testing.T) {
 	read(`"phase":"idle"`)
 }
 
+// An administrator gives a station settings through the hub: checked there, signed, and laid over the station's files.
+func TestSettingsFromTheHub(t *testing.T) {
+	p := begin(t, 30*time.Second)
+	file := func(name, text string) string {
+		path := filepath.Join(p.dir, name)
+		p.must(os.MkdirAll(filepath.Dir(path), 0o700))
+		p.must(os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	hub := func(args ...string) (string, error) {
+		args = append(args[:2:2], append([]string{"-config", filepath.Join(p.dir, "hub.toml")}, args[2:]...)...)
+		out, err := exec.CommandContext(p.ctx, filepath.Join(programs, "intercom-hub"), args...).CombinedOutput()
+		return string(out), err
+	}
+	key := filepath.Join(p.dir, "settings.key")
+	said, err := hub("config", "key", "-out", key)
+	if err != nil {
+		t.Fatal(said)
+	}
+	_, public, _ := strings.Cut(said, ": ")
+	gate, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "garden_gate", Name: "Garden gate", Context: "Test", To: "reception", Server: p.sound.Server, Sink: "door_spk", Source: "door_mic.monitor"})
+	p.must(err)
+	file("garden_gate.toml.d/keys.toml", "[hub]\nsettings_keys = ["+strings.TrimSpace(public)+"]\n")
+	push := func(key, text string) (string, error) {
+		return hub("config", "push", "-account", "demo", "-cuid", "garden_gate", "-key", key, "-file", file("settings.toml", text))
+	}
+
+	// A bad one does not leave the hub.
+	for text, want := range map[string]string{"[call]\nfrom = \"x\"\n": "settings.toml:2:1: call.from: is not a setting", "[audio]\nbitrate = 1\n": "audio.bitrate: is 1; it must be",
+		"[hub]\nurl = \"wss://elsewhere.example.org\"\n": "hub can be set on the station only", "to = ": "is not TOML"} {
+		if out, err := push(key, text); err == nil || !strings.Contains(out, want) {
+			t.Errorf("%q is pushed: %v: %s", text, err, out)
+		}
+	}
+
+	// What waits for a station that is away is given when it comes; part of a button, whose rest is in the station's file, too.
+	if out, err := push(key, "[call]\nto = \"front_door\"\n[[button]]\nname = \"toggle\"\ncontext = \"From the hub\"\n"); err != nil {
+		t.Fatal(out)
+	}
+	p.must(gate.Up(p.ctx))
+	t.Cleanup(func() { _ = gate.Stop(5 * time.Second) })
+	holds := func() string {
+		out, _ := exec.CommandContext(p.ctx, filepath.Join(programs, "intercomd"), "config", "show", "-origin", "-config", filepath.Join(p.dir, "garden_gate.toml")).CombinedOutput()
+		return string(out)
+	}
+	p.until(gate, "it has the settings, and says what waits for a restart", func(s stage.Status) bool { return strings.Contains(s.Faults["configuration"], "button waits for a restart") })
+	p.must(gate.Press(p.ctx, "call"))
+	p.phase(p.door, "ringing")
+	p.must(gate.Do(p.ctx, "hangup", nil))
+	_ = gate.Stop(5 * time.Second)
+	p.must(gate.Up(p.ctx))
+	p.until(gate, "it runs with them", func(s stage.Status) bool { return s.Hub.Online && s.Faults["configuration"] == "" })
+	if text := holds(); !strings.Contains(text, "settings ") || !strings.Contains(text, "From the hub") {
+		t.Errorf("its configuration is\n%s", text)
+	}
+
+	// What another key signed is refused, and seen at the hub.
+	other := filepath.Join(p.dir, "other.key")
+	if out, err := hub("config", "key", "-out", other); err != nil {
+		t.Fatal(out)
+	}
+	if out, err := push(other, "[call]\nto = \"reception\"\n"); err != nil {
+		t.Fatal(out)
+	}
+	p.until(gate, "it refuses them", func(s stage.Status) bool { return strings.Contains(s.Faults["configuration"], "signed by none of hub.settings_keys") })
+	p.until(gate, "the hub knows", func(stage.Status) bool {
+		out, err := hub("config", "list", "-account", "demo")
+		return err == nil && strings.Contains(out, "SETTINGS_REFUSED")
+	})
+	// Later ones that are good put it right.
+	if out, err := push(key, ""); err != nil {
+		t.Fatal(out)
+	}
+	p.until(gate, "it has given them back", func(s stage.Status) bool { return !strings.Contains(s.Faults["configuration"], "of the hub are not used") })
+	if text := holds(); strings.Contains(text, "From the hub") {
+		t.Errorf("its configuration is still\n%s", text)
+	}
+}
+
 func TestBothCallEachOtherAtOnce(t *testing.T) {
 	p := begin(t, 30*time.Second)
 	go p.scene.door.Press(p.ctx, "call")

@@ -3,7 +3,7 @@ _intercom_hub() {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words
 	case $before in
 	-config) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-	config) words='show' ;;
+	config) words='show key push list' ;;
 	account) words='new list' ;;
 	key) words='new list revoke' ;;
 	group) words='set list remove' ;;

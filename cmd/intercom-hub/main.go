@@ -3,6 +3,7 @@
 //	intercom-hub -config FILE             run
 //	intercom-hub check                    check the configuration and the accounts, and end
 //	intercom-hub config show              print the configuration whole; with -origin, where each value comes from
+//	intercom-hub config key|push|list     settings that stations are given by the hub
 //	intercom-hub account new|list         accounts
 //	intercom-hub key new|list|revoke      API keys of an account; a new one is printed this once
 //	intercom-hub token                    a short-lived token for a browser
@@ -63,6 +64,9 @@ func commands() []command {
 		{"", "run the hub", serveCommand, true},
 		{"check", "check the configuration and the accounts", checkCommand, true},
 		{"config show", "print the configuration whole; with -origin, where each value comes from", configShow, false},
+		{"config key", "make a key that signs settings of stations", configKey, false},
+		{"config push", "check, sign and give settings to stations", configPush, true},
+		{"config list", "show which settings stations have", configList, true},
 		{"account new", "make an account", accountNew, false},
 		{"account list", "list the accounts", accountList, true},
 		{"key new", "add an API key to an account; it is printed this once", keyNew, false},

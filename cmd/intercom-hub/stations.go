@@ -15,20 +15,25 @@ import (
 	"intercom/hub"
 )
 
-// stationsCommand asks the hub that runs on this machine.
+// askStations asks the hub that runs on this machine.
+func askStations(j *job) (all []hub.Station, err error) {
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", j.cfg.Control())
+	}}}
+	r, err := client.Get("http://hub/stations")
+	if err != nil {
+		return nil, fmt.Errorf("the hub of this machine does not answer on %s; is it running, and are you its user or root?", j.cfg.Control())
+	}
+	defer r.Body.Close()
+	return all, json.NewDecoder(r.Body).Decode(&all)
+}
+
+// stationsCommand shows who is signed in.
 func stationsCommand(f *flag.FlagSet) func(*job) error {
 	account, asJSON := f.String("account", "", "only of this account `id`"), f.Bool("json", false, "as JSON, a line each")
 	return func(j *job) error {
-		client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", j.cfg.Control())
-		}}}
-		r, err := client.Get("http://hub/stations")
+		all, err := askStations(j)
 		if err != nil {
-			return fmt.Errorf("the hub of this machine does not answer on %s; is it running, and are you its user or root?", j.cfg.Control())
-		}
-		defer r.Body.Close()
-		var all []hub.Station
-		if err := json.NewDecoder(r.Body).Decode(&all); err != nil {
 			return err
 		}
 		all = slices.DeleteFunc(all, func(s hub.Station) bool { return *account != "" && s.Account != *account })

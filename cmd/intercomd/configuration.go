@@ -20,17 +20,39 @@ import (
 	"intercom/internal/config"
 	"intercom/internal/durable"
 	"intercom/internal/supervise"
+	"intercom/wire"
 )
 
 // variables begin with this.
 const variables = "INTERCOMD"
 
-// read reads what is written: the file, those in FILE.d, and the environment.
+// read reads what is written: the file, those in FILE.d, what the hub gave, and the environment.
 func read(file string) (*device.Config, config.Origins, error) {
 	cfg := device.Defaults()
 	o, err := config.Read(file, variables, cfg)
+	if given, ok := kept(cfg); ok {
+		return readWith(file, given)
+	}
 	return cfg, o, err
 }
+
+// readWith reads what is written with what the hub gives.
+func readWith(file string, given wire.SettingsBody) (*device.Config, config.Origins, error) {
+	cfg := device.Defaults()
+	o, err := config.Read(file, variables, cfg, config.Layer{Name: fmt.Sprintf("settings %d of the hub", given.Version), Text: given.Text})
+	return cfg, o, err
+}
+
+// kept is what the hub gave, if a key of the station's configuration signed it.
+func kept(cfg *device.Config) (given wire.SettingsBody, ok bool) {
+	b, err := os.ReadFile(settingsPath(cfg.StateDir))
+	if err != nil || json.Unmarshal(b, &given) != nil {
+		return given, false
+	}
+	return given, given.Check(cfg.Hub.GivenKeys(), cfg.Hub.Account, cfg.CUID) == nil
+}
+
+func settingsPath(stateDir string) string { return filepath.Join(stateDir, "settings.json") }
 
 // configuration is what the station runs, and what it keeps of that.
 type configuration struct {
@@ -39,6 +61,8 @@ type configuration struct {
 	choice trial.Choice
 	fault  string                 // why it runs another one than is written
 	shown  atomic.Pointer[[]byte] // what it runs, for people
+
+	had atomic.Uint64 // version of what the hub gave last
 
 	mu      sync.Mutex
 	written string // as text; empty when it is not valid
@@ -57,6 +81,9 @@ func choose(file string) (*device.Config, *configuration, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		slog.Warn("what is kept of the configuration cannot be read", "path", c.path, "err", err)
 		c.state = trial.State{}
+	}
+	if given, ok := kept(cfg); ok {
+		c.had.Store(given.Version)
 	}
 	good := device.Defaults()
 	if c.state.Good == "" || config.Parse(file, []byte(c.state.Good), good) != nil { // of another release, or its key is gone
@@ -177,6 +204,31 @@ func (c *configuration) reload(ctx context.Context, d *device.Device) (next *dev
 		}
 	}
 	return next, waits, c.keep()
+}
+
+// Had implements device.Settings.
+func (c *configuration) Had() uint64 { return c.had.Load() }
+
+// take keeps what the hub gives, if it is later, signed for this station, and valid with the station's files.
+func (c *configuration) take(cfg *device.Config, given wire.SettingsBody) error {
+	if given.Version <= c.had.Load() {
+		return nil
+	}
+	if err := given.Check(cfg.Hub.GivenKeys(), cfg.Hub.Account, cfg.CUID); err != nil {
+		return err
+	}
+	c.had.Store(given.Version) // also when it is refused now: the same again does not get better
+	if err := device.CheckSettings(fmt.Sprintf("settings %d of the hub", given.Version), []byte(given.Text)); err != nil {
+		return err
+	}
+	if _, _, err := readWith(c.file, given); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(given, "", "  ")
+	if err == nil {
+		err = errors.Join(os.MkdirAll(cfg.StateDir, 0o700), durable.Write(settingsPath(cfg.StateDir), append(b, '\n')))
+	}
+	return err
 }
 
 func (c *configuration) show(cfg *device.Config, o config.Origins) {

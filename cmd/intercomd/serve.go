@@ -29,6 +29,7 @@ import (
 	"intercom/internal/supervise"
 	"intercom/internal/version"
 	"intercom/systemd"
+	"intercom/wire"
 	"intercom/wire/link"
 )
 
@@ -70,7 +71,7 @@ func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
 	b := board{cfg: cfg, panel: panel, fault: fault, buttons: map[string]*gpio.Button{}}
 	lamps, relay := b.outputs()
 	keeper := device.NewKeeper(cfg.StateDir, fault)
-	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps, Relay: relay, Keeper: keeper, Counts: b.counts, Again: again,
+	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps, Relay: relay, Keeper: keeper, Counts: b.counts, Again: again, Given: given{conf, cfg, func(ctx context.Context) ([]string, error) { return reread(ctx) }},
 		Show:   func() []byte { return *conf.shown.Load() },
 		Reload: func(ctx context.Context) ([]string, error) { return reread(ctx) }}, log)
 	b.inputs(d)
@@ -141,6 +142,22 @@ func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
 	log.Info("started", "cuid", cfg.CUID, "control", cfg.Control)
 	context.AfterFunc(ctx, func() { systemd.Stopping(stopTime) })
 	return group.Run(ctx)
+}
+
+// given takes what the hub gives of the configuration.
+type given struct {
+	*configuration
+	cfg    *device.Config
+	reread func(context.Context) ([]string, error)
+}
+
+// Take implements device.Settings.
+func (g given) Take(ctx context.Context, b wire.SettingsBody) ([]string, error) {
+	had := g.Had()
+	if err := g.take(g.cfg, b); err != nil || g.Had() == had {
+		return nil, err
+	}
+	return g.reread(ctx)
 }
 
 // reload has the configuration read again at each SIGHUP. One that is not valid changes nothing.

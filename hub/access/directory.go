@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"intercom/internal/config"
+	"intercom/wire"
 )
 
 // Directory is the accounts of a folder. Its methods may be called by many at once, also while it is read again.
@@ -26,6 +27,7 @@ type Directory struct {
 
 type state struct {
 	accounts map[string]*Account
+	settings map[station]wire.SettingsBody
 	seen     string // what the files looked like
 }
 
@@ -44,9 +46,17 @@ func (d *Directory) Reload() (changed bool, err error) {
 	if err != nil || seen == d.now.Load().seen {
 		return false, err
 	}
-	next := &state{accounts: map[string]*Account{}, seen: seen}
+	next := &state{accounts: map[string]*Account{}, settings: map[station]wire.SettingsBody{}, seen: seen}
 	var problems config.Problems
 	for _, file := range files {
+		if strings.HasSuffix(file, settingsSuffix) {
+			s, b, err := loadSettings(file)
+			if err != nil {
+				problems = append(problems, config.Problem{File: file, Text: err.Error()})
+			}
+			next.settings[s] = b
+			continue
+		}
 		a, err := Load(file)
 		var p config.Problems
 		switch {
@@ -65,7 +75,7 @@ func (d *Directory) Reload() (changed bool, err error) {
 	return true, nil
 }
 
-// look lists the account files and says what they look like.
+// look lists the files of accounts and settings, and says what they look like.
 func (d *Directory) look() (files []string, seen string, err error) {
 	entries, err := os.ReadDir(d.folder)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,7 +85,7 @@ func (d *Directory) look() (files []string, seen string, err error) {
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err != nil || e.IsDir() || !strings.HasSuffix(e.Name(), ".toml") || strings.HasPrefix(e.Name(), ".") {
+		if err != nil || e.IsDir() || !strings.HasSuffix(e.Name(), ".toml") && !strings.HasSuffix(e.Name(), settingsSuffix) || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
 		files = append(files, filepath.Join(d.folder, e.Name()))

@@ -104,6 +104,22 @@ func Parse(file string, b []byte, into Checker) error {
 	return r.apply(tree, into)
 }
 
+// Part reads what will lie over something else: into holds the defaults, and only problems of what is written here are told,
+// since what is missing may be there.
+func Part(file string, b []byte, into Checker) error {
+	tree, at, err := tree(file, b)
+	if err != nil {
+		return err
+	}
+	r := &Report{file: file, at: at}
+	_ = r.apply(tree, into)
+	own := slices.DeleteFunc(r.problems, func(p Problem) bool { _, written := at[p.Key]; return !written })
+	if len(own) == 0 {
+		return nil
+	}
+	return own
+}
+
 // tree is a document, and where its keys are.
 func tree(file string, b []byte) (tree map[string]any, at map[string]place, err error) {
 	if err := toml.Unmarshal(b, &tree); err != nil {

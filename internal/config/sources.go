@@ -15,12 +15,15 @@ import (
 // Origins say where each value of a configuration comes from; what is not in it is a default.
 type Origins struct{ at map[string]place }
 
-// Read reads file, then the files FILE.d/*.toml in the order of their names, and then the environment, each over what was
-// before: a value replaces the one before, and so does a list; tables are merged, and those of a list by their name.
+// Layer is a document that does not come from a file of the administrator's.
+type Layer struct{ Name, Text string }
+
+// Read reads file, then the files FILE.d/*.toml in the order of their names, the layers, and then the environment, each over
+// what was before: a value replaces the one before, and so does a list; tables are merged, and those of a list by their name.
 //
 // A variable is prefix and the key in capitals, with underscores for dots: INTERCOMD_HUB_URL. It has the bare text; true or
 // false; a number; or a list with commas. Lists of tables have no variables. The error is [Problems], with those of all.
-func Read(file, prefix string, into Checker) (Origins, error) {
+func Read(file, prefix string, into Checker, layers ...Layer) (Origins, error) {
 	r := &Report{file: file, files: []string{file}}
 	whole := map[string]any{}
 	r.at = map[string]place{}
@@ -41,6 +44,14 @@ func Read(file, prefix string, into Checker) (Origins, error) {
 		if f != file {
 			r.files = append(r.files, f)
 		}
+		r.merge(whole, over, "", "", at)
+	}
+	for _, l := range layers {
+		over, at, err := tree(l.Name, []byte(l.Text))
+		if err != nil {
+			return Origins{}, err
+		}
+		r.files = append(r.files, l.Name)
 		r.merge(whole, over, "", "", at)
 	}
 	r.environment(whole, prefix, reflect.ValueOf(into).Elem())
