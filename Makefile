@@ -5,6 +5,8 @@
 # make test-board    its part on a virtual board: a real kernel, GPIO chip, systemd and journal (root, six minutes)
 # make deb           the Debian packages for amd64, arm64 and armhf, into out/packages
 # make test-packages their part of the tests: a Debian machine in a container (root, two minutes)
+# make image         a card for a Raspberry Pi, and an update for those that were flashed (ten minutes the first time)
+# make test-image    its part of the tests: the same card for QEMU, provisioned, called, updated, unplugged (root, eight minutes)
 # make build         the programs, into bin/
 # make bench-hub     what hubs carry, measured
 # make bench-web     calls with a browser, measured
@@ -18,7 +20,7 @@ SHELL := /bin/bash
 # hraban/opus without the file reader, which would need libopusfile.
 export GOFLAGS := $(GOFLAGS) -tags=nolibopusfile
 
-.PHONY: build web deb test-packages deps-packages test-web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
+.PHONY: build web deb image test-image deps-image test-packages deps-packages test-web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
 
 build: deps
 	go build -trimpath -o bin/ ./cmd/...
@@ -26,7 +28,7 @@ build: deps
 demo: build
 	@bin/demo $(if $(ONCE),-once)
 
-test: deps deps-test web check unit pure test-web test-packages test-board
+test: deps deps-test web check unit pure test-web test-packages test-board test-image
 	@echo "all checks passed"
 
 # What checks and tests the pages, from npm, as web/package-lock.json has it.
@@ -47,6 +49,7 @@ check: web
 	go vet -tags=nolibopusfile,board ./images/...
 	go vet -tags=nolibopusfile,browser ./web
 	go vet -tags=nolibopusfile,machine ./images/machine
+	go vet -tags=nolibopusfile,card ./images/card
 	go tool staticcheck ./...
 	cd web && npm run --silent check && npm run --silent unit
 
@@ -71,6 +74,23 @@ deb: deps-packages
 # Installed, started, upgraded, removed and purged on a Debian machine in a container; those for armhf by qemu-user.
 test-packages: build deb
 	go test -tags=nolibopusfile,machine -count=1 -timeout 15m -v ./images/machine
+
+# A card for a Raspberry Pi, and its update, into out/image.
+image: deps-image deps-packages
+	scripts/deb arm64 out/packages
+	images/card/build pi out/image
+	xz -T0 -kf out/image/intercom-pi.img
+	@ls -l out/image/intercom-pi.img.xz | awk '{ printf "%s %.0f MB\n", $$9, $$5 / 1e6 }'
+
+# The same card for QEMU's "virt", provisioned, called, updated, unplugged. The one for a Raspberry Pi is made, too.
+test-image: build deb deps-image
+	images/card/build pi out/image
+	ROOT_SIZE=480M images/card/build virt out/image
+	go test -tags=nolibopusfile,card -count=1 -timeout 30m -v ./images/card
+
+deps-image:
+	@scripts/deps mmdebstrap qemu-user-static binfmt-support arch-test uidmap genimage mtools dosfstools e2fsprogs fdisk u-boot-tools rauc squashfs-tools openssl xz-utils dpkg-dev \
+		qemu-system-arm u-boot-qemu dnsmasq-base openssh-client iproute2 python3 pulseaudio pulseaudio-utils
 
 deps-packages:
 	@scripts/deps debhelper dpkg-dev lintian man-db libopus-dev pkg-config gcc libc6-dev systemd-container mmdebstrap qemu-user-static util-linux \

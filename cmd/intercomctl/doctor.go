@@ -168,6 +168,7 @@ var chains = []struct {
 			return "", nil
 		}},
 		{"what it must remember is kept", code("memory", "MEMORY")},
+		{"the last update of the card was kept", code("update", "UPDATE_GIVEN_UP")},
 	}},
 }
 

@@ -33,6 +33,9 @@ import (
 	"intercom/wire/link"
 )
 
+// updateFile has what was wrong with the last update of a card's image (images/card), where there is one.
+const updateFile = "/run/intercom-update"
+
 // stopTime is how long it may take until all parts have stopped.
 const stopTime = 20 * time.Second
 
@@ -108,6 +111,9 @@ func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
 		return waits, err
 	}
 	fault("configuration", conf.fault)
+	if b, err := os.ReadFile(updateFile); err == nil {
+		fault("update", strings.TrimSpace(string(b)))
+	}
 	trialTime := cfg.Trial.Std() // now, since the owner changes cfg when it is read again
 	handler := d.Handler(panel)
 	metrics := http.NewServeMux()

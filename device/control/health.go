@@ -58,6 +58,7 @@ var Codes = []Code{
 	{"MEMORY", Failing, "memory", "", "what the station must remember cannot be written, or could not be read", "make state_dir writable"},
 	{"KIOSK", Warning, "kiosk", "", "the endpoint for the station's own screen cannot listen", "look at the text: another program may have the port"},
 	{"METRICS", Warning, "metrics", "", "the endpoint for Prometheus cannot listen", "look at the text: another program may have the port"},
+	{"UPDATE_GIVEN_UP", Warning, "update", "", "the last update of the card's image did not prove itself; the release before it runs", "look at the text; 'intercom-update FILE' tries another one"},
 	{"MQTT", Warning, "mqtt", "", "the MQTT broker cannot be reached, or refuses the station; it is tried again for ever, at most a minute apart", "look at the text: the address, the user and the password in [mqtt], what the broker lets this user write and read"},
 	{"PART", Failing, "", "", "a part of the station is broken", "look at the text"},
 }
