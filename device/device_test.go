@@ -293,7 +293,11 @@ func TestFaultsAreShownAndGo(t *testing.T) {
 		if s.Health != "degraded" || !strings.Contains(s.Sentence(), "broken: audio") {
 			t.Errorf("%+v", s)
 		}
+		b.Fault("kiosk", "the port is taken")
+		b.shows(control.LightFault)
 		b.Fault("audio", "")
+		b.shows(control.LightWarning)
+		b.Fault("kiosk", "")
 		b.shows(control.LightIdle)
 	})
 }

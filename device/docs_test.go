@@ -24,7 +24,7 @@ func TestTheDocumentsSayWhatTheCodeDoes(t *testing.T) {
 	configtest.Section(t, "../docs/config.md", "intercomd", config.Doc(Defaults()), *update)
 	rows := "| state | the LED | standard | accessible |\n|---|---|---|---|\n"
 	meaning := map[control.Light]string{control.LightIdle: "ready", control.LightCalling: "a call is placed", control.LightRinging: "this station is called", control.LightTalking: "answered: speak",
-		control.LightUnreachable: "nobody took the call; for 3 s, 10 s in the accessible profile", control.LightIdentify: "an operator wants to know which station this is", control.LightOffline: "the hub is away", control.LightFault: "a part is broken, see `intercomctl status`",
+		control.LightUnreachable: "nobody took the call; for 3 s, 10 s in the accessible profile", control.LightIdentify: "an operator wants to know which station this is", control.LightOffline: "the hub is away", control.LightFault: "the station cannot do something that it is for (a code of severity error), see `intercomctl status`", control.LightWarning: "somebody should look (a code of severity warning), see `intercomctl status`",
 		control.LightMissed: "a call was missed; until the next press", control.LightDoor: "the door is open: its relay is energised", control.LightPressed: "a button is held, and what it means is not known yet",
 		control.LightAuto: "the microphone is about to open by itself", control.LightDND: "do not disturb: calls are declined as busy", control.LightPrivacy: "privacy: nobody is answered automatically"}
 	standard, accessible := lightTable(Standard), lightTable(Accessible)

@@ -25,6 +25,7 @@ func lightTable(profile string) map[control.Light]string {
 		control.LightMissed:      "on 1s off 1s",
 		control.LightDND:         "on 50ms off 4950ms",
 		control.LightPrivacy:     "on 50ms off 200ms on 50ms off 4700ms",
+		control.LightWarning:     "on 50ms off 100ms on 50ms off 9800ms",
 		control.LightIdle:        "off",
 	}
 	if profile == Accessible {
@@ -40,7 +41,7 @@ func lightTable(profile string) map[control.Light]string {
 
 // order is that of the lights' weight: the first that is so is shown.
 var order = []control.Light{control.LightDoor, control.LightPressed, control.LightCalling, control.LightAuto, control.LightRinging, control.LightTalking, control.LightUnreachable,
-	control.LightIdentify, control.LightOffline, control.LightFault, control.LightMissed, control.LightDND, control.LightPrivacy, control.LightIdle}
+	control.LightIdentify, control.LightOffline, control.LightFault, control.LightMissed, control.LightDND, control.LightPrivacy, control.LightWarning, control.LightIdle}
 
 func lightNames() (all []string) {
 	for _, l := range order {
@@ -62,10 +63,11 @@ func (d *Device) lightNow() control.Light {
 		control.LightUnreachable: d.unreachable != nil,
 		control.LightIdentify:    d.identified != nil,
 		control.LightOffline:     !s.Online,
-		control.LightFault:       len(d.faults) > 0,
+		control.LightFault:       d.worst() == control.Failing,
 		control.LightMissed:      d.missed,
 		control.LightDND:         d.memory.DND,
 		control.LightPrivacy:     d.memory.Privacy,
+		control.LightWarning:     len(d.faults) > 0,
 	}
 	for _, l := range order {
 		if so[l] {
@@ -73,6 +75,16 @@ func (d *Device) lightNow() control.Light {
 		}
 	}
 	return control.LightIdle
+}
+
+// worst is how bad the worst of the faults is; empty without any.
+func (d *Device) worst() (worst control.Severity) {
+	for part, text := range d.faults {
+		if s := control.About(part, text).Severity; worst != control.Failing {
+			worst = s
+		}
+	}
+	return worst
 }
 
 // shine shows on all LEDs what is so.

@@ -119,7 +119,7 @@ func (l *lab) pressOnce(heard bool) (light, tone float64, err error) {
 		return 0, 0, err
 	}
 	e, err := l.events[0].Next(l.ctx, "a light", func(e stage.Event) bool {
-		return e.Event == "light" && e.At.After(pressed) && e.Light != "idle" && e.Light != "offline" && e.Light != "fault"
+		return e.Event == "light" && e.At.After(pressed) && e.Light != "idle" && e.Light != "offline" && e.Light != "fault" && e.Light != "warning"
 	})
 	if err != nil {
 		return 0, 0, err

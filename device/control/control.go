@@ -34,6 +34,7 @@ const (
 	LightMissed      Light = "missed"
 	LightDND         Light = "do_not_disturb"
 	LightPrivacy     Light = "privacy"
+	LightWarning     Light = "warning" // somebody should look; the station does what it is for
 	LightIdle        Light = "idle"
 )
 
