@@ -216,6 +216,15 @@ func testSelfTest(t *testing.T, inLab maker) {
 	if n := l.Status().Rebuilt; n > 0 {
 		t.Errorf("%d streams were made anew", n)
 	}
+	l.Mute(true)
+	if _, err := l.SelfTest(t.Context()); err == nil || !strings.Contains(err.Error(), "unmute") {
+		t.Errorf("muted, it says %v", err)
+	}
+	l.until("the microphone is closed", func() bool { return !l.Status().MicOpen })
+	l.Mute(false)
+	if r, err := l.SelfTest(t.Context()); err != nil || !r.Heard {
+		t.Errorf("after that: %+v %v", r, err)
+	}
 	l.loop()
 	if _, err := l.SelfTest(t.Context()); err == nil {
 		t.Error("it tests in a call")

@@ -28,7 +28,10 @@ const (
 	betweenThem = codec.Rate / 2
 )
 
-var errInUse = errors.New("the sound is in use; the test is put off")
+var (
+	errInUse = errors.New("the sound is in use; the test is put off")
+	errMuted = errors.New("the microphone is muted; open it with 'intercomctl unmute'")
+)
 
 // SelfTest plays chirps and listens, without cancellation and, where there is one, with it. It can be heard, and takes
 // about six seconds; it gives up when ctx ends or the sound is wanted for something else.
@@ -74,6 +77,7 @@ type finding struct {
 func (a *Audio) listenTo(ctx context.Context, bypass bool) (f finding, err error) {
 	a.mu.Lock()
 	busy := a.goal != Closed || a.outs[0].voice != nil || a.outs[0].tone != nil
+	muted := a.muted
 	a.bypass = bypass
 	a.mu.Unlock()
 	defer func() {
@@ -81,7 +85,10 @@ func (a *Audio) listenTo(ctx context.Context, bypass bool) (f finding, err error
 		a.bypass = false
 		a.mu.Unlock()
 	}()
-	if busy {
+	switch {
+	case muted:
+		return f, errMuted
+	case busy:
 		return f, errInUse
 	}
 	p := &chirps{}
@@ -90,7 +97,7 @@ func (a *Audio) listenTo(ctx context.Context, bypass bool) (f finding, err error
 	mine := func() bool { // a call takes the microphone away from us
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		return a.goal == Open && !a.muted && (a.outs[0].tone == nil || a.outs[0].tone == Player(p)) && a.outs[0].voice == nil
+		return a.goal == Open && (a.outs[0].tone == nil || a.outs[0].tone == Player(p)) && a.outs[0].voice == nil
 	}
 	defer func() {
 		if mine() {
@@ -114,6 +121,9 @@ func (a *Audio) listenTo(ctx context.Context, bypass bool) (f finding, err error
 		}
 		if !mine() {
 			return f, errInUse
+		}
+		if a.Status().Muted {
+			return f, errMuted
 		}
 		if time.Now().After(deadline) {
 			return f, nil // no sound comes at all

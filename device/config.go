@@ -107,7 +107,7 @@ type MetricsConfig struct {
 
 // MQTTConfig is the broker, and what it may do.
 type MQTTConfig struct {
-	URL          string   `toml:"url" doc:"address of the broker, like mqtts://broker.example.org; mqtt:// only on loopback; empty for off"`
+	URL          string   `toml:"url" doc:"address of the broker, like mqtts://broker.example.org, with its port if it is another than 8883 (mqtts) or 1883 (mqtt, on loopback only); empty for off"`
 	User         string   `toml:"user" doc:"name at the broker; empty for none"`
 	PasswordFile string   `toml:"password_file" doc:"file with the password; without a slash, a systemd credential, or a file beside this one"`
 	CAFile       string   `toml:"ca_file" doc:"file with the certificate authority of the broker (PEM); empty for the system's"`

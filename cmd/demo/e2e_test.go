@@ -398,7 +398,9 @@ func TestSettingsFromTheHub(t *testing.T) {
 		out, _ := exec.CommandContext(p.ctx, filepath.Join(programs, "intercomd"), "config", "show", "-origin", "-config", filepath.Join(p.dir, "garden_gate.toml")).CombinedOutput()
 		return string(out)
 	}
-	p.until(gate, "it has the settings, and says what waits for a restart", func(s stage.Status) bool { return strings.Contains(s.Faults["configuration"], "button waits for a restart") })
+	p.until(gate, "it has the settings, and says what waits for a restart", func(s stage.Status) bool {
+		return strings.Contains(s.Faults["configuration"], "button waits for a restart")
+	})
 	p.must(gate.Press(p.ctx, "call"))
 	p.phase(p.door, "ringing")
 	p.must(gate.Do(p.ctx, "hangup", nil))
@@ -417,7 +419,9 @@ func TestSettingsFromTheHub(t *testing.T) {
 	if out, err := push(other, "[call]\nto = \"reception\"\n"); err != nil {
 		t.Fatal(out)
 	}
-	p.until(gate, "it refuses them", func(s stage.Status) bool { return strings.Contains(s.Faults["configuration"], "signed by none of hub.settings_keys") })
+	p.until(gate, "it refuses them", func(s stage.Status) bool {
+		return strings.Contains(s.Faults["configuration"], "signed by none of hub.settings_keys")
+	})
 	p.until(gate, "the hub knows", func(stage.Status) bool {
 		out, err := hub("config", "list", "-account", "demo")
 		return err == nil && strings.Contains(out, "SETTINGS_REFUSED")
@@ -426,7 +430,9 @@ func TestSettingsFromTheHub(t *testing.T) {
 	if out, err := push(key, ""); err != nil {
 		t.Fatal(out)
 	}
-	p.until(gate, "it has given them back", func(s stage.Status) bool { return !strings.Contains(s.Faults["configuration"], "of the hub are not used") })
+	p.until(gate, "it has given them back", func(s stage.Status) bool {
+		return !strings.Contains(s.Faults["configuration"], "of the hub are not used")
+	})
 	if text := holds(); strings.Contains(text, "From the hub") {
 		t.Errorf("its configuration is still\n%s", text)
 	}

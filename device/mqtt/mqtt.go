@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -71,6 +72,11 @@ type Bridge struct {
 
 // New makes one. fault is told what is wrong with the broker, and nothing when it is well.
 func New(cfg Config, s Station, fault func(text string), log *slog.Logger) *Bridge {
+	if cfg.URL.Port() == "" { // those that IANA has for them
+		whole := *cfg.URL
+		whole.Host = net.JoinHostPort(cfg.URL.Hostname(), map[string]string{"mqtt": "1883", "mqtts": "8883"}[cfg.URL.Scheme])
+		cfg.URL = &whole
+	}
 	return &Bridge{cfg: cfg, station: s, fault: fault, log: log}
 }
 
@@ -238,7 +244,7 @@ func (b *Bridge) tell(ctx context.Context, c *autopaho.ConnectionManager, said s
 
 // happened says what is over in a moment: a press, a ring, a missed call.
 func (b *Bridge) happened(ctx context.Context, c *autopaho.ConnectionManager, e control.Event) {
-	what := map[string]string{}
+	var what map[string]string
 	switch {
 	case e.Event == "press" && slices.Contains([]string{"short", "long", "double"}, e.Press):
 		what = map[string]string{"event_type": "press", "button": e.Button, "kind": e.Press}

@@ -425,7 +425,6 @@ func TestAUsersSoundServer(t *testing.T) {
 	})
 }
 
-// Who asks a station that is not up yet wakes it, through the socket that systemd holds.
 // The station as an installer gets it: its package makes the user, the rule for GPIO chips and the unit.
 func TestFromItsPackage(t *testing.T) {
 	s := play(t)
@@ -447,6 +446,7 @@ func TestFromItsPackage(t *testing.T) {
 	s.run("dpkg -r intercomd && test -e /var/lib/intercomd/instance && dpkg -P intercomd && ! test -e /var/lib/intercomd")
 }
 
+// Who asks a station that is not up yet wakes it, through the socket that systemd holds.
 func TestTheSocketStartsTheStation(t *testing.T) {
 	s := play(t)
 	unit, err := os.ReadFile("../../systemd/intercomd.socket")

@@ -153,3 +153,119 @@ func TestTheLogsPage(t *testing.T) {
 		t.Errorf("the key is in the journal: %s", out)
 	}
 }
+
+// both is a machine with a hub and a station that is registered there and has sound.
+func both(t *testing.T, more string) *machine {
+	t.Helper()
+	m := boot(t)
+	m.install(packages+deb("intercom-hub", runtime.GOARCH), packages+deb("intercomd", runtime.GOARCH))
+	m.run("umask 077; intercom-hub key new -account demo > /etc/intercomd/apikey; echo load-module module-null-sink sink_name=speaker >> /etc/intercomd/sound.pa; systemctl start intercom-sound")
+	m.put("etc/intercomd/intercomd.toml", station+more)
+	m.run("systemctl start intercomd")
+	m.registers()
+	return m
+}
+
+func (m *machine) registers() {
+	m.Helper()
+	m.until("the station is registered and has sound", func() bool { return m.status(own).Hub.Online && m.status(own).Sound.Sink != "" })
+}
+
+func TestTheOperatePage(t *testing.T) {
+	m := both(t, "")
+	m.obey("../../docs/operate.md", map[string]string{
+		"intercomctl call":      "! intercomctl call", // reception is not there: the exit status says so
+		"intercomctl door open": "! intercomctl door open",
+		"intercomctl top":       "timeout 2 intercomctl top || true",
+		"intercomctl events":    "timeout 2 intercomctl events || true",
+	}, map[string]func(string){
+		"intercomctl status": func(out string) { m.has(out, "registered as front_door") },
+		"intercomctl call":   func(out string) { m.has(out, "offline") },
+		"intercomctl volume": func(string) { // muted, nothing can be tested, and that is said
+			_, out := m.try("intercomctl selftest")
+			m.has(out, "intercomctl unmute")
+			m.until("it is open again, and the last tone is over", func() bool { code, _ := m.try("intercomctl unmute; intercomctl selftest"); return code == 0 })
+		},
+		"intercomctl dnd on":  func(string) { m.run("intercomctl dnd off") },
+		"intercomctl restart": func(string) { m.registers() },
+		"intercomctl report":  func(out string) { m.has(out, "intercom-report-") },
+		"curl":                func(out string) { m.has(out, "intercom_station_registered 1") },
+	})
+}
+
+// has checks what was printed.
+func (m *machine) has(out, want string) {
+	m.Helper()
+	if !strings.Contains(out, want) {
+		m.Errorf("%q is not in: %s", want, out)
+	}
+}
+
+func TestTheHubPage(t *testing.T) {
+	m := both(t, "")
+	m.put("root/night.toml", "[call]\nto = \"night_desk\"\n")
+	m.obey("../../docs/hub.md", map[string]string{
+		"intercom-hub key revoke -account demo -id 3f9a1c02": "intercom-hub key revoke -account demo -id $(intercom-hub key list -account demo | tail -1 | cut -d' ' -f1)",
+		"scp":           "true",
+		"intercom-load": "true", // is not in the package
+	}, map[string]func(string){
+		"intercom-hub config key": func(out string) {
+			_, public, _ := strings.Cut(strings.TrimSpace(out), ": ")
+			m.run("mkdir -p /etc/intercomd/intercomd.toml.d")
+			m.put("etc/intercomd/intercomd.toml.d/keys.toml", "[hub]\nsettings_keys = ["+public+"]\n")
+			m.run("systemctl restart intercomd")
+			m.registers()
+		},
+		"intercom-hub config push": func(out string) {
+			m.until("the station has the settings", func() bool {
+				_, out := m.try("intercomd config show -origin | grep night_desk")
+				return strings.Contains(out, "of the hub")
+			})
+		},
+		"intercom-hub token": func(string) { m.run("test -s /var/lib/intercom-hub/secret") },
+	})
+}
+
+func TestTheIntegratePage(t *testing.T) {
+	m := both(t, "[mqtt]\nurl = \"mqtt://127.0.0.1\"\n")
+	m.run("systemctl start mosquitto")
+	m.put("etc/hosts", "127.0.0.1 localhost\n")
+	m.until("the station is at the broker", func() bool {
+		_, out := m.try("timeout 2 mosquitto_sub -t intercom/front_door/online -C 1 || true")
+		return strings.Contains(out, "online")
+	})
+	m.obey("../../docs/integrate.md", map[string]string{"mosquitto_sub": "! mosquitto_sub -W 1"}, map[string]func(string){
+		"mosquitto_pub": func(string) {
+			m.until("the command arrives", func() bool {
+				_, out := m.try("journalctl -u intercomd -o cat")
+				return strings.Contains(out, "not done, though the broker said so") // there is nothing to answer
+			})
+		},
+	})
+}
+
+func TestTheKioskPage(t *testing.T) {
+	m := both(t, "")
+	m.put("etc/intercomd/intercomd.toml", station+"[kiosk]\nlisten = \"127.0.0.1:8090\"\ntoken_file = \"/etc/intercomd/kiosk\"\n")
+	m.put("etc/intercomd/kiosk", "0123456789abcdef0123456789abcdef\n")
+	m.run("chown intercom /etc/intercomd/kiosk; systemctl restart intercomd")
+	m.registers()
+	m.obey("../../docs/kiosk.md", map[string]string{
+		"systemctl edit": "true",
+		"curl -N":        "! timeout 2 curl -sN",
+		"chromium":       "true",
+	}, map[string]func(string){
+		"systemctl restart": func(string) { m.registers() },
+		"curl":              func(out string) { m.has(out, "event: status") },
+	})
+}
+
+func TestTheConfigurationAndLogPages(t *testing.T) {
+	m := both(t, "")
+	m.put("root/door.toml", "cuid = \"91_8899555\"\nringtime = 3\n")
+	m.obey("../../docs/config.md", map[string]string{"intercomd check": "! intercomd check"}, map[string]func(string){
+		"intercomd check":       func(out string) { m.has(out, "ringtime: is not a setting") },
+		"intercomd config show": func(out string) { m.has(out, "# /etc/intercomd/intercomd.toml:") },
+	})
+	m.obey("../../docs/log-fields.md", map[string]string{"journalctl -u intercomd CALL_ID=": "journalctl -u intercomd CALL_ID=x", "journalctl MESSAGE_ID=": "journalctl MESSAGE_ID=x"}, nil)
+}
