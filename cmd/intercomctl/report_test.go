@@ -9,9 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 )
 
 func TestAReportHasWhatIsNeededAndNoSecret(t *testing.T) {
@@ -82,45 +80,38 @@ func TestTheDoctorFindsTheFirstBrokenLink(t *testing.T) {
 	}
 }
 
-// safeBuffer is written by one and read by another.
-type safeBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+// screen gives what is written to it, one writing at a time.
+type screen chan string
+
+func (s screen) Write(p []byte) (int, error) {
+	s <- string(p)
+	return len(p), nil
 }
 
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
+// until reads what is shown until it has what is wanted, and then lets the rest go by.
+func (s screen) until(want string) {
+	shown := ""
+	for text := range s {
+		if shown += text; strings.Contains(shown, want) {
+			break
+		}
+	}
+	go func() {
+		for range s { // so that whoever writes is not kept
+		}
+	}()
 }
 
 func TestTopGoesOnWhenTheStationIsGone(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var out safeBuffer
-	done := make(chan int, 1)
-	socket := station(t)
-	go func() { done <- run(ctx, []string{"-socket", socket, "top"}, &out, &out) }()
-	for !strings.Contains(out.String(), "front_door: degraded") {
-		time.Sleep(time.Millisecond)
+	for socket, want := range map[string]string{station(t): "front_door: degraded", filepath.Join(t.TempDir(), "nobody"): "the station does not answer"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		out, done := make(screen), make(chan int, 1)
+		go func() { done <- run(ctx, []string{"-socket", socket, "top"}, out, out) }()
+		out.until(want)
+		cancel()
+		if code := <-done; code != 0 {
+			t.Errorf("exit status %d", code)
+		}
+		close(out)
 	}
-	cancel()
-	if code := <-done; code != 0 {
-		t.Errorf("exit status %d", code)
-	}
-	var out2 safeBuffer
-	gone, stop := context.WithCancel(t.Context())
-	go func() {
-		done <- run(gone, []string{"-socket", filepath.Join(t.TempDir(), "nobody"), "top"}, &out2, &out2)
-	}()
-	for !strings.Contains(out2.String(), "the station does not answer") {
-		time.Sleep(time.Millisecond)
-	}
-	stop()
-	<-done
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -136,8 +137,8 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b string) {
 		dir := t.TempDir()
 		file := filepath.Join(dir, "f.toml")
-		if os.MkdirAll(file+".d", 0o700) != nil || os.WriteFile(file, []byte(a), 0o600) != nil || os.WriteFile(file+".d/b.toml", []byte(b), 0o600) != nil {
-			t.Skip()
+		if err := errors.Join(os.MkdirAll(file+".d", 0o700), os.WriteFile(file, []byte(a), 0o600), os.WriteFile(file+".d/b.toml", []byte(b), 0o600)); err != nil {
+			t.Fatal(err)
 		}
 		n := named{Wait: Duration(time.Second)}
 		if _, err := Read(file, "NONE", &n); err != nil {
