@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -60,7 +61,7 @@ load-module module-null-sink sink_name=speaker rate=48000 channels=1 channel_map
 
 // world is what is around the card: a network with a hub, another station, and a server for updates.
 type world struct {
-	*testing.T
+	testing.TB
 	ctx    context.Context
 	dir    string
 	ns     string
@@ -126,14 +127,36 @@ func TestACard(t *testing.T) {
 	w.rings("after all of it")
 }
 
+// idle is for how long BenchmarkIdle looks on.
+var idle = flag.Duration("idle", 0, "for how long an idle card is watched")
+
+// BenchmarkIdle measures what an idle, registered station writes to its card, scaled to a day.
+//
+//	go test -tags nolibopusfile,card -run none -bench Idle -benchtime 1x -timeout 2h ./images/card -idle 1h
+func BenchmarkIdle(b *testing.B) {
+	w := begin(b)
+	w.flash()
+	w.power()
+	w.registers("the card registers")
+	time.Sleep(2 * time.Minute) // what a first start writes is not what it writes for ever
+	written := func() float64 {
+		n, err := strconv.ParseFloat(strings.TrimSpace(w.ssh("awk '{ print $7 }' /sys/block/vda/stat")), 64) // sectors of 512 bytes
+		w.must(err)
+		return n * 512
+	}
+	before := written()
+	time.Sleep(*idle)
+	b.ReportMetric((written()-before)/idle.Hours()*24/1e6, "MB/day")
+}
+
 // begin makes the network, and starts what is in it.
-func begin(t *testing.T) *world {
+func begin(t testing.TB) *world {
 	if os.Getuid() != 0 {
 		t.Fatal("a network of its own needs root")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute+*idle)
 	t.Cleanup(cancel)
-	w := &world{T: t, ctx: ctx, dir: t.TempDir(), ns: fmt.Sprintf("icc%d", os.Getpid())}
+	w := &world{TB: t, ctx: ctx, dir: t.TempDir(), ns: fmt.Sprintf("icc%d", os.Getpid())}
 	w.sh(`ip netns add $NS; ip -n $NS link set lo up; ip -n $NS tuntap add tap0 mode tap; ip -n $NS addr add ` + hostIP + `/24 dev tap0; ip -n $NS link set tap0 up
 		ssh-keygen -q -t ed25519 -N '' -f key`)
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "delete", w.ns).Run() })
