@@ -126,7 +126,7 @@ bench-web: build web
 
 # The documents and golden files that are made from the code.
 generate:
-	go test ./device ./hub ./hub/access ./wire ./call ./systemd -update
+	go test ./device ./device/setup ./hub ./hub/access ./wire ./call ./systemd -update
 
 clean:
 	rm -rf bin out

@@ -21,14 +21,6 @@ func pick(want, there []string) (name string, best bool) {
 	return "", false
 }
 
-// CheckPattern says what is wrong with a name or pattern of a device.
-func CheckPattern(pattern string) error {
-	if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-		return fmt.Errorf("%q is no pattern; write a name as 'pactl list short' shows it, with * for any part of it", pattern)
-	}
-	return nil
-}
-
 // sinkFor is the sink that a loudspeaker should be on now; "" for the server's default.
 func (a *Audio) sinkFor(c *conn, o *output) string {
 	if o != a.outs[0] {

@@ -7,6 +7,7 @@ import (
 
 	"intercom/call"
 	"intercom/device/control"
+	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
@@ -16,7 +17,7 @@ import (
 // This file is what people do at the station: presses and what they mean, calls that are placed, modes.
 
 // Gesture is told by a button what is done with it.
-func (d *Device) Gesture(b ButtonConfig, g gpio.Gesture) {
+func (d *Device) Gesture(b setup.Button, g gpio.Gesture) {
 	d.tell(func() {
 		d.emit(control.Event{Event: "press", Button: b.Name, Press: string(g.Kind), HeldMS: ms(g.Held)})
 		switch g.Kind {
@@ -40,10 +41,10 @@ func (d *Device) Gesture(b ButtonConfig, g gpio.Gesture) {
 }
 
 // pressed answers a press at once, by light and sound, whatever it will mean.
-func (d *Device) pressed(b ButtonConfig) {
+func (d *Device) pressed(b setup.Button) {
 	d.missed = false
-	for _, act := range b.all() {
-		if calls(act) && d.state.Phase == call.Idle {
+	for _, act := range b.Actions() {
+		if setup.Calls(act) && d.state.Phase == call.Idle {
 			d.fingers[b.Name] = true
 		}
 	}
@@ -52,56 +53,56 @@ func (d *Device) pressed(b ButtonConfig) {
 	}
 }
 
-func (d *Device) released(b ButtonConfig) {
+func (d *Device) released(b setup.Button) {
 	d.fault("stuck button "+b.Name, "")
 	if b.Double == "" {
 		delete(d.fingers, b.Name)
 	}
-	if b.Action == ActTalk && d.state.Live() && d.voice == PushToTalk {
+	if b.Action == setup.ActTalk && d.state.Live() && d.voice == setup.PushToTalk {
 		d.sound.Mute(true)
 	}
 }
 
 // act does what a press means.
-func (d *Device) act(b ButtonConfig, action string) {
+func (d *Device) act(b setup.Button, action string) {
 	delete(d.fingers, b.Name)
-	if action == ActToggle {
+	if action == setup.ActToggle {
 		action = toggle(d.state)
 	}
 	switch action {
-	case ActCall, ActAnnounce:
-		p := placing{to: receivers(b.To), then: receivers(cmp.Or(b.Then, d.cfg.Call.Then)), context: b.Context, voice: b.Voice}
-		if action == ActAnnounce {
-			p.voice = Announce
+	case setup.ActCall, setup.ActAnnounce:
+		p := placing{to: setup.Receivers(b.To), then: setup.Receivers(cmp.Or(b.Then, d.cfg.Call.Then)), context: b.Context, voice: b.Voice}
+		if action == setup.ActAnnounce {
+			p.voice = setup.Announce
 		}
 		if _, err := d.dial(p); err != nil && err.Code != fault.InternetLost {
 			d.log.Warn("the button cannot call", "button", b.Name, "code", string(err.Code), "err", err.Message)
 		}
-	case ActAnswer:
+	case setup.ActAnswer:
 		d.pick()
-	case ActDecline:
+	case setup.ActDecline:
 		d.handle(call.Refuse{})
-	case ActHangUp:
+	case setup.ActHangUp:
 		d.handle(call.HangUp{})
-	case ActMute:
+	case setup.ActMute:
 		if d.state.Live() {
 			d.sound.Mute(!d.sound.Status().Muted)
 		}
-	case ActUp, ActDown:
-		by := map[string]int{ActUp: 10, ActDown: -10}[action]
+	case setup.ActUp, setup.ActDown:
+		by := map[string]int{setup.ActUp: 10, setup.ActDown: -10}[action]
 		s := d.sound.Status()
 		d.volume(max(10, min(150, s.TalkVolume+by)), s.RingVolume)
-	case ActTalk:
-		if d.state.Live() && d.voice == PushToTalk {
+	case setup.ActTalk:
+		if d.state.Live() && d.voice == setup.PushToTalk {
 			d.sound.Mute(false)
 		}
-	case ActDoor:
+	case setup.ActDoor:
 		d.openFor("button "+b.Name, "pressed here")
-	case ActDND:
+	case setup.ActDND:
 		d.setDND(!d.memory.DND)
-	case ActPrivacy:
+	case setup.ActPrivacy:
 		d.setPrivacy(!d.memory.Privacy)
-	case ActSelfTest:
+	case setup.ActSelfTest:
 		d.errands.Go(func() {
 			if found, err := d.sound.Test(d.life); err == nil {
 				d.Fault("selftest", found.Problem)
@@ -114,26 +115,26 @@ func (d *Device) act(b ButtonConfig, action string) {
 func toggle(s call.State) string {
 	switch s.Phase {
 	case call.Idle:
-		return ActCall
+		return setup.ActCall
 	case call.Ringing:
-		return ActAnswer
+		return setup.ActAnswer
 	}
-	return ActHangUp
+	return setup.ActHangUp
 }
 
 // placing is a call that is wanted.
 type placing struct {
 	to, then wire.Receivers // nobody for the usual ones; then is called when to did not answer
 	context  string
-	voice    Mode
+	voice    setup.Mode
 }
 
 // dial places a call. The error says at once what is wrong with it.
 func (d *Device) dial(p placing) (string, *fault.Error) {
 	if len(p.to) == 0 {
-		p.to = receivers(d.cfg.Call.To)
+		p.to = setup.Receivers(d.cfg.Call.To)
 		if s := d.schedule(); s != nil && s.To != "" {
-			p.to = receivers(s.To)
+			p.to = setup.Receivers(s.To)
 		}
 	}
 	if len(p.to) == 0 {
@@ -190,7 +191,7 @@ func (d *Device) pick() {
 
 // autoAnswer begins to answer a caller who is on the list: a tone and a light first.
 func (d *Device) autoAnswer() {
-	if d.state.Phase != call.Ringing || d.auto != nil || d.memory.Privacy || !listed(d.cfg.Auto.Callers, d.state.Peer) {
+	if d.state.Phase != call.Ringing || d.auto != nil || d.memory.Privacy || !setup.Listed(d.cfg.Auto.Callers, d.state.Peer) {
 		return
 	}
 	id := d.state.ID
@@ -215,13 +216,13 @@ func (d *Device) noAuto() {
 }
 
 // schedule is the one that holds now; nil for none, and while the clock is not set.
-func (d *Device) schedule() *ScheduleConfig {
+func (d *Device) schedule() *setup.Schedule {
 	now := d.clock()
 	if now.Year() < 2025 {
 		return nil
 	}
 	for i := range d.cfg.Schedule {
-		if s := &d.cfg.Schedule[i]; s.hours.Holds(now) {
+		if s := &d.cfg.Schedule[i]; s.Holds(now) {
 			return s
 		}
 	}

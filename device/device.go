@@ -18,6 +18,7 @@ import (
 	"intercom/call"
 	"intercom/device/control"
 	"intercom/device/door"
+	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
@@ -31,7 +32,7 @@ type Wire interface{ Send(wire.Envelope) bool }
 // Media makes the voice path of a call.
 type Media interface {
 	// Path makes a path ready; nothing is recorded or sent yet. What happens on it is told to news.
-	Path(servers []wire.ICEServer, offer bool, voice Mode, news News) Path
+	Path(servers []wire.ICEServer, offer bool, voice setup.Mode, news News) Path
 }
 
 // Path is the voice of one call. Its methods return at once.
@@ -76,11 +77,11 @@ type Parts struct {
 }
 
 // unreachableFor is how long the LED says that nobody could be reached, by profile.
-var unreachableFor = map[string]time.Duration{Standard: 3 * time.Second, Accessible: 10 * time.Second}
+var unreachableFor = map[string]time.Duration{setup.Standard: 3 * time.Second, setup.Accessible: 10 * time.Second}
 
 // Device is a station.
 type Device struct {
-	cfg   *Config
+	cfg   *setup.Config
 	log   *slog.Logger
 	media Media
 	sound Sound
@@ -128,7 +129,7 @@ type Device struct {
 	last        *outcome.Result
 
 	heard   control.Quality // of the call whose media path was closed
-	voice   Mode            // of the call that there is
+	voice   setup.Mode      // of the call that there is
 	placed  placing         // the latest call of ours
 	soon    func()          // to be done when an event is dealt with
 	fingers map[string]bool // buttons that are held, or may be pressed again, and can call
@@ -144,7 +145,7 @@ type Device struct {
 }
 
 // New makes a device that is not signed in. The configuration was checked.
-func New(cfg *Config, p Parts, log *slog.Logger) *Device {
+func New(cfg *setup.Config, p Parts, log *slog.Logger) *Device {
 	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload, settings: p.Given, show: p.Show, ended: map[outcome.Outcome]int{},
 		in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
 		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan control.Event]bool{},

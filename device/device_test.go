@@ -21,6 +21,7 @@ import (
 	"intercom/device"
 	"intercom/device/control"
 	"intercom/device/devicetest"
+	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/internal/config"
 	"intercom/internal/fault"
@@ -47,16 +48,16 @@ type bench struct {
 }
 
 // settings are those of a station that calls the reception.
-func settings() *device.Config {
-	cfg := device.Defaults()
+func settings() *setup.Config {
+	cfg := setup.Defaults()
 	cfg.CUID, cfg.Call.To = "front_door", "reception"
-	cfg.LED = []device.LEDConfig{{Name: "status"}}
+	cfg.LED = []setup.LED{{Name: "status"}}
 	return cfg
 }
 
-func try(t *testing.T, f func(b *bench)) { tryWith(t, func(*device.Config) {}, f) }
+func try(t *testing.T, f func(b *bench)) { tryWith(t, func(*setup.Config) {}, f) }
 
-func tryWith(t *testing.T, change func(*device.Config), f func(b *bench)) {
+func tryWith(t *testing.T, change func(*setup.Config), f func(b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := settings()
 		change(cfg)
@@ -77,7 +78,7 @@ func tryWith(t *testing.T, change func(*device.Config), f func(b *bench)) {
 
 func (b *bench) online() { b.Up(wire.WelcomeBody{}); synctest.Wait() }
 func (b *bench) press(act string) {
-	c := device.ButtonConfig{Name: act, Action: act}
+	c := setup.Button{Name: act, Action: act}
 	b.Gesture(c, gpio.Gesture{Kind: gpio.Down})
 	b.Gesture(c, gpio.Gesture{Kind: gpio.Short})
 	synctest.Wait()
@@ -85,7 +86,7 @@ func (b *bench) press(act string) {
 
 // release is the end of a press.
 func (b *bench) release(act string) {
-	b.Gesture(device.ButtonConfig{Name: act, Action: act}, gpio.Gesture{Kind: gpio.Up})
+	b.Gesture(setup.Button{Name: act, Action: act}, gpio.Gesture{Kind: gpio.Up})
 	synctest.Wait()
 }
 
@@ -129,7 +130,7 @@ func TestACallFromTheDoor(t *testing.T) {
 		b.shows(control.LightOffline)
 		b.online()
 		b.shows(control.LightIdle)
-		b.press(device.ActToggle)
+		b.press(setup.ActToggle)
 		b.shows(control.LightCalling)
 		b.expect("0s plays press", "0s sends call.invite")
 		b.hub(wire.Ringing, wire.SDPBody{SDP: "offer"})
@@ -142,7 +143,7 @@ func TestACallFromTheDoor(t *testing.T) {
 		b.hub(wire.Answered, nil)
 		b.shows(control.LightTalking)
 		b.expect("2s voice opens")
-		b.press(device.ActToggle)
+		b.press(setup.ActToggle)
 		b.expect("2s media closes", "2s sends call.hangup")
 		b.ended(outcome.Over, outcome.HangUp)
 		b.shows(control.LightIdle)
@@ -153,7 +154,7 @@ func TestACallFromTheDoor(t *testing.T) {
 // talk is a call that was answered.
 func (b *bench) talk() {
 	b.online()
-	b.press(device.ActToggle)
+	b.press(setup.ActToggle)
 	b.hub(wire.Ringing, wire.SDPBody{SDP: "offer"})
 	b.media.News.Event(func(id string) call.Event { return call.MediaUp{ID: id} })
 	b.hub(wire.Answered, nil)
@@ -163,27 +164,27 @@ func (b *bench) talk() {
 func TestMute(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
-		b.press(device.ActMute) // there is nothing to mute
+		b.press(setup.ActMute) // there is nothing to mute
 		b.expect()
 		b.talk()
-		b.press(device.ActMute)
-		b.press(device.ActMute)
+		b.press(setup.ActMute)
+		b.press(setup.ActMute)
 		b.expect("0s mute true", "0s mute false")
 	})
 }
 
 func TestPushToTalk(t *testing.T) {
-	tryWith(t, func(c *device.Config) { c.Call.Voice = device.PushToTalk }, func(b *bench) {
+	tryWith(t, func(c *setup.Config) { c.Call.Voice = setup.PushToTalk }, func(b *bench) {
 		b.talk()
-		b.press(device.ActTalk)
+		b.press(setup.ActTalk)
 		time.Sleep(2 * time.Second)
-		b.release(device.ActTalk)
+		b.release(setup.ActTalk)
 		b.expect("0s mute false", "2s mute true")
 	})
 	try(t, func(b *bench) { // where both talk, it means nothing
 		b.talk()
-		b.press(device.ActTalk)
-		b.release(device.ActTalk)
+		b.press(setup.ActTalk)
+		b.release(setup.ActTalk)
 		b.expect()
 	})
 }
@@ -201,7 +202,7 @@ func TestACallToTheDoor(t *testing.T) {
 		b.wire.Last.Call = "c"
 		b.media.News.Local("offer")
 		b.expect("0s sends call.ringing")
-		b.press(device.ActToggle)
+		b.press(setup.ActToggle)
 		b.expect("0s sends call.answer")
 		b.hub(wire.Answered, nil)
 		b.expect("0s voice opens")
@@ -218,14 +219,14 @@ func TestAMissedCallStaysVisibleUntilAPress(t *testing.T) {
 		b.shows(control.LightMissed)
 		time.Sleep(24 * time.Hour)
 		b.shows(control.LightMissed)
-		b.press(device.ActHangUp)
+		b.press(setup.ActHangUp)
 		b.shows(control.LightIdle)
 	})
 }
 
 func TestAPressWithoutTheHubGetsLightAndToneAtOnce(t *testing.T) {
 	try(t, func(b *bench) {
-		b.press(device.ActToggle)
+		b.press(setup.ActToggle)
 		b.shows(control.LightUnreachable)
 		b.expect("0s plays press", "0s plays offline")
 		time.Sleep(3*time.Second + 1)
@@ -240,7 +241,7 @@ func TestAPressWithoutTheHubGetsLightAndToneAtOnce(t *testing.T) {
 func TestTheHubGoesWhileItRings(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
-		b.press(device.ActCall)
+		b.press(setup.ActCall)
 		b.hub(wire.Ringing, wire.SDPBody{SDP: "offer"})
 		b.tape.Take()
 		b.wire.Cut = true
@@ -257,7 +258,7 @@ func TestWithoutAMicrophoneACallIsDeclinedWithItsReason(t *testing.T) {
 		b.sound.MicTrouble = "capture: gone"
 		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"})
 		b.tape.Take()
-		b.press(device.ActAnswer)
+		b.press(setup.ActAnswer)
 		b.expect("0s media closes", "0s sends call.decline")
 		var d wire.DeclineBody
 		_ = json.Unmarshal(b.wire.Last.B, &d)
@@ -271,7 +272,7 @@ func TestStoppingInACallSaysSoAndWaitsForTheOutcome(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
 		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"})
-		b.press(device.ActAnswer)
+		b.press(setup.ActAnswer)
 		b.hub(wire.Answered, nil)
 		b.tape.Take()
 		b.stop()
@@ -355,7 +356,7 @@ func TestTheKioskTellsWhatHappens(t *testing.T) {
 	if err := os.WriteFile(token, []byte("a-long-random-word"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg := device.Defaults()
+	cfg := setup.Defaults()
 	cfg.CUID, cfg.Kiosk.Listen, cfg.Kiosk.TokenFile = "front_door", "127.0.0.1:0", token
 	cfg.Check(new(config.Report)) // which reads the token
 	tape := devicetest.NewTape()
@@ -496,7 +497,7 @@ func TestReload(t *testing.T) {
 		if err != nil || !slices.Equal(waits, []string{"name", "audio"}) {
 			t.Errorf("%q waits for a restart; %v", waits, err)
 		}
-		b.press(device.ActCall)
+		b.press(setup.ActCall)
 		invite, bad := wire.Body[wire.InviteBody](b.wire.Last)
 		if bad != nil || invite.To.String() != "office_1" || invite.Context != "Delivery" {
 			t.Errorf("it calls %s: %s", invite.To, invite.Context)
@@ -510,7 +511,7 @@ func TestARestartOfTheMediaPath(t *testing.T) {
 		b.online()
 		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"})
 		b.media.News.Local("offer")
-		b.press(device.ActAnswer)
+		b.press(setup.ActAnswer)
 		b.hub(wire.Answered, wire.AnsweredBody{Peer: "reception"})
 		b.tape.Take()
 		b.hub(wire.SDP, wire.SDPBody{SDP: "offer again"})
@@ -527,7 +528,7 @@ func TestARestartOfTheMediaPath(t *testing.T) {
 func TestOneWhoRingsInAnotherPlace(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
-		b.press(device.ActCall)
+		b.press(setup.ActCall)
 		b.hub(wire.Ringing, wire.SDPBody{SDP: "a=ice-ufrag:one\r\n", From: "reception"})
 		b.tape.Take()
 		b.hub(wire.Ringing, wire.SDPBody{SDP: "a=ice-ufrag:one\r\n", From: "reception"})

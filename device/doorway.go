@@ -6,6 +6,7 @@ import (
 	"intercom/call"
 	"intercom/device/control"
 	"intercom/device/door"
+	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/wire"
 )
@@ -118,7 +119,7 @@ func (d *Device) doorAsked(id, from string) {
 	switch {
 	case id != d.state.ID || !d.state.Live() || from != d.state.Peer:
 		d.doorDone(from, "not in a call with this station", refused)
-	case !listed(d.cfg.Door.Allow, from):
+	case !setup.Listed(d.cfg.Door.Allow, from):
 		d.doorDone(from, "not on the list door.allow", refused)
 	default:
 		done = d.openDoor(from, "in a call")

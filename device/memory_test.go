@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"intercom/device/setup"
 	"intercom/internal/config"
 	"intercom/wire"
 )
@@ -59,9 +60,9 @@ func TestTheKiosk(t *testing.T) {
 	if err := os.WriteFile(file, []byte("a-long-random-word\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg := Defaults()
-	cfg.Kiosk = KioskConfig{Listen: "127.0.0.1:8090", TokenFile: file, Origin: "http://localhost:3000"}
-	cfg.Kiosk.check(new(config.Report))
+	cfg := setup.Defaults()
+	cfg.Kiosk = setup.Kiosk{Listen: "127.0.0.1:8090", TokenFile: file, Origin: "http://localhost:3000"}
+	cfg.Check(new(config.Report)) // which reads the token
 	d := &Device{cfg: cfg}
 	h := d.Kiosk(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	for _, c := range []struct {

@@ -3,10 +3,8 @@ package device
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
-	"intercom/internal/config"
 	"intercom/wire"
 )
 
@@ -16,24 +14,6 @@ type Settings interface {
 	Had() uint64
 	// Take keeps later ones, if they are good, and reads the configuration again; it names the keys that wait for a restart.
 	Take(context.Context, wire.SettingsBody) (waits []string, err error)
-}
-
-// own are tables and keys that a hub does not set: what the station needs to reach it, and what is its machine's.
-var own = []string{"cuid", "state_dir", "control", "trial", "hub", "kiosk", "metrics", "mqtt"}
-
-// CheckSettings names every problem of settings that a hub is to give, as far as it can be seen without the station's own files.
-func CheckSettings(file string, text []byte) error {
-	c := Defaults()
-	if err := config.Part(file, text, c); err != nil {
-		return err
-	}
-	if len(text) > wire.MaxSettings {
-		return fmt.Errorf("%s has %d bytes; settings have at most %d", file, len(text), wire.MaxSettings)
-	}
-	if keys := differences(*c, *Defaults()); slices.ContainsFunc(keys, func(k string) bool { return slices.Contains(own, k) }) {
-		return fmt.Errorf("%s: %s can be set on the station only", file, strings.Join(slices.DeleteFunc(keys, func(k string) bool { return !slices.Contains(own, k) }), ", "))
-	}
-	return nil
 }
 
 // takeSettings takes what the hub gives, and starts again for it when the station is idle.

@@ -12,6 +12,7 @@ import (
 
 	"intercom/call"
 	"intercom/device/control"
+	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/internal/fault"
 )
@@ -142,7 +143,7 @@ func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 		var id string
 		var bad *fault.Error
 		err = d.Ask(r.Context(), func() {
-			id, bad = d.dial(placing{to: receivers(b.To), then: receivers(d.cfg.Call.Then), context: b.Context})
+			id, bad = d.dial(placing{to: setup.Receivers(b.To), then: setup.Receivers(d.cfg.Call.Then), context: b.Context})
 		})
 		if bad != nil {
 			err = bad

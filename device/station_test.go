@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"intercom/call"
-	"intercom/device"
 	"intercom/device/control"
+	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/internal/config"
 	"intercom/internal/fault"
@@ -35,7 +35,7 @@ func (b *bench) ackNote() (n wire.NoteBody) {
 }
 
 func TestPressesByKind(t *testing.T) {
-	c := device.ButtonConfig{Name: "bell", Action: device.ActCall, Long: device.ActDND, Double: device.ActPrivacy}
+	c := setup.Button{Name: "bell", Action: setup.ActCall, Long: setup.ActDND, Double: setup.ActPrivacy}
 	try(t, func(b *bench) {
 		b.online()
 		b.Gesture(c, gpio.Gesture{Kind: gpio.Down})
@@ -62,9 +62,9 @@ func TestPressesByKind(t *testing.T) {
 }
 
 func TestTheSecondToBeCalled(t *testing.T) {
-	tryWith(t, func(c *device.Config) { c.Call.To, c.Call.Then = "reception, guard_1", "night_guard" }, func(b *bench) {
+	tryWith(t, func(c *setup.Config) { c.Call.To, c.Call.Then = "reception, guard_1", "night_guard" }, func(b *bench) {
 		b.online()
-		b.press(device.ActCall)
+		b.press(setup.ActCall)
 		var inv wire.InviteBody
 		_ = json.Unmarshal(b.wire.Last.B, &inv)
 		if inv.To.String() != "reception,guard_1" {
@@ -79,8 +79,8 @@ func TestTheSecondToBeCalled(t *testing.T) {
 		}
 		b.ended(outcome.Missed, outcome.NoAnswer)
 		b.expect("0s plays missed")
-		b.press(device.ActCall)
-		b.press(device.ActHangUp)
+		b.press(setup.ActCall)
+		b.press(setup.ActHangUp)
 		b.tape.Take()
 		b.ended(outcome.Cancelled, outcome.ByCaller)
 		b.expect() // who gave up by hand wants nobody else
@@ -88,14 +88,14 @@ func TestTheSecondToBeCalled(t *testing.T) {
 }
 
 func TestSchedules(t *testing.T) {
-	night := device.ScheduleConfig{Name: "night", From: "22:00", Until: "06:00", To: "night_guard", Quiet: true}
-	tryWith(t, func(c *device.Config) {
-		c.Schedule = []device.ScheduleConfig{night}
+	night := setup.Schedule{Name: "night", From: "22:00", Until: "06:00", To: "night_guard", Quiet: true}
+	tryWith(t, func(c *setup.Config) {
+		c.Schedule = []setup.Schedule{night}
 		c.Check(new(config.Report)) // which reads the hours
 	}, func(b *bench) {
 		b.online()
 		to := func() string {
-			b.press(device.ActCall)
+			b.press(setup.ActCall)
 			var inv wire.InviteBody
 			_ = json.Unmarshal(b.wire.Last.B, &inv)
 			b.ended(outcome.Cancelled, outcome.ByCaller)
@@ -120,7 +120,7 @@ func TestSchedules(t *testing.T) {
 }
 
 func TestAutomaticAnswer(t *testing.T) {
-	list := func(c *device.Config) { c.Auto.Callers = []string{"guard_*"} }
+	list := func(c *setup.Config) { c.Auto.Callers = []string{"guard_*"} }
 	tryWith(t, list, func(b *bench) {
 		b.online()
 		b.calledBy("guard_1")
@@ -139,7 +139,7 @@ func TestAutomaticAnswer(t *testing.T) {
 		b.online()
 		b.calledBy("guard_1")
 		time.Sleep(time.Second)
-		b.press(device.ActPrivacy)
+		b.press(setup.ActPrivacy)
 		b.shows(control.LightRinging)
 		time.Sleep(10 * time.Second)
 		b.expect("0s plays ring", "0s media offers", "0s plays auto", "1s plays ring")
@@ -152,7 +152,7 @@ func TestAutomaticAnswer(t *testing.T) {
 func TestDoNotDisturb(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
-		b.press(device.ActDND)
+		b.press(setup.ActDND)
 		var s wire.StateBody
 		if _ = json.Unmarshal(b.wire.State.B, &s); !s.DND {
 			t.Errorf("the hub is told %s", b.wire.State.B)
@@ -166,9 +166,9 @@ func TestDoNotDisturb(t *testing.T) {
 func TestAnnounce(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
-		b.press(device.ActAnnounce)
+		b.press(setup.ActAnnounce)
 		b.hub(wire.Ringing, wire.SDPBody{SDP: "offer"})
-		if b.media.Voice != device.Announce {
+		if b.media.Voice != setup.Announce {
 			t.Errorf("the voice goes %s", b.media.Voice)
 		}
 	})
@@ -176,10 +176,10 @@ func TestAnnounce(t *testing.T) {
 
 func TestAVisitWithoutTheHubIsToldWhenItIsBack(t *testing.T) {
 	try(t, func(b *bench) {
-		b.press(device.ActCall)
-		b.release(device.ActCall)
+		b.press(setup.ActCall)
+		b.release(setup.ActCall)
 		time.Sleep(time.Hour)
-		b.press(device.ActCall)
+		b.press(setup.ActCall)
 		b.tape.Take()
 		b.online()
 		b.expect("1h0m0s sends note")
@@ -202,7 +202,7 @@ func TestAVisitWithoutTheHubIsToldWhenItIsBack(t *testing.T) {
 }
 
 // withDoor has a relay, and reception on the list.
-func withDoor(c *device.Config) {
+func withDoor(c *setup.Config) {
 	c.Door.Line, c.Door.Allow = "GPIO5", []string{"reception"}
 	c.Door.Contact.Line, c.Door.Tamper.Line = "GPIO6", "GPIO7"
 }
@@ -242,7 +242,7 @@ func TestTheDoorOpensForAPartyOnTheListOnly(t *testing.T) {
 		}
 		b.shows(control.LightTalking)
 	})
-	tryWith(t, func(c *device.Config) { withDoor(c); c.Door.Allow = nil }, func(b *bench) {
+	tryWith(t, func(c *setup.Config) { withDoor(c); c.Door.Allow = nil }, func(b *bench) {
 		b.talk()
 		b.Receive(link.Message{Envelope: wire.New(wire.Door, b.wire.Last.Call, wire.DoorBody{From: "reception"})})
 		if b.energised() {
@@ -251,7 +251,7 @@ func TestTheDoorOpensForAPartyOnTheListOnly(t *testing.T) {
 	})
 	tryWith(t, withDoor, func(b *bench) { // while it only rings
 		b.online()
-		b.press(device.ActCall)
+		b.press(setup.ActCall)
 		b.Receive(link.Message{Envelope: wire.New(wire.Door, b.wire.Last.Call, wire.DoorBody{From: "reception"})})
 		if b.energised() {
 			t.Error("the door opens before the call is answered")
@@ -263,10 +263,10 @@ func TestTheDoorOpensForAPartyOnTheListOnly(t *testing.T) {
 func TestTheOtherSidesDoor(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
-		b.press(device.ActDoor)
+		b.press(setup.ActDoor)
 		b.wire.Last = wire.Envelope{}
 		b.talk()
-		b.press(device.ActDoor)
+		b.press(setup.ActDoor)
 		b.expect("0s sends call.door")
 		b.hub(wire.DoorDone, wire.DoorBody{From: "reception", Result: "opened"})
 		b.expect("0s plays door")
@@ -278,7 +278,7 @@ func TestTheOtherSidesDoor(t *testing.T) {
 func TestEveryOpeningIsOnRecord(t *testing.T) {
 	tryWith(t, withDoor, func(b *bench) {
 		b.online()
-		b.press(device.ActDoor)
+		b.press(setup.ActDoor)
 		if n := b.ackNote(); n.Kind != wire.DoorNote || n.Result != "opened" || n.Who != "button door" {
 			t.Errorf("%+v", n)
 		}
@@ -302,7 +302,7 @@ func TestEveryOpeningIsOnRecord(t *testing.T) {
 func TestADoorThatStandsOpen(t *testing.T) {
 	tryWith(t, withDoor, func(b *bench) {
 		b.online()
-		b.press(device.ActDoor)
+		b.press(setup.ActDoor)
 		b.DoorInput("contact", true)
 		synctest.Wait()
 		b.ackNote()
@@ -317,14 +317,14 @@ func TestADoorThatStandsOpen(t *testing.T) {
 func TestTamperingLocksTheRelay(t *testing.T) {
 	tryWith(t, withDoor, func(b *bench) {
 		b.online()
-		b.press(device.ActDoor)
+		b.press(setup.ActDoor)
 		b.DoorInput("tamper", true)
 		if b.energised() {
 			t.Error("a relay that is tampered with stays energised")
 		}
-		b.press(device.ActDoor)
+		b.press(setup.ActDoor)
 		b.DoorInput("tamper", false)
-		b.press(device.ActDoor)
+		b.press(setup.ActDoor)
 		if b.energised() {
 			t.Error("a relay that was tampered with is energised")
 		}
@@ -333,7 +333,7 @@ func TestTamperingLocksTheRelay(t *testing.T) {
 
 // The microphone's light follows the stream, not the call.
 func TestAnLEDForTheMicrophone(t *testing.T) {
-	tryWith(t, func(c *device.Config) { c.LED = []device.LEDConfig{{Name: "mic", Shows: device.ShowsMic}} }, func(b *bench) {
+	tryWith(t, func(c *setup.Config) { c.LED = []setup.LED{{Name: "mic", Shows: setup.ShowsMic}} }, func(b *bench) {
 		b.talk()
 		lit := func() bool {
 			synctest.Wait()
@@ -356,7 +356,7 @@ func TestAnLEDForTheMicrophone(t *testing.T) {
 
 // Each of the four that a person must tell apart has a light and a tone of its own.
 func TestTheAccessibleProfile(t *testing.T) {
-	tryWith(t, func(c *device.Config) { c.Profile = device.Accessible; withDoor(c) }, func(b *bench) {
+	tryWith(t, func(c *setup.Config) { c.Profile = setup.Accessible; withDoor(c) }, func(b *bench) {
 		b.online()
 		seen := map[string]control.Light{}
 		look := func(l control.Light) {
@@ -368,7 +368,7 @@ func TestTheAccessibleProfile(t *testing.T) {
 			}
 			seen[string(p)] = l
 		}
-		b.press(device.ActCall)
+		b.press(setup.ActCall)
 		look(control.LightCalling)
 		b.expect("0s plays press", "0s sends call.invite")
 		b.hub(wire.Ringing, wire.SDPBody{SDP: "offer"})
@@ -377,13 +377,13 @@ func TestTheAccessibleProfile(t *testing.T) {
 		b.hub(wire.Answered, nil)
 		look(control.LightTalking)
 		b.expect("0s plays speak", "0s voice opens")
-		b.press(device.ActDoor)
+		b.press(setup.ActDoor)
 		look(control.LightDoor)
 		if lines := b.tape.Take(); len(lines) == 0 || lines[0] != "0s plays door" {
 			t.Errorf("%q", lines)
 		}
 		time.Sleep(time.Minute)
-		b.press(device.ActHangUp)
+		b.press(setup.ActHangUp)
 		b.wire.Last.Call = ""
 		b.Down(fault.New(fault.InternetLost))
 		synctest.Wait()

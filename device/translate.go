@@ -6,6 +6,7 @@ import (
 
 	"intercom/call"
 	"intercom/device/control"
+	"intercom/device/setup"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -30,7 +31,7 @@ func (d *Device) do(a call.Action) {
 	case call.Prepare:
 		d.prepare(a)
 	case call.OpenVoice:
-		if d.cfg.Profile == Accessible {
+		if d.cfg.Profile == setup.Accessible {
 			d.sound.Play(call.SpeakTone)
 		}
 		d.path.OpenVoice()

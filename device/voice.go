@@ -20,6 +20,7 @@ import (
 	"intercom/call"
 	"intercom/call/rtc"
 	"intercom/device/control"
+	"intercom/device/setup"
 	"intercom/internal/durable"
 	"intercom/internal/fetch"
 	"intercom/wire"
@@ -31,7 +32,7 @@ type Voice struct {
 	audio  *audio.Audio
 	engine *rtc.Engine
 	log    *slog.Logger
-	cfg    *Config
+	cfg    *setup.Config
 
 	mu    sync.Mutex
 	tones map[call.Tone]tone.Sound
@@ -61,7 +62,7 @@ func (v *Voice) Changed() {
 }
 
 // NewVoice joins the sound devices to an engine for paths. The configuration was checked.
-func NewVoice(cfg *Config, a *audio.Audio, log *slog.Logger) (*Voice, error) {
+func NewVoice(cfg *setup.Config, a *audio.Audio, log *slog.Logger) (*Voice, error) {
 	var codecs []rtc.Codec
 	for _, c := range codec.All() {
 		codecs = append(codecs, rtc.Codec{Name: c.Name, Rate: c.Rate, Channels: c.Channels, Fmtp: c.Fmtp, Type: c.Type, Send: c.Send})
@@ -81,7 +82,7 @@ func NewVoice(cfg *Config, a *audio.Audio, log *slog.Logger) (*Voice, error) {
 // LoadTones puts files, and what is fetched, in the place of the tones made by code. What cannot be had is a fault, and the
 // tone made by code stays. A tone that was fetched once is kept for when it cannot be fetched.
 func (v *Voice) LoadTones(ctx context.Context, fault func(part, text string)) {
-	for name, from := range v.cfg.Tones.files() {
+	for name, from := range v.cfg.Tones.Files() {
 		if from == "" {
 			continue
 		}
@@ -192,11 +193,11 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // Path makes the voice path of one call. The capture stream is made at once, but corked: the answer then needs no time,
 // and the microphone's light stays dark.
-func (v *Voice) Path(servers []wire.ICEServer, offer bool, voice Mode, news News) Path {
+func (v *Voice) Path(servers []wire.ICEServer, offer bool, voice setup.Mode, news News) Path {
 	p := &path{v: v, mode: voice, news: news, jitter: jitter.New(jitter.Settings{Most: v.cfg.Audio.MostDelay.Std()}),
 		send: sender.New(sender.Settings{Frame: v.cfg.Audio.Frame.Std(), Bitrate: v.cfg.Audio.Bitrate})}
 	p.peer = v.engine.Peer(servers, offer, ears{p})
-	if voice != Listen {
+	if voice != setup.Listen {
 		v.audio.Mic(audio.Armed, nil)
 	}
 	return p
@@ -205,7 +206,7 @@ func (v *Voice) Path(servers []wire.ICEServer, offer bool, voice Mode, news News
 // path is one call's voice.
 type path struct {
 	v      *Voice
-	mode   Mode
+	mode   setup.Mode
 	news   News
 	peer   *rtc.Peer
 	open   atomic.Bool
@@ -221,11 +222,11 @@ func (p *path) Candidate(c string) { p.peer.Candidate(c) }
 // OpenVoice opens loudspeaker and microphone.
 func (p *path) OpenVoice() {
 	p.open.Store(true)
-	if p.mode != Announce {
+	if p.mode != setup.Announce {
 		p.v.audio.Voice(p.jitter)
 	}
-	p.v.audio.Mute(p.mode == PushToTalk)
-	if p.mode != Listen {
+	p.v.audio.Mute(p.mode == setup.PushToTalk)
+	if p.mode != setup.Listen {
 		p.v.audio.Mic(audio.Open, p.block)
 	}
 }

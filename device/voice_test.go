@@ -6,16 +6,17 @@ import (
 
 	"intercom/audio"
 	"intercom/audio/codec"
+	"intercom/device/setup"
 )
 
 // The answer can overtake the descriptions: the microphone is then open before it is known what to encode.
 func TestSoundBeforeTheCodecIsAgreedIsDropped(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
-	v, err := NewVoice(Defaults(), audio.New(audio.Settings{}, log), log)
+	v, err := NewVoice(setup.Defaults(), audio.New(audio.Settings{}, log), log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := v.Path(nil, false, Duplex, News{}).(*path)
+	p := v.Path(nil, false, setup.Duplex, News{}).(*path)
 	p.OpenVoice()
 	p.block(make([]int16, codec.Block))
 	p.Close()

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"intercom/device"
+	"intercom/device/setup"
 	"intercom/hub/access"
 	"intercom/wire"
 )
@@ -70,7 +70,7 @@ func configPush(f *flag.FlagSet) func(*job) error {
 		if err != nil {
 			return err
 		}
-		if err := device.CheckSettings(*file, text); err != nil {
+		if err := setup.CheckGiven(*file, text); err != nil {
 			return err
 		}
 		private, err := readKey(*key)

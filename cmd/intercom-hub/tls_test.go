@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"intercom/device"
+	"intercom/device/setup"
 	"intercom/hub"
 	"intercom/hub/access"
 	"intercom/internal/config"
@@ -94,7 +94,7 @@ func TestTLSFromFilesAndNoWayAroundIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	try := func(caFile string) error {
-		tls, err := (&device.HubConfig{CAFile: caFile}).TLS()
+		tls, err := (&setup.Hub{CAFile: caFile}).TLS()
 		if err != nil {
 			t.Fatal(err)
 		}

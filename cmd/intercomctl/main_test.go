@@ -21,6 +21,7 @@ import (
 	"intercom/device"
 	"intercom/device/control"
 	"intercom/device/devicetest"
+	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/internal/outcome"
 )
@@ -57,9 +58,9 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 // station is a device without a hub, on a real control socket.
 func station(t *testing.T) string {
 	t.Cleanup(func() { goleak.VerifyNone(t) })
-	cfg := device.Defaults()
+	cfg := setup.Defaults()
 	cfg.CUID, cfg.Call.To = "front_door", "reception"
-	cfg.Button = []device.ButtonConfig{{Name: "bell", Action: device.ActCall}}
+	cfg.Button = []setup.Button{{Name: "bell", Action: setup.ActCall}}
 	tape := devicetest.NewTape()
 	d := device.New(cfg, device.Parts{Media: &devicetest.Media{Tape: tape}, Sound: &devicetest.Sound{Tape: tape}}, slog.New(slog.DiscardHandler))
 	d.Connect(&devicetest.Wire{Tape: tape, Cut: true})

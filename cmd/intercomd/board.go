@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"intercom/device"
+	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/internal/supervise"
 )
@@ -13,7 +14,7 @@ import (
 // board is the station's lines, each a part that opens its line anew when it fails: one that is missing, or in use, or
 // broken silences no other.
 type board struct {
-	cfg     *device.Config
+	cfg     *setup.Config
 	panel   *gpio.Panel // nil where the lines are a chip's
 	fault   func(part, text string)
 	buttons map[string]*gpio.Button

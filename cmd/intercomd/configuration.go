@@ -16,6 +16,7 @@ import (
 
 	"intercom/device"
 	station "intercom/device/control"
+	"intercom/device/setup"
 	"intercom/device/trial"
 	"intercom/internal/config"
 	"intercom/internal/durable"
@@ -27,8 +28,8 @@ import (
 const variables = "INTERCOMD"
 
 // read reads what is written: the file, those in FILE.d, what the hub gave, and the environment.
-func read(file string) (*device.Config, config.Origins, error) {
-	cfg := device.Defaults()
+func read(file string) (*setup.Config, config.Origins, error) {
+	cfg := setup.Defaults()
 	o, err := config.Read(file, variables, cfg)
 	if given, ok := kept(cfg); ok {
 		return readWith(file, given)
@@ -37,14 +38,14 @@ func read(file string) (*device.Config, config.Origins, error) {
 }
 
 // readWith reads what is written with what the hub gives.
-func readWith(file string, given wire.SettingsBody) (*device.Config, config.Origins, error) {
-	cfg := device.Defaults()
+func readWith(file string, given wire.SettingsBody) (*setup.Config, config.Origins, error) {
+	cfg := setup.Defaults()
 	o, err := config.Read(file, variables, cfg, config.Layer{Name: fmt.Sprintf("settings %d of the hub", given.Version), Text: given.Text})
 	return cfg, o, err
 }
 
 // kept is what the hub gave, if a key of the station's configuration signed it.
-func kept(cfg *device.Config) (given wire.SettingsBody, ok bool) {
+func kept(cfg *setup.Config) (given wire.SettingsBody, ok bool) {
 	b, err := os.ReadFile(settingsPath(cfg.StateDir))
 	if err != nil || json.Unmarshal(b, &given) != nil {
 		return given, false
@@ -71,7 +72,7 @@ type configuration struct {
 }
 
 // choose reads what is written and says what to run.
-func choose(file string) (*device.Config, *configuration, error) {
+func choose(file string) (*setup.Config, *configuration, error) {
 	cfg, origins, bad := read(file)
 	c := &configuration{file: file, path: filepath.Join(cfg.StateDir, "configuration.json")}
 	b, err := os.ReadFile(c.path)
@@ -85,7 +86,7 @@ func choose(file string) (*device.Config, *configuration, error) {
 	if given, ok := kept(cfg); ok {
 		c.had.Store(given.Version)
 	}
-	good := device.Defaults()
+	good := setup.Defaults()
 	if c.state.Good == "" || config.Parse(file, []byte(c.state.Good), good) != nil { // of another release, or its key is gone
 		c.state.Good = ""
 	}
@@ -184,7 +185,7 @@ func (c *configuration) failed(missing string) error {
 }
 
 // reload takes over what changed in what is written and needs no restart, and names the rest.
-func (c *configuration) reload(ctx context.Context, d *device.Device) (next *device.Config, waits []string, err error) {
+func (c *configuration) reload(ctx context.Context, d *device.Device) (next *setup.Config, waits []string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	next, origins, err := read(c.file)
@@ -210,7 +211,7 @@ func (c *configuration) reload(ctx context.Context, d *device.Device) (next *dev
 func (c *configuration) Had() uint64 { return c.had.Load() }
 
 // take keeps what the hub gives, if it is later, signed for this station, and valid with the station's files.
-func (c *configuration) take(cfg *device.Config, given wire.SettingsBody) error {
+func (c *configuration) take(cfg *setup.Config, given wire.SettingsBody) error {
 	if given.Version <= c.had.Load() {
 		return nil
 	}
@@ -218,7 +219,7 @@ func (c *configuration) take(cfg *device.Config, given wire.SettingsBody) error 
 		return err
 	}
 	c.had.Store(given.Version) // also when it is refused now: the same again does not get better
-	if err := device.CheckSettings(fmt.Sprintf("settings %d of the hub", given.Version), []byte(given.Text)); err != nil {
+	if err := setup.CheckGiven(fmt.Sprintf("settings %d of the hub", given.Version), []byte(given.Text)); err != nil {
 		return err
 	}
 	if _, _, err := readWith(c.file, given); err != nil {
@@ -231,7 +232,7 @@ func (c *configuration) take(cfg *device.Config, given wire.SettingsBody) error 
 	return err
 }
 
-func (c *configuration) show(cfg *device.Config, o config.Origins) {
+func (c *configuration) show(cfg *setup.Config, o config.Origins) {
 	text := config.Show(cfg, o, true)
 	c.shown.Store(&text)
 }

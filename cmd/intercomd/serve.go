@@ -23,6 +23,7 @@ import (
 	"intercom/audio"
 	"intercom/device"
 	"intercom/device/mqtt"
+	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/internal/config"
 	"intercom/internal/durable"
@@ -40,7 +41,7 @@ const updateFile = "/run/intercom-update"
 const stopTime = 20 * time.Second
 
 // serve wires the parts together and runs them until ctx ends. What is written is read again at each SIGHUP.
-func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
+func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
 	debug.SetGCPercent(50) // a small heap: memory is dearer than the collector's work here
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -64,7 +65,7 @@ func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
 	var reread func(context.Context) ([]string, error)
 	var group *supervise.Group
 	sound := audio.New(audio.Settings{App: "intercomd " + cfg.CUID, Server: cfg.Audio.Server, Sinks: cfg.Audio.Sinks, Sources: cfg.Audio.Sources, RingSinks: cfg.Audio.RingSinks,
-		Echo: cfg.Audio.Echo, Talk: cfg.Audio.Talk, Ring: cfg.Audio.Ring,
+		Echo: audio.Echo(cfg.Audio.Echo), Talk: cfg.Audio.Talk, Ring: cfg.Audio.Ring,
 		Buffer: cfg.Audio.Buffer.Std(), Block: cfg.Audio.Block.Std()}, log)
 	voice, err := device.NewVoice(cfg, sound, log)
 	if err != nil {
@@ -153,7 +154,7 @@ func serve(ctx context.Context, cfg *device.Config, conf *configuration) error {
 // given takes what the hub gives of the configuration.
 type given struct {
 	*configuration
-	cfg    *device.Config
+	cfg    *setup.Config
 	reread func(context.Context) ([]string, error)
 }
 
@@ -257,7 +258,7 @@ func endpoint(ctx context.Context, part, address string, h http.Handler, fault f
 }
 
 // broker shows the station at an MQTT broker, where one is configured.
-func broker(ctx context.Context, cfg *device.Config, d *device.Device, fault func(part, text string), log *slog.Logger) error {
+func broker(ctx context.Context, cfg *setup.Config, d *device.Device, fault func(part, text string), log *slog.Logger) error {
 	if cfg.MQTT.URL == "" {
 		return supervise.ErrDone
 	}

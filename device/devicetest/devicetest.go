@@ -14,6 +14,7 @@ import (
 	"intercom/call"
 	"intercom/device"
 	"intercom/device/control"
+	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/wire"
 )
@@ -70,11 +71,11 @@ func (w *Wire) Send(e wire.Envelope) bool {
 type Media struct {
 	*Tape
 	News  device.News
-	Voice device.Mode
+	Voice setup.Mode
 }
 
 // Path implements device.Media.
-func (m *Media) Path(_ []wire.ICEServer, offer bool, voice device.Mode, news device.News) device.Path {
+func (m *Media) Path(_ []wire.ICEServer, offer bool, voice setup.Mode, news device.News) device.Path {
 	m.News, m.Voice = news, voice
 	if offer {
 		m.Addf("media offers")

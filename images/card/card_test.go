@@ -146,7 +146,9 @@ func BenchmarkIdle(b *testing.B) {
 	}
 	before := written()
 	time.Sleep(*idle)
-	b.ReportMetric((written()-before)/idle.Hours()*24/1e6, "MB/day")
+	after := written()
+	b.ReportMetric(before/1e6, "MB-at-start")
+	b.ReportMetric((after-before)/idle.Hours()*24/1e6, "MB/day")
 }
 
 // begin makes the network, and starts what is in it.

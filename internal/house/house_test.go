@@ -287,3 +287,18 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// The hub is installed on servers without a sound library.
+func TestTheHubNeedsNoSound(t *testing.T) {
+	cmd := exec.Command("go", "list", "-deps", "./cmd/intercom-hub")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dep := range strings.FieldsSeq(string(out)) {
+		if strings.Contains(dep, "/opus") || strings.Contains(dep, "/pulse") || dep == "intercom/device" {
+			t.Errorf("intercom-hub needs %s", dep)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"intercom/call"
 	"intercom/device"
 	"intercom/device/control"
+	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/wire"
 )
@@ -166,7 +167,7 @@ func floor() error {
 // action is the whole way: edge, debounce, owner, call.
 func action() error {
 	const stable = 20 * time.Millisecond
-	cfg := device.Defaults()
+	cfg := setup.Defaults()
 	cfg.CUID, cfg.Call.To = "front_door", "reception"
 	sent := make(wires, 16)
 	d := device.New(cfg, device.Parts{Media: mute{}, Sound: mute{}}, slog.New(slog.DiscardHandler))
@@ -180,7 +181,7 @@ func action() error {
 		return err
 	}
 	b := gpio.Button{Stable: stable}
-	c := device.ButtonConfig{Name: "bell", Action: device.ActToggle}
+	c := setup.Button{Name: "bell", Action: setup.ActToggle}
 	go func() { done <- b.Watch(ctx, in, func(g gpio.Gesture) { d.Gesture(c, g) }) }()
 	d.Up(wire.WelcomeBody{})
 	time.Sleep(200 * time.Millisecond)
@@ -226,18 +227,18 @@ func (w wires) next(t wire.Type) time.Time {
 // mute is the sound of a board that has none.
 type mute struct{}
 
-func (mute) Play(call.Tone)                                                      {}
-func (mute) Silence()                                                            {}
-func (mute) Mute(bool)                                                           {}
-func (mute) Volume(int, int)                                                     {}
-func (mute) Test(context.Context) (r control.SelfTest, err error)                { return r, err }
-func (mute) Status() (s control.SoundStatus)                                     { return s }
-func (m mute) Path([]wire.ICEServer, bool, device.Mode, device.News) device.Path { return m }
-func (mute) Remote(string)                                                       {}
-func (mute) Candidate(string)                                                    {}
-func (mute) OpenVoice()                                                          {}
-func (mute) Close()                                                              {}
-func (mute) Quality() (q control.Quality)                                        { return q }
+func (mute) Play(call.Tone)                                                     {}
+func (mute) Silence()                                                           {}
+func (mute) Mute(bool)                                                          {}
+func (mute) Volume(int, int)                                                    {}
+func (mute) Test(context.Context) (r control.SelfTest, err error)               { return r, err }
+func (mute) Status() (s control.SoundStatus)                                    { return s }
+func (m mute) Path([]wire.ICEServer, bool, setup.Mode, device.News) device.Path { return m }
+func (mute) Remote(string)                                                      {}
+func (mute) Candidate(string)                                                   {}
+func (mute) OpenVoice()                                                         {}
+func (mute) Close()                                                             {}
+func (mute) Quality() (q control.Quality)                                       { return q }
 
 // idle is what 32 inputs and 32 outputs need while nothing happens.
 func idle() error {

@@ -1,4 +1,4 @@
-package device
+package setup
 
 import (
 	"crypto/ed25519"
@@ -9,12 +9,12 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"intercom/audio"
 	"intercom/device/control"
 	"intercom/device/schedule"
 	"intercom/gpio"
@@ -66,12 +66,12 @@ func (c *Config) Check(r *config.Report) {
 		patterns []string
 	}{{"audio.sinks", c.Audio.Sinks}, {"audio.sources", c.Audio.Sources}, {"audio.ring_sinks", c.Audio.RingSinks}} {
 		for i, p := range list.patterns {
-			if err := audio.CheckPattern(p); err != nil {
+			if err := checkPattern(p); err != nil {
 				r.Addf(fmt.Sprintf("%s[%d]", list.key, i), "%v", err)
 			}
 		}
 	}
-	oneOf(r, "audio.echo", string(c.Audio.Echo), string(audio.EchoAuto), string(audio.EchoHalf), string(audio.EchoOff))
+	oneOf(r, "audio.echo", c.Audio.Echo, "auto", "half_duplex", "off")
 	checkMode(r, "call.voice", c.Call.Voice)
 	for key, v := range map[string]int{"audio.talk_volume": c.Audio.Talk, "audio.ring_volume": c.Audio.Ring} {
 		if v < 1 || v > 150 {
@@ -81,7 +81,7 @@ func (c *Config) Check(r *config.Report) {
 	if c.Audio.SelfTest != 0 {
 		inRange(r, "audio.selftest_every", c.Audio.SelfTest, time.Hour, 720*time.Hour)
 	}
-	for name, from := range c.Tones.files() {
+	for name, from := range c.Tones.Files() {
 		if strings.Contains(from, "://") {
 			if err := fetch.Check(from, c.Tones.Hosts); err != nil {
 				r.Addf("tones."+name, "%v", err)
@@ -101,7 +101,7 @@ func (c *Config) Check(r *config.Report) {
 	c.checkLines(r)
 }
 
-func (c *Config) checkSchedule(r *config.Report, at string, s *ScheduleConfig) {
+func (c *Config) checkSchedule(r *config.Report, at string, s *Schedule) {
 	var err error
 	if s.hours, err = schedule.Parse(s.Days, s.From, s.Until, s.Dates); err != nil {
 		key := at
@@ -116,6 +116,9 @@ func (c *Config) checkSchedule(r *config.Report, at string, s *ScheduleConfig) {
 	}
 }
 
+// Holds reports whether t is within the hours, read by Check.
+func (s *Schedule) Holds(t time.Time) bool { return s.hours.Holds(t) }
+
 // onLoopback reports an address at which others than this machine could listen in.
 func onLoopback(r *config.Report, key, address string) {
 	host, _, err := net.SplitHostPort(address)
@@ -124,7 +127,7 @@ func onLoopback(r *config.Report, key, address string) {
 	}
 }
 
-func (k *KioskConfig) check(r *config.Report) {
+func (k *Kiosk) check(r *config.Report) {
 	if k.Listen == "" {
 		return
 	}
@@ -143,7 +146,7 @@ func (k *KioskConfig) check(r *config.Report) {
 	}
 }
 
-func (m *MQTTConfig) check(r *config.Report) {
+func (m *MQTT) check(r *config.Report) {
 	if m.URL == "" {
 		return
 	}
@@ -173,10 +176,10 @@ func (m *MQTTConfig) check(r *config.Report) {
 }
 
 // Password is the one from the file, read by Check.
-func (m *MQTTConfig) Password() config.Secret { return m.password }
+func (m *MQTT) Password() config.Secret { return m.password }
 
 // TLS is how the broker is reached.
-func (m *MQTTConfig) TLS() (*tls.Config, error) { return authority(m.CAFile) }
+func (m *MQTT) TLS() (*tls.Config, error) { return authority(m.CAFile) }
 
 // patternsOf checks a list of cuids, or patterns of them.
 func patternsOf(r *config.Report, key string, patterns []string) {
@@ -187,16 +190,24 @@ func patternsOf(r *config.Report, key string, patterns []string) {
 	}
 }
 
-// listed reports whether a cuid is on a list.
-func listed(patterns []string, cuid string) bool {
+// checkPattern says what is wrong with a name or pattern of a sound device.
+func checkPattern(pattern string) error {
+	if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+		return fmt.Errorf("%q is no pattern; write a name as 'pactl list short' shows it, with * for any part of it", pattern)
+	}
+	return nil
+}
+
+// Listed reports whether a cuid is on a list.
+func Listed(patterns []string, cuid string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { ok, _ := filepath.Match(p, cuid); return ok })
 }
 
-func (t TonesConfig) files() map[string]string {
+func (t Tones) Files() map[string]string {
 	return map[string]string{"ring": t.Ring, "ringback": t.Ringback, "declined": t.Declined, "busy": t.Busy, "missed": t.Missed, "offline": t.Offline, "limit": t.Limit, "press": t.Press, "speak": t.Speak, "door": t.Door, "auto": t.Auto}
 }
 
-func (h *HubConfig) check(r *config.Report) {
+func (h *Hub) check(r *config.Report) {
 	const missing = "ERR_MISSING_INITPARAMETERS: missing; "
 	if h.URL == "" {
 		r.Addf("hub.url", missing+"write the hub's address, for example wss://hub.example.org%s", wire.Path)
@@ -229,7 +240,7 @@ func (h *HubConfig) check(r *config.Report) {
 }
 
 // checkURL reports an address that is not a hub's, and completes one without a path.
-func (h *HubConfig) checkURL(r *config.Report, key string, address *string) {
+func (h *Hub) checkURL(r *config.Report, key string, address *string) {
 	u, err := url.Parse(*address)
 	switch {
 	case err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "":
@@ -242,13 +253,13 @@ func (h *HubConfig) checkURL(r *config.Report, key string, address *string) {
 }
 
 // GivenKeys are the keys of settings, read by Check.
-func (h *HubConfig) GivenKeys() []ed25519.PublicKey { return h.settingsKeys }
+func (h *Hub) GivenKeys() []ed25519.PublicKey { return h.settingsKeys }
 
 // APIKey is the key from the file, read by Check.
-func (h *HubConfig) APIKey() config.Secret { return h.apiKey }
+func (h *Hub) APIKey() config.Secret { return h.apiKey }
 
 // TLS is the client's TLS configuration; nil for the system's roots.
-func (h *HubConfig) TLS() (*tls.Config, error) { return authority(h.CAFile) }
+func (h *Hub) TLS() (*tls.Config, error) { return authority(h.CAFile) }
 
 // authority trusts those in a file, or, where it is empty, the system's.
 func authority(file string) (*tls.Config, error) {
@@ -266,8 +277,8 @@ func authority(file string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
-// receivers are those that a list with commas names.
-func receivers(to string) (all wire.Receivers) {
+// Receivers are those that a list with commas names.
+func Receivers(to string) (all wire.Receivers) {
 	for one := range strings.SplitSeq(to, ",") {
 		if one = strings.TrimSpace(one); one != "" {
 			all = append(all, one)
@@ -277,7 +288,7 @@ func receivers(to string) (all wire.Receivers) {
 }
 
 func (c *Config) receivers(r *config.Report, key, to string) {
-	all := receivers(to)
+	all := Receivers(to)
 	if len(all) > wire.MaxReceivers {
 		r.Addf(key, "names %d; a call has %d receivers at most, a group on the hub may have more", len(all), wire.MaxReceivers)
 	}
@@ -308,13 +319,13 @@ const (
 
 var actions = []string{ActCall, ActAnswer, ActDecline, ActHangUp, ActToggle, ActAnnounce, ActMute, ActTalk, ActUp, ActDown, ActDoor, ActDND, ActPrivacy, ActSelfTest}
 
-// calls reports whether an action can place a call.
-func calls(action string) bool {
+// Calls reports whether an action can place a call.
+func Calls(action string) bool {
 	return action == ActCall || action == ActToggle || action == ActAnnounce
 }
 
-// all are the actions of a button, by the key that names them.
-func (b ButtonConfig) all() map[string]string {
+// Actions are those of a button, by the key that names them.
+func (b Button) Actions() map[string]string {
 	return map[string]string{"action": b.Action, "long": b.Long, "double": b.Double}
 }
 
@@ -337,7 +348,7 @@ func (c *Config) checkLines(r *config.Report) {
 			oneOf(r, at+".shows", led.Shows, slices.Concat([]string{ShowsState, ShowsMic, ShowsDoor, ShowsHub}, lightNames())...)
 		}
 		for state, p := range led.Patterns {
-			if _, ok := lightTable(c.Profile)[control.Light(state)]; !ok {
+			if _, ok := Lights(c.Profile)[control.Light(state)]; !ok {
 				r.Addf(at+".patterns."+state, "is not a state; there are %s", strings.Join(lightNames(), ", "))
 			} else if _, err := gpio.ParsePattern(p); err != nil {
 				r.Addf(at+".patterns."+state, "%v", err)
@@ -347,17 +358,17 @@ func (c *Config) checkLines(r *config.Report) {
 	c.checkDoor(r, &l)
 }
 
-func (c *Config) checkButton(r *config.Report, at string, b ButtonConfig) {
+func (c *Config) checkButton(r *config.Report, at string, b Button) {
 	if b.Action == "" && b.Long == "" && b.Double == "" {
 		r.Addf(at+".action", "is missing; there are %s", strings.Join(actions, ", "))
 	}
-	for key, act := range b.all() {
+	for key, act := range b.Actions() {
 		switch {
 		case act == "":
 			continue
 		case act == ActTalk && (key != "action" || b.Long != "" || b.Double != ""):
 			r.Addf(at+"."+key, "talk is for as long as the button is held; it can be the only action of a button")
-		case calls(act) && b.To == "" && c.Call.To == "":
+		case Calls(act) && b.To == "" && c.Call.To == "":
 			r.Addf(at+".to", "is missing, and so is call.to; name the cuid that the button %s calls", b.Name)
 		}
 		oneOf(r, at+"."+key, act, actions...)
@@ -396,8 +407,8 @@ func (c *Config) checkDoor(r *config.Report, l *lines) {
 }
 
 // Inputs of the door, by name.
-func (d *DoorConfig) Inputs() map[string]InputConfig {
-	return map[string]InputConfig{"contact": d.Contact, "exit": d.Exit, "tamper": d.Tamper}
+func (d *Door) Inputs() map[string]Input {
+	return map[string]Input{"contact": d.Contact, "exit": d.Exit, "tamper": d.Tamper}
 }
 
 func checkPull(r *config.Report, at, pull string) {
