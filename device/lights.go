@@ -26,7 +26,7 @@ func (d *Device) lightNow() control.Light {
 		control.LightPrivacy:     d.memory.Privacy,
 		control.LightWarning:     len(d.faults) > 0,
 	}
-	for _, l := range setup.Order {
+	for _, l := range setup.LightOrder {
 		if so[l] {
 			return l
 		}

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -184,7 +183,7 @@ func (m *MQTT) TLS() (*tls.Config, error) { return authority(m.CAFile) }
 // patternsOf checks a list of cuids, or patterns of them.
 func patternsOf(r *config.Report, key string, patterns []string) {
 	for i, p := range patterns {
-		if _, err := filepath.Match(p, ""); err != nil || p == "" || strings.Trim(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_*?") != "" {
+		if _, err := path.Match(p, ""); err != nil || p == "" || strings.Trim(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_*?") != "" {
 			r.Addf(fmt.Sprintf("%s[%d]", key, i), "%q is no cuid and no pattern; write it like reception, or guard_*", p)
 		}
 	}
@@ -200,9 +199,10 @@ func checkPattern(pattern string) error {
 
 // Listed reports whether a cuid is on a list.
 func Listed(patterns []string, cuid string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { ok, _ := filepath.Match(p, cuid); return ok })
+	return slices.ContainsFunc(patterns, func(p string) bool { ok, _ := path.Match(p, cuid); return ok })
 }
 
+// Files are the files and addresses of the tones, by the tone's name; empty for one that is made by code.
 func (t Tones) Files() map[string]string {
 	return map[string]string{"ring": t.Ring, "ringback": t.Ringback, "declined": t.Declined, "busy": t.Busy, "missed": t.Missed, "offline": t.Offline, "limit": t.Limit, "press": t.Press, "speak": t.Speak, "door": t.Door, "auto": t.Auto}
 }

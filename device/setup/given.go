@@ -22,8 +22,8 @@ func CheckGiven(file string, text []byte) error {
 	if len(text) > wire.MaxSettings {
 		return fmt.Errorf("%s has %d bytes; settings have at most %d", file, len(text), wire.MaxSettings)
 	}
-	if keys := c.Differs(Defaults()); slices.ContainsFunc(keys, func(k string) bool { return slices.Contains(own, k) }) {
-		return fmt.Errorf("%s: %s can be set on the station only", file, strings.Join(slices.DeleteFunc(keys, func(k string) bool { return !slices.Contains(own, k) }), ", "))
+	if keys := slices.DeleteFunc(c.Differs(Defaults()), func(k string) bool { return !slices.Contains(own, k) }); len(keys) > 0 {
+		return fmt.Errorf("%s: %s can be set on the station only", file, strings.Join(keys, ", "))
 	}
 	return nil
 }

@@ -24,10 +24,10 @@ func TestTheDocumentsSayWhatTheCodeDoes(t *testing.T) {
 		control.LightMissed: "a call was missed; until the next press", control.LightDoor: "the door is open: its relay is energised", control.LightPressed: "a button is held, and what it means is not known yet",
 		control.LightAuto: "the microphone is about to open by itself", control.LightDND: "do not disturb: calls are declined as busy", control.LightPrivacy: "privacy: nobody is answered automatically"}
 	standard, accessible := Lights(Standard), Lights(Accessible)
-	if len(meaning) != len(standard) || len(accessible) != len(standard) || len(Order) != len(meaning) {
+	if len(meaning) != len(standard) || len(accessible) != len(standard) || len(LightOrder) != len(meaning) {
 		t.Fatal("a light is not documented")
 	}
-	for _, l := range Order {
+	for _, l := range LightOrder {
 		for _, text := range []string{standard[l], accessible[l]} {
 			if p, err := gpio.ParsePattern(text); err != nil || len(p) == 0 && l != control.LightIdle {
 				t.Errorf("%s: %v", l, err)
