@@ -90,7 +90,7 @@ test-image: build deb deps-image
 
 deps-image:
 	@scripts/deps mmdebstrap qemu-user-static binfmt-support arch-test uidmap genimage mtools dosfstools e2fsprogs fdisk u-boot-tools rauc squashfs-tools openssl xz-utils dpkg-dev \
-		qemu-system-arm u-boot-qemu dnsmasq-base openssh-client iproute2 python3 pulseaudio pulseaudio-utils
+		qemu-system-arm u-boot-qemu dnsmasq-base openssh-client systemd-journal-remote stunnel4 iproute2 python3 pulseaudio pulseaudio-utils
 
 deps-packages:
 	@scripts/deps debhelper dpkg-dev lintian man-db libopus-dev pkg-config gcc libc6-dev systemd-container mmdebstrap qemu-user-static util-linux \

@@ -59,6 +59,25 @@ const sound = `load-module module-native-protocol-unix socket=/run/pulse/native 
 load-module module-null-sink sink_name=speaker rate=48000 channels=1 channel_map=mono norewinds=1
 `
 
+// certificates makes those of docs/logs.md: an authority, the collector's, and the card's.
+const certificates = `
+	new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 "$@" 2>/dev/null; }
+	new -subj /CN=intercom -keyout ca.key -out collector-ca.pem
+	new -CA collector-ca.pem -CAkey ca.key -subj /CN=collector -addext subjectAltName=IP:` + hostIP + ` -keyout at.key -out at.pem
+	new -CA collector-ca.pem -CAkey ca.key -subj /CN=front_door -keyout collector.key -out collector.pem
+	mkdir journal
+	cat >tunnel.conf <<-END
+		foreground = yes
+		pid =
+		[journal]
+		accept = ` + hostIP + `:19532
+		connect = 127.0.0.1:19531
+		key = $PWD/at.key
+		cert = $PWD/at.pem
+		CAfile = $PWD/collector-ca.pem
+		verifyChain = yes
+	END`
+
 // world is what is around the card: a network with a hub, another station, and a server for updates.
 type world struct {
 	testing.TB
@@ -88,6 +107,7 @@ func TestACard(t *testing.T) {
 	w.registers("the card is provisioned and registers")
 	w.provisioned()
 	w.rings("after the first start")
+	w.logs()
 
 	// An update is written into the other half, started on trial, and kept.
 	good := w.bundle("good", "0.2.0", "")
@@ -225,10 +245,11 @@ func (w *world) flash() {
 	image, err := filepath.Abs(images + "/intercom-virt.img")
 	w.must(err)
 	w.disk = filepath.Join(w.dir, "card.img")
-	for name, text := range map[string]string{"station.toml": configuration, "apikey": w.hub.Key + "\n", "sound.pa": sound, "args.txt": "args=systemd.journald.forward_to_console=1\n"} {
+	w.sh(certificates)
+	for name, text := range map[string]string{"collector": "URL=https://" + hostIP + ":19532\n", "station.toml": configuration, "apikey": w.hub.Key + "\n", "sound.pa": sound, "args.txt": "args=systemd.journald.forward_to_console=1\n"} {
 		w.must(os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600))
 	}
-	w.sh("cp --sparse=always " + image + " card.img; truncate -s 3G card.img; cp key.pub authorized_keys; mcopy -o -i card.img@@4M args.txt station.toml apikey sound.pa authorized_keys ::/")
+	w.sh("cp --sparse=always " + image + " card.img; truncate -s 3G card.img; cp key.pub authorized_keys; mcopy -o -i card.img@@4M args.txt station.toml apikey sound.pa authorized_keys collector collector.key collector.pem collector-ca.pem ::/")
 }
 
 // power plugs the card's board in.
@@ -372,6 +393,44 @@ func (w *world) rings(when string) {
 	if _, err := w.events.Ended(ctx); err != nil {
 		w.Fatalf("the call %s does not end: %v", when, err)
 	}
+}
+
+// logs ends a call while the card's network is cut, and finds all of it at the collector afterwards.
+func (w *world) logs() {
+	w.Helper()
+	w.start("collector", "/lib/systemd/systemd-journal-remote", "--listen-http=127.0.0.1:19531", "--output="+filepath.Join(w.dir, "journal"))
+	w.start("tunnel", "stunnel4", filepath.Join(w.dir, "tunnel.conf"))
+	w.waits("the journal arrives", func() bool { return strings.Contains(w.collected("CUID=front_door"), "signed in") })
+	ctx, cancel := context.WithTimeout(w.ctx, 2*time.Minute)
+	defer cancel()
+	w.press()
+	ringing, err := w.events.Phase(ctx, "ringing")
+	w.must(err)
+	w.must(w.peer.Press(ctx, "toggle"))
+	_, err = w.events.Phase(ctx, "talking")
+	w.must(err)
+	w.sh("ip -n $NS link set tap0 down")
+	w.press()
+	w.waits("the call ends without the network", func() bool {
+		console, err := os.ReadFile(filepath.Join(w.dir, fmt.Sprint("console", w.board.n)))
+		w.must(err)
+		return strings.Count(string(console), "call ended") == 2 // and that of the first call
+	})
+	w.sh("ip -n $NS link set tap0 up")
+	_, err = w.events.Ended(ctx)
+	w.must(err)
+	w.waits("all of the call arrives", func() bool {
+		all := w.collected("CALL_ID=" + ringing.Call)
+		return strings.Contains(all, "state") && strings.Contains(all, "call ended")
+	})
+	w.sh("! grep -r -q -F -f apikey journal")
+	w.registers("the station is back after the cut")
+}
+
+// collected is what the collector has.
+func (w *world) collected(match string) string {
+	out, _ := exec.CommandContext(w.ctx, "journalctl", "--quiet", "--directory="+filepath.Join(w.dir, "journal"), match).Output() // an error: nothing is there yet
+	return string(out)
 }
 
 // provisioned looks at what an installer would expect.

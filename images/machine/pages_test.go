@@ -135,6 +135,10 @@ func TestTheLogsPage(t *testing.T) {
 			})
 		},
 	})
+	// Who has no certificate of the authority's is not let in.
+	if code, out := m.try("printf 'MESSAGE=intruder\\n\\n' | curl -sS --cacert /root/ca/ca.pem -H 'Content-Type: application/vnd.fdo.journal' --data-binary @- https://collector.example.org:19532/upload"); code == 0 {
+		t.Errorf("anybody writes to the collector: %s", out)
+	}
 	m.run("systemctl stop systemd-journal-remote.socket systemd-journal-remote.service")
 	call := func() string {
 		_, out := m.try("intercomctl -json call reception -context Hello -wait") // who is not there
