@@ -6,7 +6,7 @@
 # make deb           the Debian packages for amd64, arm64 and armhf, into out/packages
 # make test-packages their part of the tests: a Debian machine in a container (root, two minutes)
 # make image         a card for a Raspberry Pi, and an update for those that were flashed (ten minutes the first time)
-# make test-image    its part of the tests: the same card for QEMU, provisioned, called, updated, unplugged (root, eight minutes)
+# make test-image    its part of the tests: the same card for QEMU, provisioned, called, updated, unplugged (root, ten minutes)
 # make build         the programs, into bin/
 # make bench-hub     what hubs carry, measured
 # make bench-web     calls with a browser, measured
@@ -82,7 +82,7 @@ image: deps-image deps-packages
 	xz -T0 -kf out/image/intercom-pi.img
 	@ls -l out/image/intercom-pi.img.xz | awk '{ printf "%s %.0f MB\n", $$9, $$5 / 1e6 }'
 
-# The same card for QEMU's "virt", provisioned, called, updated, unplugged. The one for a Raspberry Pi is made, too.
+# The same card for QEMU's "virt", provisioned, called, updated, unplugged; the one for a Raspberry Pi, started on QEMU's.
 test-image: build deb deps-image
 	images/card/build pi out/image
 	ROOT_SIZE=480M images/card/build virt out/image

@@ -102,8 +102,8 @@ type board struct {
 
 func TestACard(t *testing.T) {
 	w := begin(t)
-	w.flash()
-	w.power()
+	w.flash("virt", configuration, "")
+	w.power(w.virt())
 	w.registers("the card is provisioned and registers")
 	w.provisioned()
 	w.rings("after the first start")
@@ -135,7 +135,7 @@ func TestACard(t *testing.T) {
 	})
 	w.must(w.board.qemu.Signal(os.Kill))
 	<-w.board.qemu.Ended()
-	w.power()
+	w.power(w.virt())
 	w.registers("the card starts after the plug was pulled")
 	w.is("0.2.0", "B")
 
@@ -145,6 +145,23 @@ func TestACard(t *testing.T) {
 	w.registers("the other half runs")
 	w.is("0.2.0", "B")
 	w.rings("after all of it")
+}
+
+// The card for a Raspberry Pi, on a Pi 3 as far as QEMU has one: its SD controller and its pins. Its network by USB does not
+// come up, its watchdog resets the board as soon as it is started, and nobody can press a button: a pin that reads low is
+// one that is held, if the button is to be active low.
+func TestAPiCard(t *testing.T) {
+	w := begin(t)
+	pins := strings.NewReplacer("9030000.pl061:0", "GPIO17", "9030000.pl061:1", "GPIO27", `pull = "none"`, `pull = "up"`+"\nactive_low = true")
+	w.flash("pi", pins.Replace(configuration), " module_blacklist=bcm2835_wdt")
+	w.power(w.pi())
+	for _, want := range []string{"U-Boot", "The station took station.toml over", "Started intercomd.service", "marked slot root.0 as good", "stuck button bell"} {
+		w.waits(want, func() bool { return strings.Contains(w.all(), want) })
+	}
+	card := w.sh("mtype -i card.img@@4M ::/station.log; mdir -b -i card.img@@4M ::/")
+	if !strings.Contains(card, "took station.toml over") || strings.Contains(card, "apikey") {
+		t.Errorf("on the card: %s", card)
+	}
 }
 
 // idle is for how long BenchmarkIdle looks on.
@@ -158,8 +175,8 @@ func BenchmarkIdle(b *testing.B) {
 		b.Fatal("say for how long the card is watched, for example -idle 1h")
 	}
 	w := begin(b)
-	w.flash()
-	w.power()
+	w.flash("virt", configuration, "")
+	w.power(w.virt())
 	w.registers("the card registers")
 	time.Sleep(2 * time.Minute) // what a first start writes is not what it writes for ever
 	written := func() float64 {
@@ -239,21 +256,35 @@ func (w *world) start(name string, args ...string) *stage.Process {
 
 const images = "../../out/image"
 
-// flash writes the image to a card that is larger, and puts on it what an installer would.
-func (w *world) flash() {
+// flash writes a target's image to a card that is larger, and puts on it what an installer would.
+func (w *world) flash(target, configuration, args string) {
 	w.Helper()
-	image, err := filepath.Abs(images + "/intercom-virt.img")
+	image, err := filepath.Abs(images + "/intercom-" + target + ".img")
 	w.must(err)
 	w.disk = filepath.Join(w.dir, "card.img")
 	w.sh(certificates)
-	for name, text := range map[string]string{"collector": "URL=https://" + hostIP + ":19532\n", "station.toml": configuration, "apikey": w.hub.Key + "\n", "sound.pa": sound, "args.txt": "args=systemd.journald.forward_to_console=1\n"} {
+	for name, text := range map[string]string{"collector": "URL=https://" + hostIP + ":19532\n", "station.toml": configuration, "apikey": w.hub.Key + "\n", "sound.pa": sound, "args.txt": "args=systemd.journald.forward_to_console=1" + args + "\n"} {
 		w.must(os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600))
 	}
-	w.sh("cp --sparse=always " + image + " card.img; truncate -s 3G card.img; cp key.pub authorized_keys; mcopy -o -i card.img@@4M args.txt station.toml apikey sound.pa authorized_keys collector collector.key collector.pem collector-ca.pem ::/")
+	w.sh("cp --sparse=always " + image + " card.img; truncate -s 4G card.img; cp key.pub authorized_keys; mcopy -o -i card.img@@4M args.txt station.toml apikey sound.pa authorized_keys collector collector.key collector.pem collector-ca.pem ::/")
+}
+
+// virt is QEMU's board for everything.
+func (w *world) virt() []string {
+	return []string{"-M", "virt,acpi=off", // with firmware and ACPI, QEMU has no GPIO controller
+		"-cpu", "cortex-a57", "-smp", "2", "-m", "512", "-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin", "-device", "i6300esb",
+		"-drive", "if=none,id=card,format=raw,file=" + w.disk, "-device", "virtio-blk-pci,drive=card", "-device", "virtio-net-pci,netdev=net,romfile="}
+}
+
+// pi is QEMU's Raspberry Pi 3, which starts U-Boot in place of the firmware.
+func (w *world) pi() []string {
+	w.sh("mcopy -n -i card.img@@4M ::/u-boot.bin ::/bcm2837-rpi-3-b.dtb .")
+	return []string{"-M", "raspi3b", "-kernel", filepath.Join(w.dir, "u-boot.bin"), "-dtb", filepath.Join(w.dir, "bcm2837-rpi-3-b.dtb"),
+		"-drive", "if=sd,format=raw,file=" + w.disk, "-device", "usb-net,netdev=net", "-serial", "null"}
 }
 
 // power plugs the card's board in.
-func (w *world) power() {
+func (w *world) power(machine []string) {
 	w.Helper()
 	n := 0
 	if w.board != nil {
@@ -261,12 +292,10 @@ func (w *world) power() {
 	}
 	b := &board{n: n}
 	socket := func(name string) string { return filepath.Join(w.dir, fmt.Sprint(name, n)) }
-	b.qemu = w.start(fmt.Sprint("qemu", n), "qemu-system-aarch64", "-M", "virt,acpi=off", // with firmware and ACPI, QEMU has no GPIO controller
-		"-cpu", "cortex-a57", "-smp", "2", "-m", "512", "-accel", "tcg", "-display", "none", "-nodefaults",
-		"-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin", "-device", "i6300esb",
-		"-drive", "if=none,id=card,format=raw,file="+w.disk, "-device", "virtio-blk-pci,drive=card",
-		"-netdev", "tap,id=net,ifname=tap0,script=no,downscript=no", "-device", "virtio-net-pci,netdev=net,romfile=",
-		"-serial", "file:"+socket("console"), "-qmp", "unix:"+socket("qmp")+",server=on,wait=off", "-qtest", "unix:"+socket("pins")+",server=on,wait=off", "-qtest-log", "none")
+	b.qemu = w.start(fmt.Sprint("qemu", n), append([]string{"qemu-system-aarch64", "-accel", "tcg", "-display", "none", "-nodefaults",
+		"-netdev", "tap,id=net,ifname=tap0,script=no,downscript=no",
+		"-qmp", "unix:" + socket("qmp") + ",server=on,wait=off", "-qtest", "unix:" + socket("pins") + ",server=on,wait=off", "-qtest-log", "none"},
+		append(machine, "-serial", "file:"+socket("console"))...)...)
 	w.must(b.qemu.Wait(w.ctx, "it had its sockets", func() bool { _, err := os.Stat(socket("pins")); return err == nil }))
 	qmp, err := net.Dial("unix", socket("qmp"))
 	w.must(err)
@@ -335,9 +364,15 @@ func (w *world) try(script string) string {
 	return out
 }
 
-func (w *world) console() string {
+// all is what the board has written to its console.
+func (w *world) all() string {
 	b, _ := os.ReadFile(filepath.Join(w.dir, fmt.Sprint("console", w.board.n)))
-	return "the console's end:\n" + string(b[max(0, len(b)-12000):])
+	return string(b)
+}
+
+func (w *world) console() string {
+	b := w.all()
+	return "the console's end:\n" + b[max(0, len(b)-12000):]
 }
 
 // waits waits until something is so: a board that is emulated takes its time.
