@@ -393,13 +393,10 @@ func TestTheRelayThroughARebootAndAPowerCut(t *testing.T) {
 		s.edges(relay)
 		before := s.run("cat /proc/sys/kernel/random/boot_id")
 		how()
-		s.until("the board has booted again", func() bool {
-			s.answers()
-			return s.run("cat /proc/sys/kernel/random/boot_id") != before
-		})
+		s.answers(before)
 		s.install() // the board forgets what is on its disk
 	}
-	again(func() { _, _ = s.try("systemctl reboot") })
+	again(func() { _ = s.agent.say(map[string]string{"run": "systemctl reboot"}) }) // its answer may go down with the board
 	if n := s.edges(relay); n > 0 || s.lit(relay) {
 		t.Errorf("through a reboot the relay moved %d times", n)
 	}

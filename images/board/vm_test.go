@@ -174,7 +174,7 @@ func power(t *testing.T, ctx context.Context, folder, state string) *machine {
 		m.until("the saved state is loaded", func() bool { return strings.Contains(string(m.do("query-status", nil)), `"paused"`) })
 		m.do("cont", nil)
 	}
-	m.answers()
+	m.answers("")
 	return m
 }
 
@@ -259,14 +259,16 @@ func (m *machine) save(path string) {
 	}
 }
 
-// answers waits until the agent on the board does.
-func (m *machine) answers() {
+// answers waits until the agent on the board does, after another start than one, and gives the name of that start.
+func (m *machine) answers(before string) (boot string) {
 	m.Helper()
 	for end := time.Now().Add(3 * time.Minute); ; {
-		_ = m.agent.say(map[string]string{"run": "echo here"})
+		_ = m.agent.say(map[string]string{"run": "cat /proc/sys/kernel/random/boot_id"})
 		_ = m.agent.SetReadDeadline(time.Now().Add(2 * time.Second))
-		line, err := m.agent.in.ReadString('\n')
-		if err == nil && strings.Contains(line, "aGVyZQo=") { // here
+		line, err := m.agent.in.ReadBytes('\n')
+		var r struct{ Out []byte }
+		if err == nil && json.Unmarshal(line, &r) == nil && len(r.Out) == len("01234567-89ab-cdef-0123-456789abcdef\n") && string(r.Out) != before {
+			boot = string(r.Out)
 			break
 		}
 		if time.Now().After(end) {
@@ -277,7 +279,7 @@ func (m *machine) answers() {
 	for { // what was asked while it booted is answered too
 		_ = m.agent.SetReadDeadline(time.Now().Add(time.Second))
 		if _, err := m.agent.in.ReadString('\n'); err != nil {
-			break
+			return boot
 		}
 	}
 }
