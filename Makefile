@@ -83,9 +83,9 @@ image: deps-image deps-packages
 	@ls -l out/image/intercom-pi.img.xz | awk '{ printf "%s %.0f MB\n", $$9, $$5 / 1e6 }'
 
 # The same card for QEMU's "virt", provisioned, called, updated, unplugged; the one for a Raspberry Pi, started on QEMU's.
-test-image: build deb deps-image
-	images/card/build pi out/image
-	ROOT_SIZE=480M images/card/build virt out/image
+test-image: build deb image
+	openssl req -x509 -newkey rsa:3072 -nodes -days 7300 -subj "/CN=own" -keyout out/image/own.key -out out/image/own.pem 2>/dev/null
+	ROOT_SIZE=480M IMAGE_KEY=$(CURDIR)/out/image/own.key IMAGE_CERT=$(CURDIR)/out/image/own.pem images/card/build virt out/image
 	go test -tags=nolibopusfile,card -count=1 -timeout 30m -v ./images/card
 
 deps-image:

@@ -266,7 +266,25 @@ func (w *world) flash(target, configuration, args string) {
 	for name, text := range map[string]string{"collector": "URL=https://" + hostIP + ":19532\n", "station.toml": configuration, "apikey": w.hub.Key + "\n", "sound.pa": sound, "args.txt": "args=systemd.journald.forward_to_console=1" + args + "\n"} {
 		w.must(os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600))
 	}
-	w.sh("cp --sparse=always " + image + " card.img; truncate -s 4G card.img; cp key.pub authorized_keys; mcopy -o -i card.img@@4M args.txt station.toml apikey sound.pa authorized_keys collector collector.key collector.pem collector-ca.pem ::/")
+	write := "cp --sparse=always " + image + " card.img"
+	if target == "pi" {
+		write = strings.Replace(w.page("xzcat", "/dev/sdX", w.disk), "out/image/intercom-pi.img.xz", image+".xz", 1)
+	}
+	w.sh(write + "; truncate -s 4G card.img; cp key.pub authorized_keys; mcopy -o -i card.img@@4M args.txt station.toml apikey sound.pa authorized_keys collector collector.key collector.pem collector-ca.pem ::/")
+}
+
+// page is what docs/image.md says that root does, with what the reader has in place of what stands there.
+func (w *world) page(command, there, here string) string {
+	w.Helper()
+	b, err := os.ReadFile("../../docs/image.md")
+	w.must(err)
+	for line := range strings.Lines(string(b)) {
+		if strings.HasPrefix(line, "# "+command) && strings.Contains(line, there) {
+			return strings.Replace(strings.TrimSpace(line[2:]), there, here, 1)
+		}
+	}
+	w.Fatalf("docs/image.md has no command %s with %s", command, there)
+	return ""
 }
 
 // virt is QEMU's board for everything.
@@ -512,7 +530,7 @@ func (w *world) bundle(name, release, changes string) string {
 		dd if=` + keys + `/intercom-virt.img of=b/root.ext4 bs=1M skip=$(($1 / 2048)) count=$(($2 / 2048)) conv=sparse status=none
 		debugfs -w -f changes b/root.ext4 >/dev/null 2>&1
 		printf '[update]\ncompatible=intercom-station-virt\nversion=` + release + `\n[bundle]\nformat=verity\n[image.root]\nfilename=root.ext4\n' >b/manifest.raucm
-		rauc --cert ` + keys + `/update.pem --key ` + keys + `/update.key --mksquashfs-args='-comp zstd -Xcompression-level 1 -quiet -no-progress' bundle b ` + name + `.raucb 2>/dev/null; rm -rf b`)
+		rauc --cert ` + keys + `/own.pem --key ` + keys + `/own.key --mksquashfs-args='-comp zstd -Xcompression-level 1 -quiet -no-progress' bundle b ` + name + `.raucb 2>/dev/null; rm -rf b`)
 	return name + ".raucb"
 }
 
@@ -520,7 +538,7 @@ func (w *world) bundle(name, release, changes string) string {
 func (w *world) update(name string) {
 	w.Helper()
 	began := time.Now()
-	w.Log(w.ssh("intercom-update http://" + hostIP + ":8000/" + name))
+	w.Log(w.ssh(w.page("intercom-update", "https://updates.example.org/intercom-pi.raucb", "http://"+hostIP+":8000/"+name)))
 	w.Logf("%s is written: after %.0f s", name, time.Since(began).Seconds())
 	w.away()
 }

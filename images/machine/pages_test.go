@@ -246,6 +246,9 @@ func TestTheIntegratePage(t *testing.T) {
 			})
 		},
 	})
+	m.obey("../../docs/protocol.md", map[string]string{
+		`curl -H "Authorization: Bearer $APIKEY" -d '{"account": "demo", "cuid": "browser_1", "ttl_s": 600}' https://hub.example.org`: `curl -sf -H "Authorization: Bearer $(cat /etc/intercomd/apikey)" -d '{"account": "demo", "cuid": "browser_1", "ttl_s": 600}' http://127.0.0.1:8443`,
+	}, map[string]func(string){"curl": func(out string) { m.has(out, `{"token":"it_`) }})
 }
 
 func TestTheKioskPage(t *testing.T) {
