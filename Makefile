@@ -2,6 +2,7 @@
 # make demo ONCE=1   four calls, measured, with one line of JSON at the end
 # make test          everything that is checked, as CI does
 # make test-web      its part in real browsers: the SDK and the operator's pages (root, three minutes)
+# make test-attacks  its part that attacks a hub and stations, and says what got through (docs/security.md)
 # make test-board    its part on a virtual board: a real kernel, GPIO chip, systemd and journal (root, six minutes)
 # make deb           the Debian packages for amd64, arm64 and armhf, into out/packages
 # make test-packages their part of the tests: a Debian machine in a container (root, two minutes)
@@ -20,7 +21,7 @@ SHELL := /bin/bash
 # hraban/opus without the file reader, which would need libopusfile.
 export GOFLAGS := $(GOFLAGS) -tags=nolibopusfile
 
-.PHONY: build web deb image test-image deps-image test-packages deps-packages test-web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
+.PHONY: build web deb image test-image deps-image test-packages deps-packages test-attacks test-web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
 
 build: deps
 	go build -trimpath -o bin/ ./cmd/...
@@ -28,7 +29,7 @@ build: deps
 demo: build
 	@bin/demo $(if $(ONCE),-once)
 
-test: deps deps-test web check unit pure test-web test-packages test-board test-image
+test: deps deps-test web check unit pure test-attacks test-web test-packages test-board test-image
 	@echo "all checks passed"
 
 # What checks and tests the pages, from npm, as web/package-lock.json has it.
@@ -37,6 +38,11 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	@command -v npm >/dev/null || scripts/deps nodejs npm
 	cd web && npm ci --silent
 	@touch $@
+
+# Attacks on a real hub and real stations; a flood is measured too. The report is in out/attacks.json.
+test-attacks: build deps-test
+	@mkdir -p out
+	bin/intercom-attack -bin bin -json out/attacks.json
 
 # The SDK and the pages in real browsers, against a real hub, station and PulseAudio, in a network of their own.
 test-web: web deps-test

@@ -60,6 +60,23 @@ func StartHub(ctx context.Context, dir, bin string, set HubSettings) (*Hub, erro
 	return h, h.Up(ctx)
 }
 
+// Command runs intercom-hub with the hub's configuration, like Command(ctx, "", "key", "list", "-account", "demo"), gives
+// it input, and gives what it prints; what it complains about is in the error.
+func (h *Hub) Command(ctx context.Context, input string, args ...string) (string, error) {
+	words := 1 // those before the flags
+	for words < len(args) && !strings.HasPrefix(args[words], "-") {
+		words++
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(h.bin, "intercom-hub"), slices.Concat(args[:words], []string{"-config", h.config()}, args[words:])...)
+	cmd.Stdin = strings.NewReader(input)
+	var out, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("intercom-hub %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(complaint.Bytes()))
+	}
+	return out.String(), nil
+}
+
 // SetupURL is the link on which the first operator is made, as the hub wrote it to its log. Browsers keep the cookie, which
 // wants TLS, from localhost without.
 func (h *Hub) SetupURL() string {
