@@ -152,8 +152,11 @@ func (t *trial) newStation(hub *stage.Hub, sound *stage.Sound, set stage.Setting
 	return s
 }
 
-// talk starts two stations, front_door and reception, that are in a call.
+// talk starts two stations, front_door and reception, that are in a call, and a hub where there is none yet.
 func (t *trial) talk() (door, desk *stage.Station) {
+	if t.hub == nil {
+		t.startHub("")
+	}
 	sound := t.startSound("front_door", "reception")
 	desk = t.startStation(sound, stage.Settings{CUID: "reception", To: "front_door"})
 	door = t.startStation(sound, stage.Settings{CUID: "front_door", To: "reception"})
