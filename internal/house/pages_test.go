@@ -1,0 +1,63 @@
+package house
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Every page with commands ("$ " at the beginning of a line) is named by a test that runs them as they stand there.
+func TestTheCommandsOfEveryPageAreRun(t *testing.T) {
+	var tests strings.Builder
+	files, err := filepath.Glob(root + "/images/*/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests.Write(b)
+	}
+	pages, err := filepath.Glob(root + "/docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(pages, err)
+	}
+	for _, page := range append(pages, root+"/README.md", root+"/web/sdk/README.md") {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, _ := filepath.Rel(root, page)
+		if regexp.MustCompile(`(?m)^\$ `).Match(b) && !strings.Contains(tests.String(), `"../../`+name+`"`) {
+			t.Errorf("%s has commands, but no test in images/ runs them", name)
+		}
+	}
+}
+
+// What a page has made is a target of the Makefile.
+func TestWhatThePagesMakeIsThere(t *testing.T) {
+	makefile, err := os.ReadFile(root + "/Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, _ := filepath.Glob(root + "/*.md")
+	more, _ := filepath.Glob(root + "/docs/*.md")
+	for _, page := range append(pages, more...) {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("(?m)(?:^|[`'$] ?)make ([a-z][a-z-]*)").FindAllStringSubmatch(string(b), -1) {
+			if strings.HasSuffix(m[1], "-") { // of all of a kind
+				continue
+			}
+			if !regexp.MustCompile(`(?m)^` + m[1] + `:`).Match(makefile) {
+				t.Errorf("%s has 'make %s', which the Makefile has not", page, m[1])
+			}
+		}
+	}
+}
