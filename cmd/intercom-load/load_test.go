@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -318,5 +319,19 @@ func TestAClientInAnotherLanguage(t *testing.T) {
 	var result struct{ Status, Reason, From, To, By, Context string }
 	if err := json.Unmarshal(made.Bytes(), &result); err != nil || fmt.Sprint(result) != "{over hangup kiosk_2 kiosk_1 kiosk_1 From Python}" || taken.String() != made.String() {
 		t.Errorf("%v\n%s%s", err, made.String(), taken.String())
+	}
+}
+
+// It does not say its key where a redirect leads to.
+func TestTheClientInAnotherLanguageFollowsNoRedirect(t *testing.T) {
+	var elsewhere atomic.Int32
+	thief := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	defer thief.Close()
+	hub := httptest.NewServer(http.RedirectHandler("ws"+strings.TrimPrefix(thief.URL, "http")+"/v1/ws", http.StatusFound))
+	defer hub.Close()
+	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "../../docs/examples/client.py", "ws"+strings.TrimPrefix(hub.URL, "http")+"/v1/ws", "demo", "kiosk_1")
+	cmd.Env = append(os.Environ(), "APIKEY=ik_secret")
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "redirects") || elsewhere.Load() != 0 {
+		t.Errorf("%v, %d went elsewhere: %s", err, elsewhere.Load(), out)
 	}
 }

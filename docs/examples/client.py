@@ -50,6 +50,10 @@ class Client:
             await self.say("ping", request=True)
 
 
+# The hello has the key: it goes to this hub, and nowhere that a redirect leads to.
+websockets.connect.MAX_REDIRECTS_ALLOWED = 1
+
+
 async def main(url, account, cuid, to=None):
     async with websockets.connect(url, subprotocols=["intercom.v1"]) as socket:
         me = Client(socket)

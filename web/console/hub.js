@@ -6,7 +6,7 @@ import { connect, IntercomError } from '/sdk/intercom.js';
 export async function ask(path, { method = 'GET', body } = {}) {
   let r;
   try {
-    r = await fetch(path, { method, body: body && JSON.stringify(body) });
+    r = await fetch(path, { method, body: body && JSON.stringify(body), redirect: 'error' }); // a redirect could take a password elsewhere
   } catch {
     throw new IntercomError('ERR_INTERNET_LOST');
   }

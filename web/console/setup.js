@@ -19,7 +19,7 @@ form.addEventListener('submit', async (event) => {
   button.disabled = true;
   try {
     const { account, name, password } = Object.fromEntries(new FormData(form));
-    const reply = await fetch('/v1/setup', { method: 'POST', body: JSON.stringify({ account, name, password, code }) });
+    const reply = await fetch('/v1/setup', { method: 'POST', body: JSON.stringify({ account, name, password, code }), redirect: 'error' });
     const body = await reply.json();
     if (!reply.ok) return fail(body.message);
     $('who').textContent = body.name;

@@ -216,10 +216,15 @@ func (l *Link) signIn(ctx context.Context) (*websocket.Conn, wire.WelcomeBody, e
 	defer cancel()
 	none := wire.WelcomeBody{}
 	transport := &http.Transport{TLSClientConfig: l.cfg.TLS, DialContext: l.cfg.Dial, DisableKeepAlives: true}
-	ws, _, err := websocket.Dial(ctx, l.cfg.URLs[l.url], &websocket.DialOptions{
+	ws, reply, err := websocket.Dial(ctx, l.cfg.URLs[l.url], &websocket.DialOptions{
 		Subprotocols: []string{wire.Subprotocol},
-		HTTPClient:   &http.Client{Transport: transport},
+		// The hello has the key: it goes to the hub that is configured, and nowhere that a reply sends us on to.
+		HTTPClient: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	})
+	if to := redirect(reply); to != "" {
+		return nil, none, fault.In(fault.InternetLost, "hub.url", "Instead of the hub, a redirect to %s answered; redirects are not followed. "+
+			"If that is the hub, set its address; if it is a network's sign-in page, sign in there.", to)
+	}
 	if err != nil {
 		return nil, none, fmt.Errorf("dialling the hub: %w", inner(err))
 	}
@@ -258,6 +263,18 @@ func (l *Link) signIn(ctx context.Context) (*websocket.Conn, wire.WelcomeBody, e
 		return fail(ferr)
 	}
 	return ws, welcome, nil
+}
+
+// redirect is the place that a reply sends its client on to, without what is secret in it; empty if it does not.
+func redirect(r *http.Response) string {
+	if r == nil || r.StatusCode < 300 || r.StatusCode > 399 {
+		return ""
+	}
+	to, err := r.Location()
+	if err != nil {
+		return "nowhere"
+	}
+	return wire.Printable(to.Scheme+"://"+to.Host, 100)
 }
 
 // resume names the session that was lost; nil when there was none.
