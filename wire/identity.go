@@ -2,6 +2,7 @@ package wire
 
 import (
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -10,29 +11,28 @@ import (
 	"intercom/internal/fault"
 )
 
-// CheckCUID applies the contract's rule: 5 to 50 ASCII letters and digits in groups joined by single underscores, at
-// least one letter, case-sensitive. The error is [fault.InvalidInit] for the field cuid.
+// CheckCUID applies the contract's rule: 5 to 50 ASCII letters, digits and underscores, at least one letter or digit, but
+// not numbers joined by underscores; case-sensitive. The error is [fault.InvalidInit] for the field cuid.
 func CheckCUID(s string) *fault.Error {
 	why := ""
 	switch {
 	case len(s) < 5 || len(s) > 50:
 		why = "must have 5 to 50 characters"
-	case strings.HasPrefix(s, "_") || strings.HasSuffix(s, "_") || strings.Contains(s, "__"):
-		why = "may have single underscores only between letters or digits"
-	case strings.TrimLeft(s, letters+digits+"_") != "":
+	case strings.TrimLeft(s, lettersAndDigits+"_") != "":
 		why = "may have only the letters A–Z and a–z, digits and underscores"
-	case !strings.ContainsAny(s, letters):
-		why = "must have at least one letter"
+	case !strings.ContainsAny(s, lettersAndDigits):
+		why = "must have at least one letter or digit"
+	case joinedNumbers.MatchString(s):
+		why = "must not be numbers joined by underscores"
 	default:
 		return nil
 	}
-	return fault.In(fault.InvalidInit, "cuid", "The cuid %s, for example front_door_01.", why)
+	return fault.In(fault.InvalidInit, "cuid", "The cuid %s; write it like front_door_01.", why)
 }
 
-const (
-	letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	digits  = "0123456789"
-)
+const lettersAndDigits = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+var joinedNumbers = regexp.MustCompile(`^[0-9]+(_[0-9]+)+$`)
 
 // CheckName applies the contract's rule: 3 to 50 characters after trimming, no control characters. An empty name is
 // refused too; whoever allows none does not ask.
@@ -60,7 +60,7 @@ func CheckReceiver(to, self string) *fault.Error {
 	case to == "":
 		return fault.In(fault.InvalidCall, "to", "The receiver is missing; name the cuid to call, for example reception.")
 	case CheckCUID(to) != nil:
-		return fault.In(fault.InvalidCall, "to", "The receiver is not a cuid; it must be 5 to 50 letters, digits and single underscores, for example reception.")
+		return fault.In(fault.InvalidCall, "to", "The receiver is not a cuid; it must be 5 to 50 letters, digits and underscores, for example reception.")
 	case to == self:
 		return fault.In(fault.InvalidCall, "to", "A device cannot call itself; name another cuid.")
 	}

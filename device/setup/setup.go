@@ -13,7 +13,7 @@ import (
 
 // Config is a station's configuration file; docs/config.md is made from it.
 type Config struct {
-	CUID     string          `toml:"cuid" doc:"the station's own address: 5 to 50 letters, digits and single underscores, at least one letter"`
+	CUID     string          `toml:"cuid" doc:"the station's own address: 5 to 50 letters, digits and underscores, at least one letter or digit, but not numbers joined by underscores"`
 	Name     string          `toml:"name" doc:"shown to the other side, 3 to 50 characters; empty for none"`
 	Context  string          `toml:"context" doc:"why this station calls, shown when the other side rings, 1 to 64 characters"`
 	Image    string          `toml:"image" doc:"http or https URL of a picture that the other side shows while it rings"`

@@ -4,12 +4,14 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"intercom/internal/config"
 	"intercom/internal/config/configtest"
+	"intercom/wire"
 )
 
 var update = flag.Bool("update", false, "write the generated sections of the documents")
@@ -204,4 +206,30 @@ func FuzzEdit(f *testing.F) {
 			t.Fatalf("the edit made\n%s", b)
 		}
 	})
+}
+
+// Settings are found again under every cuid that there can be.
+func TestSettingsOfStationsByCUID(t *testing.T) {
+	folder := t.TempDir()
+	if _, err := NewKey(folder, "a_b-c", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	all := []string{"8899555123", "__proto__", "_abcd", "a__bc", "abcd_", "front_door"} // sorted
+	for i, cuid := range all {
+		if err := SetSettings(folder, "a_b-c", cuid, wire.SettingsBody{Version: uint64(i + 1)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := d.WithSettings("a_b-c"); !slices.Equal(got, all) {
+		t.Errorf("got %q", got)
+	}
+	for i, cuid := range all {
+		if b, ok := d.Settings("a_b-c", cuid); !ok || b.Version != uint64(i+1) {
+			t.Errorf("%s: got %v, %v", cuid, b.Version, ok)
+		}
+	}
 }

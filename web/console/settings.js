@@ -1,6 +1,7 @@
 // This browser: its address, and what it hears and speaks with.
 
 import { html, useEffect, useState } from './vendor/htm-preact.js';
+import { checkCUID } from '/sdk/check.js';
 import { setAddress } from './hub.js';
 
 const kinds = [['microphone', 'Microphone'], ['speaker', 'Loudspeaker for calls'], ['ringer', 'Loudspeaker for ringing']];
@@ -25,7 +26,11 @@ export function Settings({ hub, who }) {
   const move = (e) => {
     e.preventDefault();
     const cuid = new FormData(e.target).get('cuid');
-    if (!/^(?=.{5,50}$)(?=.*[A-Za-z])[A-Za-z0-9]+(_[A-Za-z0-9]+)*$/.test(cuid)) return say('An address has 5 to 50 letters, digits and single underscores, and at least one letter.');
+    try {
+      checkCUID(cuid);
+    } catch (err) {
+      return say(err.message);
+    }
     setAddress(cuid);
     location.reload();
   };

@@ -30,9 +30,9 @@ const badCall = 'ERR_INVALID_CALL_PARAMETERS';
 function cuidProblem(s) {
   if (typeof s !== 'string') return 'must be a string';
   if (s.length < 5 || s.length > 50) return 'must have 5 to 50 characters';
-  if (/^_|_$|__/.test(s)) return 'may have single underscores only between letters or digits';
   if (/[^A-Za-z0-9_]/.test(s)) return 'may have only the letters A–Z and a–z, digits and underscores';
-  if (!/[A-Za-z]/.test(s)) return 'must have at least one letter';
+  if (!/[A-Za-z0-9]/.test(s)) return 'must have at least one letter or digit';
+  if (/^\d+(_\d+)+$/.test(s)) return 'must not be numbers joined by underscores';
   return '';
 }
 
@@ -40,7 +40,7 @@ function cuidProblem(s) {
 export function checkCUID(s) {
   if (s === undefined || s === null || s === '') throw wrong(missing, 'cuid', 'The cuid is missing; name this device, for example front_door_01.');
   const why = cuidProblem(s);
-  if (why) throw wrong(invalid, 'cuid', `The cuid ${why}, for example front_door_01.`);
+  if (why) throw wrong(invalid, 'cuid', `The cuid ${why}; write it like front_door_01.`);
 }
 
 /**
@@ -81,7 +81,7 @@ export function checkReceivers(to, self) {
   if (!all.length || all.length > 16) throw wrong(badCall, 'to', 'Name one receiver, or a list of at most 16.');
   for (const one of all) {
     if (one === undefined || one === null || one === '') throw wrong(badCall, 'to', 'The receiver is missing; name the cuid to call, for example reception.');
-    if (cuidProblem(one)) throw wrong(badCall, 'to', 'The receiver is not a cuid; it must be 5 to 50 letters, digits and single underscores, for example reception.');
+    if (cuidProblem(one)) throw wrong(badCall, 'to', 'The receiver is not a cuid; it must be a string of 5 to 50 letters, digits and underscores, for example reception.');
     if (one === self) throw wrong(badCall, 'to', 'A device cannot call itself; name another cuid.');
   }
 }

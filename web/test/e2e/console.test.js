@@ -128,7 +128,7 @@ test('settings, and a reload that stays signed in', async () => {
   await page.getByRole('link', { name: 'Settings' }).click();
   await page.getByLabel('Address').fill('a');
   await page.getByRole('button', { name: 'Save and load again' }).click();
-  await page.getByText('An address has 5 to 50').waitFor();
+  await page.getByText('must have 5 to 50 characters').waitFor();
   await page.getByLabel('Address').fill('reception_1');
   await look('settings');
   await page.getByRole('button', { name: 'Save and load again' }).click();

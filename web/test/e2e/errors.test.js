@@ -54,6 +54,24 @@ test('call: every parameter, wrong in every way', async () => {
   }
 });
 
+test('cuids of digits, and with underscores anywhere, call one another', async () => {
+  const all = ['8899555123', '_abcd', 'a__bc', 'abcd_', '__proto__', 'constructor'];
+  const ends = await page.evaluate(async ([all, url, apikey]) => {
+    const clients = await Promise.all(all.map((cuid) => window.sdk.connect({ url, account: 'demo', apikey, cuid, tabs: false, screens: false })));
+    const ends = [];
+    for (const [i, caller] of clients.entries()) {
+      const callee = clients[(i + 1) % all.length];
+      const off = callee.on('incoming', (call) => call.decline());
+      const { status, reason, from, to } = await caller.call(callee.cuid, 'x').result;
+      ends.push([from, to, status, reason]);
+      off();
+    }
+    for (const c of clients) c.logout();
+    return ends;
+  }, [all, hub, key]);
+  assert.deepEqual(ends, all.map((from, i) => [from, all[(i + 1) % all.length], 'declined', 'declined']));
+});
+
 test('offline', async () => {
   assert.equal(await call('"nobody_here", "x"'), '404');
 });
