@@ -210,7 +210,7 @@ func (p *presence) note(s *scene, d wire.Device) {
 		return
 	}
 	if d.State == wire.Offline {
-		d.Name, d.LastSeen = old.Name, time.Now().UTC().Truncate(time.Millisecond)
+		d.Name, d.Agent, d.LastSeen = old.Name, old.Agent, time.Now().UTC().Truncate(time.Millisecond)
 		if old.State == wire.Offline {
 			d.LastSeen = old.LastSeen
 		}

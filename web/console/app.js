@@ -1,7 +1,7 @@
 // The operator's pages: one frame, and a page by the fragment of the address.
 
 import { html, render, useEffect, useReducer, useState } from './vendor/htm-preact.js';
-import { enter, session, signIn, signOut } from './hub.js';
+import { address, enter, leaveAddress, session, signIn, signOut, unusable } from './hub.js';
 import { Admin } from './admin.js';
 import { Calls } from './calls.js';
 import { Settings } from './settings.js';
@@ -47,6 +47,8 @@ function App() {
   const [trouble, complain] = useState('');
   const [[page, what], go] = useState(place());
   const [, changed] = useReducer((n) => n + 1, 0);
+  const [round, again] = useReducer((n) => n + 1, 0);
+  const [moved, tell] = useState('');
 
   useEffect(() => {
     session().then(meet, () => meet(null));
@@ -56,20 +58,38 @@ function App() {
   }, []);
   useEffect(() => {
     if (!who) return;
-    let left = false;
-    enter(who, () => { if (!left) changed(); }).then((h) => {
-      if (left) h.client.logout();
-      else reach(h);
-    }, (err) => complain(err.message));
-    return () => { left = true; };
-  }, [who]);
+    const cuid = address(who.name);
+    let left = false, client, timer;
+    const refused = (err) => {
+      if (left) return;
+      if (unusable(err)) { // whoever has the address keeps it, and this browser goes on with another
+        const why = err.code === 'ERR_ALREADY_SIGNEDIN' ? 'is in use on another device' : 'cannot be an address';
+        tell(`${cuid} ${why}, so this browser is ${leaveAddress(cuid, who.name)} now. Settings can change it.`);
+        return again();
+      }
+      complain(err.message);
+      if (err.code === 'ERR_INVALID_CREDENTIALS') session().catch((e) => { if (!left && e.code === err.code) meet(null); });
+      if (!client) timer = setTimeout(again, 5000);
+    };
+    enter(who, cuid, () => { if (!left) changed(); }, refused).then((h) => {
+      client = h.client;
+      if (left) return client.logout();
+      complain('');
+      reach(h);
+    }, refused);
+    return () => {
+      left = true;
+      clearTimeout(timer);
+      client?.logout();
+      reach(null);
+    };
+  }, [who, round]);
 
   if (who === undefined) return null;
   if (who === null) return html`<${SignIn} done=${meet} />`;
   const leave = async () => {
     await hub?.client.logout();
     await signOut().catch(() => {});
-    reach(null);
     meet(null);
   };
   const state = hub ? hub.client.state : 'connecting';
@@ -81,6 +101,7 @@ function App() {
     </header>
     <main class="page">
       ${trouble && html`<p class="alarm" role="alert">${trouble}</p>`}
+      ${moved && html`<p class="alarm bar" role="alert"><span>${moved}</span><button onClick=${() => tell('')}>Close</button></p>`}
       ${hub && (page === 'calls' ? html`<${Calls} hub=${hub} />` : page === 'settings' ? html`<${Settings} hub=${hub} who=${who} />`
     : page === 'admin' ? html`<${Admin} who=${who} />` : page === 'station' ? html`<${Station} key=${what} hub=${hub} cuid=${what} />` : html`<${Stations} hub=${hub} />`)}
     </main>`;

@@ -22,22 +22,37 @@ export const signOut = () => ask('/v1/session', { method: 'DELETE' });
 
 const kept = 'intercom.console.cuid';
 
-/** address is this browser's own, by which it is called. */
-export function address(name) {
-  const own = localStorage.getItem(kept);
-  if (own) return own;
+function newAddress(name) {
   const random = [...crypto.getRandomValues(new Uint8Array(3))].map((b) => b.toString(16).padStart(2, '0')).join('');
   const made = `console_${name.normalize('NFD').replace(/[^A-Za-z0-9]+/g, '').slice(0, 20) || 'user'}_${random}`;
   localStorage.setItem(kept, made);
   return made;
 }
 
-export const setAddress = (cuid) => localStorage.setItem(kept, cuid);
+/** address is this browser's own, by which it is called. */
+export const address = (name) => localStorage.getItem(kept) ?? newAddress(name);
 
-/** enter signs this browser in as a device, and follows who is there. */
-export async function enter(who, changed) {
-  const cuid = address(who.name);
-  const client = await connect({ token: async () => (await session()).token, cuid, name: who.name.length >= 3 ? who.name : undefined });
+/** leaveAddress gives up an address that another device has, unless another page of this browser did, and gives the new one. */
+export const leaveAddress = (cuid, name) => (address(name) === cuid ? newAddress(name) : address(name));
+
+const signInAs = (who, cuid, screens) => connect({ token: async () => (await session()).token, cuid, name: who.name.length >= 3 ? who.name : undefined, screens });
+
+/** move gives this browser another address, once the hub has let it sign in with that. If not, the old one stays. */
+export async function move(who, cuid) {
+  const trial = await signInAs(who, cuid, false);
+  await trial.logout();
+  localStorage.setItem(kept, cuid);
+}
+
+/** unusable tells whether an error of the sign-in is about the address of this browser. */
+export const unusable = (err) => err.code === 'ERR_ALREADY_SIGNEDIN' || err.field === 'cuid';
+
+/**
+ * enter signs this browser in as a device, and follows who is there. changed is told of news, and refused why a later
+ * sign-in failed.
+ */
+export async function enter(who, cuid, changed, refused) {
+  const client = await signInAs(who, cuid, true);
   const devices = new Map();
   const hub = { client, devices, since: Date.now() }; // since when it is known who is there
   client.on('presence', ({ whole, devices: news }) => {
@@ -52,6 +67,7 @@ export async function enter(who, changed) {
     if (s === 'registered') client.watch();
     changed();
   });
+  client.on('trouble', (err) => { if (!client.current && (unusable(err) || err.code === 'ERR_INVALID_CREDENTIALS')) refused(err); });
   client.on('call', (call) => {
     changed();
     call.on('state', changed);

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from './vendor/htm-preact.js';
 import { checkCUID } from '/sdk/check.js';
-import { setAddress } from './hub.js';
+import { ask, move } from './hub.js';
 
 const kinds = [['microphone', 'Microphone'], ['speaker', 'Loudspeaker for calls'], ['ringer', 'Loudspeaker for ringing']];
 
@@ -23,16 +23,26 @@ export function Settings({ hub, who }) {
       say(err.message);
     }
   };
-  const move = (e) => {
+  const [wrong, refuse] = useState('');
+  const [busy, wait] = useState(false);
+  /** save moves this browser to another address, or says at the field why not. */
+  const save = async (e) => {
     e.preventDefault();
     const cuid = new FormData(e.target).get('cuid');
+    refuse('');
+    if (cuid === client.cuid) return;
+    wait(true);
     try {
       checkCUID(cuid);
+      const device = hub.devices.get(cuid);
+      const { stations } = await ask('/v1/expect');
+      if (device?.agent?.startsWith('intercomd/') || stations.some((s) => s.cuid === cuid)) throw new Error(`${cuid} is the address of a station; choose another.`); // also of one that is offline
+      await move(who, cuid);
+      location.reload();
     } catch (err) {
-      return say(err.message);
+      refuse(err.code === 'ERR_ALREADY_SIGNEDIN' ? `${cuid} is in use on another device; choose another.` : err.message.replace('The cuid', 'The address'));
+      wait(false);
     }
-    setAddress(cuid);
-    location.reload();
   };
   const unnamed = Object.values(devices).some((all) => all.some((d) => !d.label));
   return html`
@@ -40,9 +50,10 @@ export function Settings({ hub, who }) {
     ${saved && html`<p role="status">${saved}</p>`}
     <div class="grid">
       <section class="box"><h2>This browser</h2>
-        <form onSubmit=${move}>
-          <label>Address <input name="cuid" defaultValue=${client.cuid} required /><small>What stations call to reach it. Each browser has one of its own.</small></label>
-          <button>Save and load again</button>
+        <form onSubmit=${save}>
+          <label>Address <input name="cuid" defaultValue=${client.cuid} required aria-invalid=${wrong ? 'true' : 'false'} aria-describedby="wrong" /><small>What stations call to reach it. Each browser has one of its own.</small></label>
+          <p id="wrong" class="error" role="alert">${wrong}</p>
+          <button disabled=${busy}>Save and reload</button>
         </form>
         <p class="quiet">Signed in as ${who.name} (${who.role}) of ${who.account}.</p>
       </section>

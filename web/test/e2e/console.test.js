@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { browse, door, hears, hub, press, until } from './stage.js';
+import { browse, door, hears, hub, key, open, press, until } from './stage.js';
 
 const axe = readFileSync(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 const home = hub.replace('127.0.0.1', 'localhost'); // cookies that need TLS are kept there without
@@ -42,7 +42,7 @@ test('signing in', async () => {
   await page.getByText('The account, the name or the password is wrong.').waitFor();
   await page.getByLabel('Password').fill('correct horse battery');
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByText('Connected').waitFor();
+  await page.getByText('Connected', { exact: true }).waitFor();
 });
 
 test('stations, live', async () => {
@@ -67,7 +67,7 @@ test('a station that must be there and is not', async () => {
   await look('silent');
   await door('dnd', { on: false });
   await page.reload();
-  await page.getByText('Connected').waitFor();
+  await page.getByText('Connected', { exact: true }).waitFor();
 });
 
 test('calling a station, and its page', async () => {
@@ -127,13 +127,56 @@ test('history', async () => {
 test('settings, and a reload that stays signed in', async () => {
   await page.getByRole('link', { name: 'Settings' }).click();
   await page.getByLabel('Address').fill('a');
-  await page.getByRole('button', { name: 'Save and load again' }).click();
-  await page.getByText('must have 5 to 50 characters').waitFor();
+  await page.getByRole('button', { name: 'Save and reload' }).click();
+  await page.getByText('The address must have 5 to 50').waitFor();
   await page.getByLabel('Address').fill('reception_1');
   await look('settings');
-  await page.getByRole('button', { name: 'Save and load again' }).click();
-  await page.getByText('Connected').waitFor();
+  await page.getByRole('button', { name: 'Save and reload' }).click();
+  await page.getByText('Connected', { exact: true }).waitFor();
   assert.equal(await page.getByLabel('Address').inputValue(), 'reception_1');
+});
+
+test('an address that is in use is refused at the field, and nothing is lost', async () => {
+  const other = await open(browser);
+  await other.evaluate(async ([url, apikey]) => { window.client = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'office_web', screens: false }); }, [hub, key]);
+  const kept = () => page.evaluate(() => localStorage.getItem('intercom.console.cuid'));
+  for (const [taken, why] of [['front_door', 'front_door is the address of a station'], ['garage_1', 'garage_1 is the address of a station'], ['office_web', 'office_web is in use on another device']]) {
+    await page.getByLabel('Address').fill(taken);
+    await page.getByRole('button', { name: 'Save and reload' }).click();
+    await page.getByRole('alert').filter({ hasText: why }).waitFor();
+    assert.equal(await page.getByLabel('Address').getAttribute('aria-invalid'), 'true');
+    assert.equal(await kept(), 'reception_1');
+  }
+  await look('settings-refused');
+  await page.getByRole('link', { name: 'Stations' }).click(); // the pages go on working
+  await page.getByRole('heading', { name: 'Front door' }).waitFor();
+  await page.reload();
+  await page.getByText('Connected', { exact: true }).waitFor();
+  await page.getByRole('heading', { name: 'Front door' }).waitFor();
+  assert.equal((await door('status')).phase, 'idle');
+  await other.context().close();
+});
+
+test('a browser whose kept address cannot be used recovers by itself', async () => {
+  const other = await open(browser);
+  await other.evaluate(async ([url, apikey]) => { window.client = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'stranding_web', screens: false }); }, [hub, key]);
+  for (const [bad, why] of [['stranding_web', 'is in use on another device'], ['x', 'cannot be an address']]) {
+    await page.evaluate((cuid) => localStorage.setItem('intercom.console.cuid', cuid), bad);
+    await page.goto(`${home}/#/`);
+    await page.reload();
+    await page.getByText(`${bad} ${why}, so this browser is console_Anna_`).waitFor();
+    await page.getByText('Connected', { exact: true }).waitFor();
+    await page.getByRole('heading', { name: 'Front door' }).waitFor();
+    assert.match(await page.evaluate(() => localStorage.getItem('intercom.console.cuid')), /^console_Anna_/);
+    if (bad === 'x') await look('recovered');
+    await page.getByRole('button', { name: 'Close' }).click();
+  }
+  assert.equal(await other.evaluate(() => window.client.state), 'registered');
+  await other.context().close();
+  await page.getByRole('link', { name: 'Settings' }).click();
+  await page.getByLabel('Address').fill('reception_1');
+  await page.getByRole('button', { name: 'Save and reload' }).click();
+  await page.getByText('Connected', { exact: true }).waitFor();
 });
 
 test('keys, groups and operators', async () => {
