@@ -42,6 +42,14 @@ const (
 	LimitSlack  = time.Second      // that a metered call may outlast its limit before this side ends it
 )
 
+// Limits of what the hub may set: a press here must not become an open microphone long after the person has left. They are
+// the longest that a hub can be configured for.
+const (
+	MostAckTime     = 30 * time.Second
+	MostRingTime    = 2 * time.Minute
+	MostCallerLimit = 5 * time.Minute // of a sequence of stations
+)
+
 // State is what is so. The zero value is not valid; start with [Start].
 type State struct {
 	Phase  Phase

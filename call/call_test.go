@@ -101,6 +101,10 @@ func TestEdges(t *testing.T) {
 		"a metered call is ended here too":                              {append(slices.Clone(talking[:len(talking)-1]), Confirmed{"c", "", time.Minute}), Expired{"c", MaxTimer}, Ending, []Action{SendHangUp{"c", outcome.MaxDuration}}},
 		"the limit's clock runs a little longer than the hub's":         {talking[:len(talking)-1], Confirmed{"c", "", time.Minute}, Talking, []Action{SetTimer{MaxTimer, 61 * time.Second}}},
 		"the limit is near":                                             {talking, Warned{"c"}, Talking, []Action{Play{LimitTone}}},
+		"the hub's word does not answer what rings here":                {append(slices.Clone(called), MediaUp{"c"}), Confirmed{ID: "c"}, Ringing, nil},
+		"the hub cannot make a caller wait for hours":                   {[]Event{Dial{"c", "r"}}, Acked{"c", 24 * time.Hour}, Calling, []Action{SetTimer{LimitTimer, MostCallerLimit}}},
+		"nor a callee ring":                                             {nil, Incoming{"c", "r", 24 * time.Hour}, Ringing, []Action{SetTimer{LimitTimer, MostRingTime + RingSlack}}},
+		"nor an answer wait for its confirmation":                       {[]Event{LinkDown{}, LinkUp{24 * time.Hour}, Incoming{ID: "c", Peer: "r"}}, Pick{}, Answering, []Action{SetTimer{AckTimer, MostAckTime}}},
 		"a media path that fails while it rings is not yet an error":    {called, MediaFailed{"c"}, Ringing, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -140,6 +144,38 @@ func everything() []Event {
 		}
 	}
 	return all
+}
+
+// No word of a hub, of the other side or of a timer opens the voice: every state that they can lead to is visited.
+func TestOnlySomebodyHereOpensTheVoice(t *testing.T) {
+	byHand := func(e Event) bool {
+		switch e.(type) {
+		case Dial, Pick:
+			return true
+		}
+		return false
+	}
+	seen, next := map[State]bool{Start(): true}, []State{Start()}
+	for len(next) > 0 {
+		s := next[0]
+		next = next[1:]
+		for _, e := range everything() {
+			if byHand(e) {
+				continue
+			}
+			after, acts := Next(s, e)
+			if after.Live() || slices.Contains(acts, Action(OpenVoice{})) {
+				t.Fatalf("%#v after %+v: %+v", e, s, after)
+			}
+			if !seen[after] {
+				seen[after] = true
+				next = append(next, after)
+			}
+		}
+	}
+	if len(seen) < 10 {
+		t.Errorf("only %d states were visited", len(seen))
+	}
 }
 
 // world is what a device does with the actions, as far as the invariants need it.
@@ -189,7 +225,7 @@ func FuzzAnyStringOfEvents(f *testing.F) {
 	f.Add([]byte{10, 2, 5, 15, 16, 17, 11, 7, 10})
 	f.Fuzz(func(t *testing.T, tape []byte) {
 		s, w := Start(), &world{timers: map[Timer]bool{}, reports: map[string]int{}}
-		lives := map[string]int{}
+		lives, wanted := map[string]int{}, map[string]bool{} // wanted: dialled or answered here
 		for _, b := range tape {
 			before := s.ID
 			var acts []Action
@@ -197,8 +233,20 @@ func FuzzAnyStringOfEvents(f *testing.F) {
 			if d, ok := e.(Dial); ok && lives[d.ID] > 0 || ok && s.Phase == Idle && !s.Online {
 				continue // ids are new each time; the offline press reports without a call
 			}
+			if _, ok := e.(Pick); ok && s.Phase == Ringing {
+				wanted[s.ID] = true
+			}
 			s, acts = Next(s, e)
 			w.do(t, acts)
+			if s.ID != before {
+				delete(wanted, before)
+			}
+			if s.Phase == Calling {
+				wanted[s.ID] = true
+			}
+			if s.Live() && !wanted[s.ID] {
+				t.Fatalf("%+v after %#v: nobody here dialled or answered", s, e)
+			}
 			if s.ID != before && s.ID != "" {
 				lives[s.ID]++
 			}

@@ -80,7 +80,7 @@ func ours(s State, e Event) (State, []Action) {
 			s.Acked = true
 			acts := []Action{StopTimer{AckTimer}}
 			if e.Limit > 0 {
-				acts = append(acts, SetTimer{LimitTimer, e.Limit})
+				acts = append(acts, SetTimer{LimitTimer, min(e.Limit, MostCallerLimit)})
 			}
 			return s, acts
 		}
@@ -156,7 +156,7 @@ func incoming(s State, e Incoming) (State, []Action) {
 
 func ring(s State, e Incoming) (State, []Action) {
 	s = State{Phase: Ringing, ID: e.ID, Peer: e.Peer, Online: s.Online, Ack: s.Ack}
-	return s, []Action{Play{RingTone}, Prepare{e.ID, true}, SetTimer{LimitTimer, cmp.Or(e.Ring, RingTime) + RingSlack}}
+	return s, []Action{Play{RingTone}, Prepare{e.ID, true}, SetTimer{LimitTimer, min(cmp.Or(e.Ring, RingTime), MostRingTime) + RingSlack}}
 }
 
 // peerRings makes the media path ready to the one who rings.
@@ -174,10 +174,9 @@ func peerRings(s State, e PeerRings) (State, []Action) {
 
 func confirmed(s State, e Confirmed) (State, []Action) {
 	switch s.Phase {
-	case Calling, Ringback, Answering:
-	case Ringing: // answered in another life of ours; the hub knows best
+	case Calling, Ringback, Answering: // somebody here dialled or answered
 	default:
-		return s, nil
+		return s, nil // the hub's word alone opens no microphone, whatever it says of a call that rings
 	}
 	acts := []Action{Silence{}, StopTimer{""}}
 	if s.Phase == Calling { // the ringing was overtaken
@@ -250,7 +249,7 @@ func expired(s State, t Timer) (State, []Action) {
 }
 
 func linkUp(s State, e LinkUp) (State, []Action) {
-	s.Ack = e.Ack
+	s.Ack = min(e.Ack, MostAckTime)
 	if s.Online {
 		return s, nil
 	}

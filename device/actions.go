@@ -124,6 +124,7 @@ func toggle(s call.State) string {
 
 // placing is a call that is wanted.
 type placing struct {
+	id       string
 	to, then wire.Receivers // nobody for the usual ones; then is called when to did not answer
 	context  string
 	voice    setup.Mode
@@ -154,6 +155,7 @@ func (d *Device) dial(p placing) (string, *fault.Error) {
 	}
 	id := newID()
 	d.invite = wire.InviteBody{To: p.to, Context: p.context, InitiatorImage: d.cfg.Image}
+	p.id = id
 	d.why, d.voice, d.placed = p.context, cmp.Or(p.voice, d.cfg.Call.Voice), p
 	d.handle(call.Dial{ID: id, Peer: p.to.String()})
 	if d.state.ID != id { // the rules ended it at once: the hub is away
@@ -164,12 +166,16 @@ func (d *Device) dial(p placing) (string, *fault.Error) {
 
 // afterwards is what follows a call of ours that ended: others are called, or a visit is kept for when the hub is back.
 func (d *Device) afterwards(r outcome.Result) {
+	p := d.placed
+	d.placed = placing{}
+	if p.id != r.Call {
+		p.then = nil
+	}
 	o := outcome.Of(r.Status, r.Reason)
 	switch {
 	case o == outcome.Of(outcome.Failed, outcome.NetworkLost) && d.ticketOf(r.Call) == "":
 		d.note(wire.NoteBody{Kind: wire.Visit, Who: d.cfg.CUID, Why: r.Context, Result: o.String(), To: r.To})
-	case len(d.placed.then) > 0 && (r.Status == outcome.Missed || r.Status == outcome.Declined && r.Reason != outcome.ByHand || o == outcome.Of(outcome.Cancelled, outcome.RingTimeout)):
-		p := d.placed
+	case len(p.then) > 0 && (r.Status == outcome.Missed || r.Status == outcome.Declined && r.Reason != outcome.ByHand || o == outcome.Of(outcome.Cancelled, outcome.RingTimeout)):
 		p.to, p.then = p.then, nil
 		d.soon = func() {
 			if _, err := d.dial(p); err != nil {
@@ -189,22 +195,49 @@ func (d *Device) pick() {
 	d.handle(call.Pick{})
 }
 
-// autoAnswer begins to answer a caller who is on the list: a tone and a light first.
-func (d *Device) autoAnswer() {
-	if d.state.Phase != call.Ringing || d.auto != nil || d.memory.Privacy || !setup.Listed(d.cfg.Auto.Callers, d.state.Peer) {
+// autoAnswer begins to answer a caller who is on the station's list, where the hub's rules allow it too: a tone and a light
+// come first.
+func (d *Device) autoAnswer(hubAllows bool) {
+	if d.state.Phase != call.Ringing || d.auto != nil || !setup.Listed(d.cfg.Auto.Callers, d.state.Peer) {
+		return
+	}
+	about := []any{"call", d.state.ID, "peer", d.state.Peer}
+	if why := d.noAutoNow(hubAllows); why != "" {
+		d.log.Info("not answered automatically: "+why, about...)
 		return
 	}
 	id := d.state.ID
-	d.log.Info("answering automatically", "call", id, "peer", d.state.Peer, "wait", d.cfg.Auto.After.Std())
+	d.log.Info("answering automatically", append(about, "wait", d.cfg.Auto.After.Std())...)
 	d.sound.Play(call.AutoTone)
 	d.auto = time.AfterFunc(d.cfg.Auto.After.Std(), func() {
 		d.tell(func() {
-			if d.auto != nil && d.state.Phase == call.Ringing && d.state.ID == id {
-				d.pick()
+			if d.auto == nil || d.state.Phase != call.Ringing || d.state.ID != id {
+				return
 			}
+			if d.noAutoNow(hubAllows) != "" { // since
+				d.noAuto()
+				d.shine()
+				return
+			}
+			d.pick()
 		})
 	})
 	d.shine()
+}
+
+// noAutoNow is why the caller on the list is not answered automatically; empty when it is.
+func (d *Device) noAutoNow(hubAllows bool) string {
+	switch {
+	case !hubAllows:
+		return "the rule may_be_answered_automatically of the hub's account does not have it"
+	case d.memory.Privacy:
+		return "privacy mode is on"
+	case !setup.Listed(d.cfg.Auto.Callers, d.state.Peer):
+		return "auto_answer.callers does not have the caller"
+	case d.sound.Status().Sink == "":
+		return "without a loudspeaker nobody would hear the warning"
+	}
+	return ""
 }
 
 // noAuto takes an automatic answer back; it rings as for everybody.

@@ -15,6 +15,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"intercom/call"
 	"intercom/device/control"
 	"intercom/device/door"
@@ -107,6 +109,7 @@ type Device struct {
 	// Of the owner alone.
 	state       call.State
 	path        Path
+	micSoon     bool // it is about to open: its light comes first
 	servers     []wire.ICEServer
 	timers      map[call.Timer]*time.Timer
 	result      outcome.Result    // of the call that there is, as far as it is known here
@@ -128,9 +131,13 @@ type Device struct {
 	recent      []control.Event         // the latest, the oldest first
 	last        *outcome.Result
 
-	heard   control.Quality // of the call whose media path was closed
-	voice   setup.Mode      // of the call that there is
-	placed  placing         // the latest call of ours
+	heard control.Quality // of the call whose media path was closed
+	voice setup.Mode      // of the call that there is
+
+	descriptions *rate.Limiter // of the other side, for the path
+	candidates   int           // since the last of them
+
+	placed  placing         // the call of ours that there is
 	soon    func()          // to be done when an event is dealt with
 	fingers map[string]bool // buttons that are held, or may be pressed again, and can call
 	auto    *time.Timer     // answers by itself
@@ -142,6 +149,7 @@ type Device struct {
 	doorTimer *time.Timer
 	relayOn   bool
 	tampered  bool // the case is open
+	refusals  *rate.Limiter
 }
 
 // New makes a device that is not signed in. The configuration was checked.
@@ -149,7 +157,7 @@ func New(cfg *setup.Config, p Parts, log *slog.Logger) *Device {
 	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload, settings: p.Given, show: p.Show, ended: map[outcome.Outcome]int{},
 		in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
 		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan control.Event]bool{},
-		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet",
+		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet", refusals: rate.NewLimiter(rate.Every(10*time.Second), 10),
 		door: door.Door{Settings: door.Settings{Pulse: cfg.Door.Pulse.Std(), TooLong: cfg.Door.TooLong.Std()}}}
 	if d.clock == nil {
 		d.clock = time.Now
@@ -303,6 +311,7 @@ func (d *Device) report(a call.Report) {
 		now := outcome.At(time.Now()) // a call that never began
 		r = outcome.Result{Call: a.ID, From: d.cfg.CUID, To: d.invite.To.String(), Context: d.invite.Context, InvitedAt: now}
 	}
+	mine := r.From == d.cfg.CUID // as it was here, whatever the hub says
 	if d.final != nil && d.final.Call == a.ID {
 		r = *d.final
 	} else {
@@ -310,7 +319,6 @@ func (d *Device) report(a call.Report) {
 		d.owe(r)
 	}
 	d.final, d.last = nil, &r
-	mine := r.From == d.cfg.CUID
 	d.missed = !mine && (r.Status == outcome.Missed || r.Status == outcome.Cancelled)
 	if mine && r.Status != outcome.Over && r.Status != outcome.Cancelled {
 		d.unreachableNow()
@@ -361,8 +369,9 @@ func (d *Device) identify() {
 	if d.identified != nil {
 		d.identified.Stop()
 	}
+	again := d.identified != nil
 	d.identified = time.AfterFunc(identifyFor, func() { d.tell(func() { d.identified = nil; d.shine() }) })
-	if d.state.Phase == call.Idle {
+	if d.state.Phase == call.Idle && !again {
 		d.sound.Play(call.SpeakTone)
 	}
 	d.log.Info("an operator asks which station this is")
@@ -392,7 +401,14 @@ func (d *Device) fault(part, text string) {
 }
 
 // SoundChanged is told that the sound's status is another: the microphone's light follows it.
-func (d *Device) SoundChanged() { d.tell(d.shine) }
+func (d *Device) SoundChanged() {
+	d.tell(func() {
+		if s := d.sound.Status(); s.MicOpen || s.Muted || s.MicTrouble != "" {
+			d.micSoon = false
+		}
+		d.shine()
+	})
+}
 
 // newID is 128 random bits, so that an invite is idempotent by the call's id.
 func newID() string {

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"slices"
 	"time"
 
 	"intercom/call"
@@ -57,7 +58,7 @@ func (d *Device) openFor(who, why string) string {
 
 // doorAnswered is what the other side says of its door.
 func (d *Device) doorAnswered(id string, b wire.DoorBody) {
-	if id != d.state.ID || !d.state.Live() {
+	if id != d.state.ID || !d.state.Live() || b.From != d.state.Peer || b.Result != opened && b.Result != refused {
 		return
 	}
 	d.log.Info("door", "who", b.From, "why", "asked in a call", "done", b.Result, "call", id)
@@ -115,16 +116,31 @@ func (d *Device) DoorInput(name string, active bool) {
 
 // doorAsked takes the wish of the other side of a call, and answers it.
 func (d *Device) doorAsked(id, from string) {
-	done := refused
+	why, done := d.mayNotOpen(id, from), refused
 	switch {
-	case id != d.state.ID || !d.state.Live() || from != d.state.Peer:
-		d.doorDone(from, "not in a call with this station", refused)
-	case !setup.Listed(d.cfg.Door.Allow, from):
-		d.doorDone(from, "not on the list door.allow", refused)
-	default:
+	case why == "":
 		done = d.openDoor(from, "in a call")
+	case d.refusals.Allow(): // each is on record, but for a flood of them
+		d.doorDone(from, why, refused)
 	}
 	d.wire.Send(wire.New(wire.DoorDone, id, wire.DoorBody{Result: done}))
+}
+
+// mayNotOpen is why somebody may not open the door here; empty when it may. Who the other side is says the hub, so that it
+// counts only as far as this station knows it: the cuid that it called, or for a group the name of the group.
+func (d *Device) mayNotOpen(id, from string) string {
+	s := d.state
+	switch {
+	case id != s.ID || !s.Live() || from != s.Peer:
+		return "not in a call with this station"
+	case s.Phase == call.Connecting:
+		return "the voices are not connected yet"
+	case !setup.Listed(d.cfg.Door.Allow, from):
+		return "not on the list door.allow"
+	case s.Caller && !slices.Contains(d.placed.to, from) && !slices.ContainsFunc(d.placed.to, func(to string) bool { return setup.Listed(d.cfg.Door.Allow, to) }):
+		return "called under another name (" + d.placed.to.String() + "), which is not on the list door.allow"
+	}
+	return ""
 }
 
 // doorDone writes down who did what, has it told, and sets the relay.

@@ -95,7 +95,7 @@ func (l *led) show(d *Device, state control.Light) {
 		}
 		return
 	case setup.ShowsMic:
-		on = d.sound.Status().MicOpen
+		on = d.micSoon || d.sound.Status().MicOpen
 	case setup.ShowsDoor:
 		on = d.door.Open(d.now())
 	case setup.ShowsHub:

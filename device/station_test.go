@@ -19,7 +19,7 @@ import (
 
 // calledBy is a call that comes in.
 func (b *bench) calledBy(cuid string) {
-	b.hub(wire.Incoming, wire.IncomingBody{From: cuid, Context: "Hello"})
+	b.hub(wire.Incoming, wire.IncomingBody{From: cuid, Context: "Hello", AutoAnswer: true})
 }
 
 // ackNote is the hub's word that it has written a note down; it gives the note.
@@ -135,6 +135,33 @@ func TestAutomaticAnswer(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		b.expect("0s plays ring", "0s media offers")
 	})
+	for name, refuse := range map[string]func(*bench){
+		"the hub's rules do not have it": func(b *bench) { b.hub(wire.Incoming, wire.IncomingBody{From: "guard_1", Context: "Hello"}) },
+		"nobody would hear the warning": func(b *bench) {
+			_ = b.Ask(b.Context(), func() { b.sound.NoSpeaker = true })
+			b.calledBy("guard_1")
+		},
+		"privacy": func(b *bench) { b.press(setup.ActPrivacy); b.calledBy("guard_1") },
+		"the loudspeaker goes while it warns": func(b *bench) {
+			b.calledBy("guard_1")
+			_ = b.Ask(b.Context(), func() { b.sound.NoSpeaker = true })
+		},
+		"the list is another while it warns": func(b *bench) { b.calledBy("guard_1"); _, _ = b.Reload(b.Context(), settings()) },
+		"said twice, and only then with a yes": func(b *bench) {
+			b.hub(wire.Incoming, wire.IncomingBody{From: "guard_1", Context: "Hello"})
+			b.calledBy("guard_1")
+		},
+	} {
+		tryWith(t, list, func(b *bench) {
+			b.online()
+			refuse(b)
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if s, _ := b.Status(b.Context()); s.Phase != call.Ringing {
+				t.Errorf("%s: %s", name, s.Phase)
+			}
+		})
+	}
 	tryWith(t, list, func(b *bench) { // privacy takes back what has begun, too
 		b.online()
 		b.calledBy("guard_1")
@@ -331,17 +358,19 @@ func TestTamperingLocksTheRelay(t *testing.T) {
 	})
 }
 
-// The microphone's light follows the stream, not the call.
+// The microphone's light comes before the microphone, and then follows the stream, not the call.
 func TestAnLEDForTheMicrophone(t *testing.T) {
 	tryWith(t, func(c *setup.Config) { c.LED = []setup.LED{{Name: "mic", Shows: setup.ShowsMic}} }, func(b *bench) {
+		before := false
+		b.media.Opens = func() { before = len(b.lamp.Now()) > 0 }
 		b.talk()
 		lit := func() bool {
 			synctest.Wait()
 			_, _ = b.Status(b.Context())
 			return len(b.lamp.Now()) > 0
 		}
-		if lit() {
-			t.Error("it is lit though nothing is recorded")
+		if !before {
+			t.Error("the microphone opens before its light")
 		}
 		b.sound.MicOpen = true
 		if b.SoundChanged(); !lit() {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"intercom/call"
 	"intercom/device/control"
 	"intercom/device/setup"
@@ -34,8 +36,11 @@ func (d *Device) do(a call.Action) {
 		if d.cfg.Profile == setup.Accessible {
 			d.sound.Play(call.SpeakTone)
 		}
+		d.micSoon = d.voice == setup.Duplex || d.voice == setup.Announce
+		d.shine()
 		d.path.OpenVoice()
 	case call.CloseMedia:
+		d.micSoon = false
 		if d.path != nil {
 			d.heard = d.path.Quality()
 			d.path.Close()
@@ -115,7 +120,7 @@ func (d *Device) prepare(a call.Prepare) {
 		},
 		Event: func(about func(string) call.Event) { news(func() { d.handle(about(id)) }) },
 	})
-	d.path = p
+	d.path, d.descriptions, d.candidates = p, rate.NewLimiter(1, 10), 0
 }
 
 // Up, Down and Receive make the device the handler of its link.
@@ -126,7 +131,10 @@ func (d *Device) Up(w wire.WelcomeBody) {
 		if d.registered.IsZero() {
 			d.registered = time.Now()
 		}
-		d.servers, d.hubTrouble = w.ICEServers, ""
+		d.hubTrouble = ""
+		if d.servers = w.ICEServers; wire.CheckServers(w.ICEServers) != nil {
+			d.servers = nil
+		}
 		d.handle(call.LinkUp{Ack: millis(w.AckMS)})
 		d.declare()
 		d.settle()
@@ -144,8 +152,13 @@ func fragment(sdp string) string {
 	return name
 }
 
-// millis is a time as the protocol writes it.
-func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+// mostCandidates are taken with one description of the other side.
+const mostCandidates = 2 * wire.MaxCandidates
+
+// millis is a time as the protocol writes it: none below zero, and a day at most.
+func millis(n int64) time.Duration {
+	return time.Duration(max(0, min(n, (24*time.Hour).Milliseconds()))) * time.Millisecond
+}
 
 // Down says that the station is not signed in, and why.
 func (d *Device) Down(err error) {
@@ -157,7 +170,7 @@ func (d *Device) Down(err error) {
 
 // serve notes the servers for a call, where the hub has some.
 func (d *Device) serve(id string, servers []wire.ICEServer) {
-	if len(servers) > 0 && (d.state.ID == id || d.state.ID == "") {
+	if len(servers) > 0 && wire.CheckServers(servers) == nil && (d.state.ID == id || d.state.ID == "") {
 		d.servers = servers
 	}
 }
@@ -248,32 +261,24 @@ func (d *Device) receive(m link.Message) *fault.Error {
 			return nil
 		}
 		d.log.Warn("the hub refused a request", "type", string(m.To), "call", m.Call, "code", string(e.Code), "err", e.Message)
+		if m.To == wire.Door {
+			d.doorAnswered(m.Call, wire.DoorBody{From: d.state.Peer, Result: refused})
+		}
 		d.handle(call.Rejected{ID: m.Call, Code: e.Code})
 	case wire.Incoming:
 		b, err := wire.Body[wire.IncomingBody](m.Envelope)
+		if err == nil {
+			err = b.Check(m.Call)
+		}
 		if err != nil {
 			return err
 		}
-		d.why = b.Context
-		if d.state.Phase == call.Idle || d.state.Caller { // else it is a third, who gets busy
-			d.caller = b
-		}
-		if d.state.Phase == call.Idle || d.state.ID == m.Call {
-			d.serve(m.Call, b.ICEServers)
-		}
-		if d.memory.DND && d.state.Phase == call.Idle { // the hub has not heard of it yet
-			d.wire.Send(wire.New(wire.Decline, m.Call, wire.DeclineBody{Reason: outcome.Busy}))
-			return nil
-		}
-		if d.state.Phase == call.Idle {
-			d.voice = d.cfg.Call.Voice
-		}
-		d.handle(call.Incoming{ID: m.Call, Peer: b.From, Ring: millis(b.RingMS)})
-		if d.state.ID == m.Call {
-			d.autoAnswer()
-		}
+		d.called(m.Call, b)
 	case wire.Ringing, wire.SDP:
 		b, err := wire.Body[wire.SDPBody](m.Envelope)
+		if err == nil && len(b.SDP) > wire.MaxSDP {
+			err = fault.New(fault.TooLarge)
+		}
 		if err != nil {
 			return err
 		}
@@ -281,23 +286,24 @@ func (d *Device) receive(m link.Message) *fault.Error {
 			d.handle(call.PeerRings{ID: m.Call, From: b.From, Path: fragment(b.SDP)})
 			ours = m.Call == d.state.ID && d.path != nil
 		}
-		if ours && b.SDP != "" {
+		if ours && b.SDP != "" && d.descriptions.Allow() {
+			d.candidates = 0
 			d.path.Remote(b.SDP)
 		}
 	case wire.ICE:
 		b, err := wire.Body[wire.ICEBody](m.Envelope)
+		if err == nil && len(b.Candidate) > wire.MaxCandidate {
+			err = fault.New(fault.TooLarge)
+		}
 		if err != nil {
 			return err
 		}
-		if ours {
+		if d.candidates++; ours && d.candidates <= mostCandidates {
 			d.path.Candidate(b.Candidate)
 		}
 	case wire.Answered:
 		b, _ := wire.Body[wire.AnsweredBody](m.Envelope) // without one the call goes on all the same
-		if m.Call == d.state.ID {
-			d.ticket = wire.CallRef{Call: m.Call, Ticket: b.Ticket}
-		}
-		d.handle(call.Confirmed{ID: m.Call, Peer: b.Peer, Limit: millis(b.LimitMS)})
+		d.confirmed(m.Call, b)
 	case wire.Warning:
 		d.handle(call.Warned{ID: m.Call})
 	case wire.Door:
@@ -322,10 +328,13 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		d.identify()
 	case wire.Ended:
 		b, err := wire.Body[wire.EndedBody](m.Envelope)
+		if err == nil && !b.Outcome.Valid() {
+			err = fault.In(fault.BadMessage, "status", "The contract has no outcome %.80q.", b.Outcome)
+		}
 		if err != nil {
 			return err
 		}
-		if m.Call == d.state.ID {
+		if d.believes(m.Call, b.Result) {
 			d.final = &b.Result
 		}
 		e := call.Ended{ID: m.Call, Outcome: b.Outcome}
@@ -335,4 +344,51 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		d.handle(e)
 	}
 	return nil
+}
+
+// called is told of a call that comes in. Of a call that there is, nothing is changed: the first word of who calls counts.
+func (d *Device) called(id string, b wire.IncomingBody) {
+	if id == d.state.ID { // said twice
+		return
+	}
+	if d.memory.DND && d.state.Phase == call.Idle { // the hub has not heard of it yet
+		d.wire.Send(wire.New(wire.Decline, id, wire.DeclineBody{Reason: outcome.Busy}))
+		return
+	}
+	if d.state.Phase == call.Idle {
+		d.serve(id, b.ICEServers)
+		d.voice = d.cfg.Call.Voice
+	}
+	why, caller := d.why, d.caller
+	d.why, d.caller = b.Context, b
+	d.handle(call.Incoming{ID: id, Peer: b.From, Ring: millis(b.RingMS)})
+	if d.state.ID != id { // a third, who gets busy
+		d.why, d.caller = why, caller
+		return
+	}
+	d.autoAnswer(b.AutoAnswer)
+}
+
+// confirmed is told that a call was answered. The ticket is kept for a call only that somebody here dialled or answered.
+func (d *Device) confirmed(id string, b wire.AnsweredBody) {
+	if id == d.state.ID && d.state.Phase == call.Ringing {
+		d.log.Warn("the hub says that a call was answered, and nobody here has; it rings on", "call", id, "peer", d.state.Peer)
+	}
+	if wire.CheckCUID(b.Peer) != nil {
+		b.Peer = ""
+	}
+	d.handle(call.Confirmed{ID: id, Peer: b.Peer, Limit: millis(b.LimitMS)})
+	if id == d.state.ID && d.state.Live() && len(b.Ticket) <= wire.MaxTicket {
+		d.ticket = wire.CallRef{Call: id, Ticket: b.Ticket}
+	}
+}
+
+// believes reports whether a result of the hub can be that of the call that there is: who called whom, this station knows
+// itself.
+func (d *Device) believes(id string, r outcome.Result) bool {
+	from := d.state.Peer
+	if d.state.Caller {
+		from = d.cfg.CUID
+	}
+	return id != "" && id == d.state.ID && r.Call == id && r.From == from && wire.CheckContext(r.Context) == nil
 }

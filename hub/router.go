@@ -27,6 +27,7 @@ type router struct {
 	times    Times
 	record   func(account string, r outcome.Result)
 	recorded func(account, call string) (outcome.Result, bool)
+	note     func(account, cuid string, n wire.NoteBody) error // nil for nothing
 	servers  func(account, cuid, call string) []wire.ICEServer
 
 	presence *presence
@@ -48,7 +49,7 @@ type router struct {
 
 func newRouter(cfg Settings, log *slog.Logger) *router {
 	r := &router{log: log, name: cfg.Bus.Name(), bus: cfg.Bus, access: cfg.Access, tickets: cfg.Secret.For("call ticket"), times: cfg.Times,
-		record: cfg.Record, recorded: cfg.Recorded, members: map[who]*member{}, calls: map[callKey]*talk{}, signing: map[who]chan struct{}{}}
+		record: cfg.Record, recorded: cfg.Recorded, note: cfg.Note, members: map[who]*member{}, calls: map[callKey]*talk{}, signing: map[who]chan struct{}{}}
 	if r.servers = cfg.Servers; r.servers == nil {
 		r.servers = func(string, string, string) []wire.ICEServer { return nil }
 	}
@@ -211,6 +212,11 @@ func (r *router) heardFrom(t *talk, w who, e wire.Envelope) *fault.Error {
 	}
 	if e.T == wire.Ringing && w.cuid == t.lane.From {
 		return fault.In(fault.NotParty, "t", "Only the called device can say that it rings.")
+	}
+	if e.T == wire.Door {
+		if err := r.mayOpen(t, w); err != nil {
+			return err
+		}
 	}
 	if !t.happen(n) && n.what != relayed { // too late, or said twice: it is told how things stand
 		t.mu.Lock()

@@ -47,6 +47,7 @@ type station struct {
 	seq     uint64
 	sees    map[string]wire.DeviceState // what it is told of the others
 	told    int                         // in how many messages
+	auto    bool                        // of the latest call that came in: the rules let it answer by itself
 }
 
 func (s *station) send(e wire.Envelope) {
@@ -78,6 +79,9 @@ func (s *station) send(e wire.Envelope) {
 			return
 		}
 		line += " " + string(b.Code)
+	case wire.Incoming:
+		b, _ := wire.Body[wire.IncomingBody](e)
+		s.auto = b.AutoAnswer
 	case wire.Answered:
 		b, _ := wire.Body[wire.AnsweredBody](e)
 		s.tickets[e.Call] = b.Ticket
@@ -110,6 +114,7 @@ type world struct {
 	notes   sync.Mutex // timers write too
 	tape    []string
 	records []outcome.Result
+	noted   []string // STATION: who result why
 	at      map[string]*station
 	dir     *access.Directory
 	secret  *access.Secret
@@ -146,6 +151,15 @@ func newWorld(t *testing.T, d *access.Directory, hubs int) *world {
 // start starts hub i, or starts it again after it was killed.
 func (w *world) start(i int) {
 	h := New(Settings{Bus: w.net.Join(fmt.Sprint("hub", i)), Access: w.dir, Secret: w.secret,
+		Note: func(_, cuid string, n wire.NoteBody) error {
+			w.notes.Lock()
+			defer w.notes.Unlock()
+			w.noted = append(w.noted, fmt.Sprintf("%s: %s %s, %s", cuid, n.Who, n.Result, n.Why))
+			if err := n.Check(); err != nil {
+				return err
+			}
+			return nil
+		},
 		Record: func(_ string, r outcome.Result) {
 			w.notes.Lock()
 			defer w.notes.Unlock()
@@ -339,11 +353,14 @@ func TestCalls(t *testing.T) {
 			t.Errorf("record %+v", r)
 		}
 	})
-	test(t, "a door is asked for by a party of an answered call only", func(w *world) {
+	testOn(t, "a door is asked for by a party of an answered call only", 1, "[[may_open_door]]\nfrom = [\"*\"]\nto = [\"*\"]\n", func(w *world) {
 		ring(w)
-		w.say("bravo", wire.Door, idA, wire.DoorBody{})
-		w.say("alpha", wire.Door, idA, wire.DoorBody{})
-		w.expect() // it only rings
+		for _, who := range []string{"alpha", "bravo"} { // it only rings
+			if err := w.say(who, wire.Door, idA, wire.DoorBody{}); err == nil || err.Code != fault.NotAllowed {
+				t.Errorf("%s gets %v", who, err)
+			}
+		}
+		w.expect()
 		w.say("bravo", wire.Answer, idA, nil)
 		w.clear()
 		if err := w.say("charly", wire.Door, idA, wire.DoorBody{From: "bravo"}); err == nil || err.Code != fault.NotParty {

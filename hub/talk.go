@@ -20,6 +20,8 @@ type talk struct {
 	at      map[string]*place
 	timers  map[happening]*time.Timer
 	claim   uint64 // revision of the claim of an adopted call
+
+	refusals int // of wishes to open a door
 }
 
 type callKey struct{ account, id string }

@@ -218,6 +218,41 @@ type IncomingBody struct {
 	ICEServers []ICEServer `json:"ice_servers,omitempty"` // for this call
 }
 
+// Check refuses what no hub would say, or could rewrite the screen that shows it.
+func (b IncomingBody) Check(call string) *fault.Error {
+	if err := CheckCUID(b.From); err != nil || call == "" {
+		return fault.In(fault.BadMessage, "from", "A call that comes in has an id, and the cuid of its caller.")
+	}
+	if why := text(b.Name, 0, 50); why != "" {
+		return fault.In(fault.BadMessage, "name", "The name %s.", why)
+	}
+	if err := CheckContext(b.Context); err != nil {
+		return err
+	}
+	if err := CheckImage(b.InitiatorImage); err != nil {
+		return err
+	}
+	return CheckServers(b.ICEServers)
+}
+
+// CheckServers allows as many STUN and TURN servers as a call can use.
+func CheckServers(all []ICEServer) *fault.Error {
+	if len(all) > MaxServers {
+		return fault.In(fault.TooLarge, "ice_servers", "At most %d servers are told.", MaxServers)
+	}
+	for _, s := range all {
+		if len(s.URLs) > MaxServers || len(s.Username) > MaxServerText || len(s.Credential) > MaxServerText {
+			return fault.In(fault.TooLarge, "ice_servers", "A server has at most %d addresses, and names of %d bytes.", MaxServers, MaxServerText)
+		}
+		for _, u := range s.URLs {
+			if len(u) > MaxServerText {
+				return fault.In(fault.TooLarge, "ice_servers", "The address of a server has at most %d bytes.", MaxServerText)
+			}
+		}
+	}
+	return nil
+}
+
 // SDPBody is a session description (RFC 8866). In call.ringing it is the ringing side's offer, and From says whose; in
 // call.sdp it is the answer. Of several who ring, the caller is told the offer of one; a further call.ringing replaces
 // it.

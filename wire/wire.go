@@ -47,6 +47,8 @@ const (
 	MaxReceivers     = 16       // cuids in one invite or group
 	MaxCalls         = 8        // calls named in a hello
 	MaxCandidates    = 32       // candidates of one side that the hub keeps while it rings
+	MaxServers       = 16       // STUN and TURN servers for a call, and addresses of one
+	MaxServerText    = 512      // bytes of an address, a name or a password of one
 	KeptMessages     = 64       // messages that a side keeps until they are acknowledged
 )
 

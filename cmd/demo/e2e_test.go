@@ -285,6 +285,8 @@ func TestWithoutASoundServerCallsAreMadeAndRefusedWithTheirReason(t *testing.T) 
 // Reception opens the door station's door in their call, and nobody else does, nor before the answer; it is on record.
 func TestTheDoorIsOpenedInACall(t *testing.T) {
 	p := begin(t, 30*time.Second)
+	p.must(p.hub.AddRules(stage.OpensDoors))
+	p.must(p.hub.Signal(syscall.SIGHUP))
 	gate, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "garden_gate", Name: "Garden gate", Context: "Test", To: "reception", Server: p.sound.Server,
 		Sink: "door_spk", Source: "door_mic.monitor", Extra: "[door]\nline = \"relay\"\nallow = [\"reception\"]\n"})
 	p.must(err)

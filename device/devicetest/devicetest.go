@@ -67,9 +67,11 @@ func (w *Wire) Send(e wire.Envelope) bool {
 	return true
 }
 
-// Media makes paths that write down what they are told. News and Voice are those of the last path.
+// Media makes paths that write down what they are told. News and Voice are those of the last path; Opens, where there is
+// one, is called when the voice of a path opens.
 type Media struct {
 	*Tape
+	Opens func()
 	News  device.News
 	Voice setup.Mode
 }
@@ -82,20 +84,29 @@ func (m *Media) Path(_ []wire.ICEServer, offer bool, voice setup.Mode, news devi
 	} else {
 		m.Addf("media waits for an offer")
 	}
-	return path{m.Tape}
+	return &path{m.Tape, m.Opens}
 }
 
-type path struct{ *Tape }
+type path struct {
+	*Tape
+	opens func()
+}
 
-func (p path) Remote(sdp string)        { p.Addf("media gets %s", sdp) }
-func (p path) Candidate(c string)       { p.Addf("media gets %s", c) }
-func (p path) OpenVoice()               { p.Addf("voice opens") }
-func (p path) Close()                   { p.Addf("media closes") }
-func (p path) Quality() control.Quality { return control.Quality{} }
+func (p *path) Remote(sdp string)  { p.Addf("media gets %s", sdp) }
+func (p *path) Candidate(c string) { p.Addf("media gets %s", c) }
+func (p *path) OpenVoice() {
+	p.Addf("voice opens")
+	if p.opens != nil {
+		p.opens()
+	}
+}
+func (p *path) Close()                   { p.Addf("media closes") }
+func (p *path) Quality() control.Quality { return control.Quality{} }
 
 // Sound writes tones down. MicTrouble is what it says of the microphone.
 type Sound struct {
 	*Tape
+	NoSpeaker  bool
 	MicTrouble string
 	Muted      bool
 	MicOpen    bool
@@ -118,7 +129,11 @@ func (s *Sound) Test(context.Context) (control.SelfTest, error) { return control
 
 // Status implements device.Sound.
 func (s *Sound) Status() control.SoundStatus {
-	return control.SoundStatus{Muted: s.Muted, MicOpen: s.MicOpen, TalkVolume: 100, RingVolume: 100, MicTrouble: s.MicTrouble, Trouble: s.MicTrouble}
+	sink := "speaker"
+	if s.NoSpeaker {
+		sink = ""
+	}
+	return control.SoundStatus{Sink: sink, Muted: s.Muted, MicOpen: s.MicOpen, TalkVolume: 100, RingVolume: 100, MicTrouble: s.MicTrouble, Trouble: s.MicTrouble}
 }
 
 // Lamp remembers the pattern it shows.

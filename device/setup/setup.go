@@ -25,7 +25,7 @@ type Config struct {
 
 	Hub    Hub      `toml:"hub" doc:"The hub that the station signs in at."`
 	Call   Call     `toml:"call" doc:"What a call does when a button does not say."`
-	Auto   Auto     `toml:"auto_answer" doc:"Callers who are answered without a press. A tone and a light come before the microphone opens; privacy mode overrides it."`
+	Auto   Auto     `toml:"auto_answer" doc:"Callers who are answered without a press. A tone and a light come before the microphone opens; privacy mode overrides it, and a rule may_be_answered_automatically of the account on the hub must have them, too."`
 	Audio  Audio    `toml:"audio" doc:"Microphone and loudspeaker."`
 	Tones  Tones    `toml:"tones" doc:"Files, or https addresses, in place of the tones made by code: WAV (PCM, 16 bit, 8 to 48 kHz) or Ogg Opus, a minute at most. What cannot be had is a fault, and the tone made by code is heard."`
 	Media  Media    `toml:"media" doc:"The path of the voice."`
@@ -86,7 +86,7 @@ type Door struct {
 	Line      string          `toml:"line" doc:"GPIO line of the relay, as for a button; empty for no door"`
 	ActiveLow bool            `toml:"active_low" doc:"energised is the low level"`
 	Pulse     config.Duration `toml:"pulse" doc:"for how long an opening energises the relay, 100ms to 1m"`
-	Allow     []string        `toml:"allow" doc:"cuids, or patterns with *, who may open the door in a call with this station; nobody when empty"`
+	Allow     []string        `toml:"allow" doc:"cuids, or patterns with *, who may open the door in a call with this station, where a rule may_open_door of the account on the hub lets them, too; nobody when empty"`
 	TooLong   config.Duration `toml:"too_long" doc:"how long the door may stand open, 5s to 1h; 0s for ever"`
 
 	Contact Input `toml:"contact" doc:"A contact at the door: active while it stands open."`

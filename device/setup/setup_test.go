@@ -122,3 +122,37 @@ func FuzzConfig(f *testing.F) {
 	f.Add("[[led]]\npatterns = {idle = 'on 1ms'}")
 	f.Fuzz(func(t *testing.T, text string) { _ = parse(text) })
 }
+
+// What would open a station to others is refused: addresses that others reach, plain text to other hosts, files from hosts
+// that are not listed, commands and keys that there are not.
+func TestWhatWouldOpenTheStationIsRefused(t *testing.T) {
+	err := parse(`cuid = "front_door"
+[hub]
+url = "ws://hub.example.org/v1/ws"
+settings_keys = ["rsa:AAAA"]
+[auto_answer]
+callers = ["["]
+after = "0s"
+[tones]
+ring = "https://elsewhere.example.org/ring.wav"
+hosts = ["tones.example.org"]
+[door]
+line = "GPIO5"
+allow = ["["]
+[metrics]
+listen = "0.0.0.0:9469"
+[kiosk]
+listen = "0.0.0.0:8090"
+[mqtt]
+url = "mqtt://broker.example.org"
+commands = ["reboot"]
+`)
+	for _, key := range []string{"hub.url", "hub.settings_keys[0]", "auto_answer.callers[0]", "auto_answer.after", "tones.ring", "door.allow[0]", "metrics.listen", "kiosk.listen", "kiosk.token_file", "mqtt.url", "mqtt.commands[0]"} {
+		if err == nil || !strings.Contains(err.Error(), " "+key+": ") {
+			t.Errorf("nothing is said of %s", key)
+		}
+	}
+	if t.Failed() {
+		t.Log(err)
+	}
+}

@@ -34,7 +34,7 @@ func TestTheDocumentsSayWhatTheCodeDoes(t *testing.T) {
 			t.Errorf("%s calls %s: %v", c.from, c.to, !c.call)
 		}
 	}
-	if !a.MayBeAnswered("reception", "front_door") || a.MayBeAnswered("front_door", "reception") || a.MayOpen("reception", "front_door") {
+	if !a.MayBeAnswered("reception", "front_door") || a.MayBeAnswered("front_door", "reception") || !a.MayOpen("reception", "front_door") || a.MayOpen("office_1", "front_door") || a.MayOpen("reception", "office_1") {
 		t.Error("who may be answered or open the door is wrong")
 	}
 	if a.Limit("kiosk_7") != 2*time.Minute || a.Limit("front_door") != 10*time.Minute {

@@ -44,6 +44,36 @@ func TestEveryPromiseOfSecurityIsTried(t *testing.T) {
 	}
 }
 
+// So does every row of the rules in docs/config.md (rule, refuses, tried by).
+func TestEveryRuleOfTheConfigurationIsTried(t *testing.T) {
+	tests, attacks := trials(t)
+	page, err := os.ReadFile(root + "/docs/config.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "| rule | refuses | tried by |")
+	rows := 0
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "|---") {
+			continue
+		}
+		rows++
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		names := regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[len(cells)-1], -1)
+		if len(cells) != 3 || len(names) == 0 {
+			t.Errorf("nothing tries that this refuses: %s", line)
+		}
+		for _, m := range names {
+			if !tests[m[1]] && !attacks[m[1]] {
+				t.Errorf("there is no test or attack %s: %s", m[1], line)
+			}
+		}
+	}
+	if rows < 15 {
+		t.Errorf("%d rows found; is the table of docs/config.md another?", rows)
+	}
+}
+
 // trials are the names of all Go tests and files of browser tests, and of all attacks.
 func trials(t *testing.T) (tests, attacks map[string]bool) {
 	tests, attacks = map[string]bool{}, map[string]bool{}
