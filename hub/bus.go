@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"intercom/hub/access"
 	"intercom/hub/bus"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -52,6 +53,7 @@ type slip struct {
 	Outcome outcome.Outcome `json:"o,omitzero"`
 	Final   bool            `json:"f,omitempty"`
 	Text    string          `json:"t,omitempty"`
+	Ends    []access.End    `json:"x,omitempty"`
 }
 
 type kind string
@@ -78,6 +80,9 @@ const (
 	kWatch   kind = "watch"   // somebody here watches the account
 	kDevices kind = "devices" // these are mine; Text is the list
 )
+
+// What hubs say of who signed out.
+const kEnded kind = "ended" // of sessions: Ends, and the Text is the sum of all that the hub knows; Final asks for no answer
 
 // What hubs ask one another.
 const (

@@ -23,7 +23,7 @@ type Config struct {
 	AllowPlain  bool            `toml:"allow_plain" doc:"serve without TLS on other addresses too, for a proxy in front that has the certificate"`
 	TLSCert     string          `toml:"tls_cert" doc:"file with the certificate chain (PEM)"`
 	TLSKey      string          `toml:"tls_key" doc:"file with the certificate's key (PEM)"`
-	Accounts    string          `toml:"accounts" doc:"folder with a file for each account; read again on SIGHUP, and by itself within 2 s of a change"`
+	Accounts    string          `toml:"accounts" doc:"folder with a file for each account; read again on SIGHUP, and by itself within 5 s of a change"`
 	StateDir    string          `toml:"state_dir" doc:"folder for what the hub keeps: call records, its secret, the files of the NATS server inside"`
 	SecretFile  string          `toml:"secret_file" doc:"file with the secret that hubs of a cluster share; empty for one in state_dir, made at the first start"`
 	RingTime    config.Duration `toml:"ring_time" doc:"how long a station rings before the call is missed, 1s to 2m"`
@@ -172,6 +172,9 @@ func (c *Config) Address() string {
 
 // Records is the folder of the call records.
 func (c *Config) Records() string { return filepath.Join(c.StateDir, "calls") }
+
+// Ended is where the hub keeps which sessions of operators were ended.
+func (c *Config) Ended() string { return filepath.Join(c.StateDir, "signed-out") }
 
 // Control is the socket for the commands of this machine.
 func (c *Config) Control() string { return filepath.Join(c.StateDir, "control.sock") }

@@ -292,20 +292,22 @@ func (deaf) close(int, string)  {}
 // alone is a hub with three devices, of which the first is given.
 func alone(f *testing.F) (*Hub, *member) {
 	folder := f.TempDir()
-	if _, err := access.NewKey(folder, "demo", time.Now()); err != nil {
+	key, err := access.NewKey(folder, "demo", time.Now())
+	if err != nil {
 		f.Fatal(err)
 	}
 	d, err := access.Open(folder)
 	if err != nil {
 		f.Fatal(err)
 	}
+	grant, _ := d.Allowed("demo", key)
 	var net hubtest.Net
 	h := New(Settings{Bus: net.Join("hub"), Access: d, Secret: access.NewSecret(), Times: Times{Ring: time.Second}, Record: func(string, outcome.Result) {},
 		Recorded: func(string, string) (outcome.Result, bool) { return outcome.Result{}, false }, Trouble: func() error { return nil }}, quiet)
 	f.Cleanup(h.router.end)
 	var first *member
 	for _, cuid := range []string{"charly", "bravo", "alpha"} {
-		m, err := h.router.enter(f.Context(), dev(cuid), hello{HelloBody: wire.HelloBody{Account: "demo", CUID: cuid, Instance: cuid}}, deaf{}, wire.WelcomeBody{})
+		m, err := h.router.enter(f.Context(), dev(cuid), hello{grant: grant, HelloBody: wire.HelloBody{Account: "demo", CUID: cuid, Instance: cuid}}, deaf{}, wire.WelcomeBody{})
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -338,7 +340,7 @@ func FuzzFrames(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if hi, err := h.greet(e); err == nil && hi.key == "" {
+		if hi, err := h.greet(e); err == nil && hi.grant.Key == "" {
 			t.Fatal("let in without a key")
 		}
 		m.heard(e)

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ type Settings struct {
 	Bus      Bus
 	Access   *access.Directory
 	Secret   *access.Secret
+	Ended    *access.Ended // sessions of operators; nil for one that lives as long as the hub
 	Times    Times
 	Record   func(account string, r outcome.Result)                          // takes each result; returns at once
 	Recorded func(account, call string) (outcome.Result, bool)               // finds the result of a call within TicketTime
@@ -59,6 +61,8 @@ type Hub struct {
 	tokens   *access.Signer
 	sessions *access.Signer // of operators
 	setup    setup
+	hashing  turns
+	unwatch  func() // the accounts
 	router   *router
 	metrics  *metrics
 	lobby    lobby
@@ -71,7 +75,10 @@ type Hub struct {
 // New makes a hub. Run must run.
 func New(s Settings, log *slog.Logger) *Hub {
 	s.Times = Times{cmp.Or(s.Times.Ring, wire.RingTime), cmp.Or(s.Times.Caller, wire.CallerLimit), cmp.Or(s.Times.Ack, wire.AckTime)}
-	h := &Hub{log: log, set: s, tokens: s.Secret.For(access.ForTokens), sessions: s.Secret.For("operator session"), mux: http.NewServeMux()}
+	if s.Ended == nil {
+		s.Ended, _ = access.OpenEnded("") // which cannot fail
+	}
+	h := &Hub{log: log, set: s, hashing: turns{most: max(1, min(4, runtime.GOMAXPROCS(0)/2))}, tokens: s.Secret.For(access.ForTokens), sessions: s.Secret.For("operator session"), mux: http.NewServeMux()}
 	h.metrics = h.newMetrics()
 	record := s.Record
 	s.Record = func(account string, r outcome.Result) {
@@ -79,6 +86,7 @@ func New(s Settings, log *slog.Logger) *Hub {
 		record(account, r)
 	}
 	h.router = newRouter(s, log)
+	h.unwatch = s.Access.Watch(h.Reload)
 	h.mux.HandleFunc("GET "+wire.Path, h.serveSocket)
 	h.mux.HandleFunc("POST "+TokenPath, h.mintToken)
 	h.people(h.mux)
@@ -104,7 +112,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Hub) health(w http.ResponseWriter, ok bool) {
 	devices, calls := h.router.count()
 	state := "healthy"
-	if h.set.Trouble() != nil || h.router.cutOff.Load() {
+	if h.set.Trouble() != nil || h.set.Access.Trouble() != nil || h.router.cutOff.Load() {
 		state = "degraded"
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -126,6 +134,7 @@ const (
 // its lease gone, because it was frozen or cut off, gives up its devices and calls before anything else.
 func (h *Hub) Run(ctx context.Context) error {
 	defer h.router.end()
+	defer h.unwatch()
 	served := make(chan error, 1)
 	go func() { served <- h.set.Bus.Serve(ctx, h.router) }()
 	began, every := time.Now(), 100*time.Millisecond // until the bus is there for the first time
@@ -163,6 +172,7 @@ func (h *Hub) renew(ctx context.Context) bool {
 		}
 	}
 	h.router.presence.round()
+	h.router.sayEnds()
 	rctx, cancel = context.WithTimeout(ctx, RenewEvery)
 	defer cancel()
 	h.router.reclaim(rctx)
@@ -209,8 +219,10 @@ func (h *Hub) Wait(most time.Duration) {
 	}
 }
 
-// Reload lets go whoever came in by a key that is not there any more, and gives stations the settings that are new.
+// Reload lets go whoever came in by what is not there any more, and gives stations the settings that are new. While the
+// hub runs it follows every change of the accounts by itself.
 func (h *Hub) Reload() {
+	h.setup.forget(h.set.Access)
 	h.router.expel()
 	h.router.offerAll()
 }

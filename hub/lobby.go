@@ -28,10 +28,7 @@ const (
 
 // enter gives a place, and says how to leave it. ok is false when the address has none left.
 func (l *lobby) enter(address string) (room *waitingRoom, leave func(), ok bool) {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address
-	}
+	host := host(address)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.rooms == nil {
@@ -54,6 +51,13 @@ func (l *lobby) enter(address string) (room *waitingRoom, leave func(), ok bool)
 			delete(l.rooms, host)
 		}
 	}, true
+}
+
+func host(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
 }
 
 // refuse notes a wrong key and says how long its answer has to wait.

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"intercom/hub/access"
 	"intercom/internal/config"
+	"intercom/internal/durable"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -45,48 +47,81 @@ type userView struct {
 }
 
 func (h *Hub) manage(mux *http.ServeMux) {
-	mux.HandleFunc("GET "+AccountPath, h.administrator(func(_ *http.Request, account string, _ access.User) (any, error) {
-		return h.showAccount(account), nil
+	mux.HandleFunc("GET "+AccountPath, h.administrator(func(_ http.ResponseWriter, _ *http.Request, by operator) (any, error) {
+		return h.showAccount(by.Account), nil
 	}))
-	mux.HandleFunc("POST "+AccountPath+"/keys", h.administrator(func(_ *http.Request, account string, _ access.User) (any, error) {
+	mux.HandleFunc("POST "+AccountPath+"/keys", h.administrator(func(_ http.ResponseWriter, _ *http.Request, by operator) (any, error) {
 		var key string
-		err := h.change(func(folder string) (err error) { key, err = access.NewKey(folder, account, time.Now()); return err })
+		err := h.change(by, func(e *access.Editor) (err error) { key, err = e.NewKey(time.Now()); return err })
 		return keyView{Key: key}, err
 	}))
-	mux.HandleFunc("DELETE "+AccountPath+"/keys/{id}", h.administrator(func(r *http.Request, account string, _ access.User) (any, error) {
-		return nil, h.change(func(folder string) error { return access.RevokeKey(folder, account, r.PathValue("id")) })
+	mux.HandleFunc("DELETE "+AccountPath+"/keys/{id}", h.administrator(func(_ http.ResponseWriter, r *http.Request, by operator) (any, error) {
+		return nil, h.change(by, func(e *access.Editor) error { return e.RevokeKey(r.PathValue("id")) })
 	}))
-	mux.HandleFunc("PUT "+AccountPath+"/groups/{id}", h.administrator(func(r *http.Request, account string, _ access.User) (any, error) {
+	mux.HandleFunc("PUT "+AccountPath+"/groups/{id}", h.administrator(func(_ http.ResponseWriter, r *http.Request, by operator) (any, error) {
 		q, err := sent[groupView](r)
 		if err != nil {
 			return nil, err
 		}
 		g := access.Group{ID: r.PathValue("id"), Members: q.Members, Mode: cmp.Or(q.Mode, wire.Parallel), Each: config.Duration(time.Duration(q.EachMS) * time.Millisecond)}
-		return nil, h.change(func(folder string) error { return access.SetGroup(folder, account, g) })
+		return nil, h.change(by, func(e *access.Editor) error { return e.SetGroup(g) })
 	}))
-	mux.HandleFunc("DELETE "+AccountPath+"/groups/{id}", h.administrator(func(r *http.Request, account string, _ access.User) (any, error) {
-		return nil, h.change(func(folder string) error { return access.RemoveGroup(folder, account, r.PathValue("id")) })
+	mux.HandleFunc("DELETE "+AccountPath+"/groups/{id}", h.administrator(func(_ http.ResponseWriter, r *http.Request, by operator) (any, error) {
+		return nil, h.change(by, func(e *access.Editor) error { return e.RemoveGroup(r.PathValue("id")) })
 	}))
-	mux.HandleFunc("PUT "+AccountPath+"/users/{name}", h.administrator(func(r *http.Request, account string, _ access.User) (any, error) {
-		q, err := sent[userView](r)
-		if err != nil {
-			return nil, err
-		}
-		u := access.User{Name: r.PathValue("name"), Role: q.Role}
-		if ferr := wire.CheckName(u.Name); ferr != nil {
-			return nil, ferr
-		}
-		if u.Password, err = access.HashPassword(q.Password); err != nil {
-			return nil, fault.In(fault.InvalidInit, "password", "%v.", err)
-		}
-		return nil, h.change(func(folder string) error { return access.SetUser(folder, account, u) })
-	}))
-	mux.HandleFunc("DELETE "+AccountPath+"/users/{name}", h.administrator(func(r *http.Request, account string, who access.User) (any, error) {
-		if r.PathValue("name") == who.Name {
+	mux.HandleFunc("POST "+AccountPath+"/users", h.administrator(h.addUser))
+	mux.HandleFunc("PUT "+AccountPath+"/users/{name}", h.administrator(h.changeUser))
+	mux.HandleFunc("DELETE "+AccountPath+"/users/{name}", h.administrator(func(_ http.ResponseWriter, r *http.Request, by operator) (any, error) {
+		if r.PathValue("name") == by.User {
 			return nil, fault.In(fault.NotAllowed, "name", "You cannot take yourself away; another administrator can.")
 		}
-		return nil, h.change(func(folder string) error { return access.RemoveUser(folder, account, r.PathValue("name")) })
+		return nil, h.change(by, func(e *access.Editor) error { return e.RemoveUser(r.PathValue("name")) })
 	}))
+}
+
+// addUser makes an operator; one of that name stays as it is.
+func (h *Hub) addUser(_ http.ResponseWriter, r *http.Request, by operator) (any, error) {
+	q, err := sent[userView](r)
+	if err != nil {
+		return nil, err
+	}
+	if ferr := wire.CheckName(q.Name); ferr != nil {
+		return nil, ferr
+	}
+	u := access.User{Name: q.Name, Role: cmp.Or(q.Role, access.Operator)}
+	var ferr *fault.Error
+	if u.Password, ferr = h.hash(r, q.Password); ferr != nil {
+		return nil, ferr
+	}
+	return nil, h.change(by, func(e *access.Editor) error { return e.AddUser(u) })
+}
+
+// changeUser gives an operator another password, another role, or both. Who changes the own password stays signed in, by
+// a new session.
+func (h *Hub) changeUser(w http.ResponseWriter, r *http.Request, by operator) (any, error) {
+	q, err := sent[userView](r)
+	if err != nil {
+		return nil, err
+	}
+	name, hash := r.PathValue("name"), ""
+	switch {
+	case q.Password == "" && q.Role == "":
+		return nil, fault.In(fault.BadMessage, "", "Say what to change: password, role, or both.")
+	case q.Password != "":
+		var ferr *fault.Error
+		if hash, ferr = h.hash(r, q.Password); ferr != nil {
+			return nil, ferr
+		}
+	}
+	if err := h.change(by, func(e *access.Editor) error { return e.ChangeUser(name, hash, q.Role) }); err != nil {
+		return nil, err
+	}
+	if u := (access.User{Name: name, Password: hash}); name == by.User && hash != "" {
+		if _, ferr := h.begin(w, by.Account, u); ferr != nil {
+			return nil, ferr
+		}
+	}
+	return nil, nil
 }
 
 func (h *Hub) showAccount(account string) accountReply {
@@ -108,25 +143,27 @@ func (h *Hub) showAccount(account string) accountReply {
 }
 
 // administrator lets only those through, from a page of our own, and answers for them.
-func (h *Hub) administrator(do func(r *http.Request, account string, who access.User) (any, error)) http.HandlerFunc {
+func (h *Hub) administrator(do func(w http.ResponseWriter, r *http.Request, by operator) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		account, who, ok := h.operatorOf(r)
+		by, who, ok := h.operatorOf(r)
 		err := sameOrigin(r)
 		switch {
 		case err != nil:
 		case !ok:
 			err = fault.In(fault.Credentials, "", "Not signed in.")
 		case who.Role != access.Administrator:
-			err = fault.In(fault.NotAllowed, "", "Only an administrator may do that.")
+			err = notAdministrator()
 		}
 		if err != nil {
 			refuse(w, err)
 			return
 		}
-		reply, derr := do(r, account, who)
+		reply, derr := do(w, r, by)
 		switch f := (*fault.Error)(nil); {
 		case errors.As(derr, &f):
 			refuse(w, f)
+		case errors.Is(derr, durable.ErrBusy), errors.Is(derr, durable.ErrChanged):
+			refuse(w, fault.In(fault.Conflict, "", "The account is being changed by somebody else; look at it, and try again."))
 		case derr != nil: // of the account's file, which says what to do
 			refuse(w, fault.In(fault.InvalidInit, "", "%v", derr))
 		case reply == nil:
@@ -135,18 +172,28 @@ func (h *Hub) administrator(do func(r *http.Request, account string, who access.
 			answer(w, reply)
 		}
 		if derr == nil && r.Method != http.MethodGet {
-			h.log.Info("account changed", "account", account, "by", who.Name, "what", r.Method+" "+r.URL.Path)
+			h.log.Info("account changed", "account", by.Account, "by", by.User, "what", r.Method+" "+r.URL.Path)
 		}
 	}
 }
 
-// change writes an account's file, and has the hub go by it at once.
-func (h *Hub) change(write func(folder string) error) error {
-	if err := h.set.Access.Change(write); err != nil {
-		return err
-	}
-	h.Reload()
-	return nil
+func notAdministrator() *fault.Error {
+	return fault.In(fault.NotAllowed, "", "Only an administrator may do that.")
+}
+
+// change changes an account's file for one who is still an administrator of it, by that file, and has the hub go by it at
+// once.
+func (h *Hub) change(by operator, change func(*access.Editor) error) error {
+	return h.set.Access.Edit(by.Account, func(e *access.Editor) error {
+		i := slices.IndexFunc(e.Users, func(u access.User) bool { return u.Name == by.User && u.Grant().Mark == by.Mark })
+		switch {
+		case i < 0 || h.set.Ended.Has(by.Account, by.Grant):
+			return fault.In(fault.Credentials, "", "Not signed in.")
+		case e.Users[i].Role != access.Administrator:
+			return notAdministrator()
+		}
+		return change(e)
+	})
 }
 
 func sent[T any](r *http.Request) (v T, err error) {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"intercom/hub/access"
 	"intercom/wire"
 )
 
@@ -25,8 +26,6 @@ type member struct {
 	who
 	name     string
 	instance string
-	key      string // id of the API key that it came in by
-	user     string // or the operator, whose token it was
 	revision uint64 // of its claim; 0 while the bus could not be asked
 
 	// Under the router's lock.
@@ -35,6 +34,7 @@ type member struct {
 	ringing  bool            // that call rings here
 	state    *wire.StateBody // what it says of itself; nil before it does
 	agent    string
+	grant    access.Grant // that it came in by
 	since    time.Time
 	answered json.RawMessage // what it was told at the answer, with the ticket
 	last     legRef          // the one before, for what comes late

@@ -3,6 +3,7 @@ package hub
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -40,9 +41,7 @@ const SessionTime = 12 * time.Hour
 // operator is what the cookie says, signed.
 type operator struct {
 	Account string `json:"a"`
-	Name    string `json:"n"`
-	Mark    string `json:"m"` // of the password: a changed one ends the sessions of the old
-	Expires int64  `json:"e"`
+	access.Grant
 }
 
 type signInRequest struct {
@@ -67,13 +66,30 @@ type setup struct {
 	code string
 }
 
+// forget makes the code worthless once there is an operator.
+func (s *setup) forget(d *access.Directory) {
+	if d.Operators() {
+		s.use()
+	}
+}
+
+func (s *setup) use() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.code = ""
+}
+
+func (s *setup) is(code string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.code != "" && access.Equal(code, s.code)
+}
+
 // SetupCode makes the code of the link with which the first operator is made, if there is none yet; "" otherwise. It is
-// good once, and until the hub stops.
+// good once, until there is an operator, and until the hub stops.
 func (h *Hub) SetupCode() string {
-	for _, id := range h.set.Access.Accounts() {
-		if a := h.set.Access.Account(id); a != nil && len(a.Users) > 0 {
-			return ""
-		}
+	if h.set.Access.Operators() {
+		return ""
 	}
 	h.setup.mu.Lock()
 	defer h.setup.mu.Unlock()
@@ -128,7 +144,12 @@ func (h *Hub) guarded(w http.ResponseWriter, r *http.Request, then func(q signIn
 
 func (h *Hub) signInOperator(w http.ResponseWriter, r *http.Request) {
 	h.guarded(w, r, func(q signInRequest) *fault.Error {
+		done, busy := h.hashing.wait(r.Context(), host(r.RemoteAddr))
+		if busy != nil {
+			return busy
+		}
 		u, ok := h.set.Access.CheckPassword(q.Account, q.Name, q.Password)
+		done()
 		if !ok {
 			return fault.In(fault.Credentials, "", "The account, the name or the password is wrong.")
 		}
@@ -137,13 +158,14 @@ func (h *Hub) signInOperator(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// firstOperator makes an administrator with the code of the set-up link, which is then used up.
+const setupOver = "The set-up link is not valid any more; a restart of the hub prints a new one while there is no operator."
+
+// firstOperator makes an administrator with the code of the set-up link, which is then used up. Where there is an operator
+// already, whoever made it, the link makes none and changes none.
 func (h *Hub) firstOperator(w http.ResponseWriter, r *http.Request) {
 	h.guarded(w, r, func(q signInRequest) *fault.Error {
-		h.setup.mu.Lock()
-		defer h.setup.mu.Unlock()
-		if h.setup.code == "" || !access.Equal(q.Code, h.setup.code) {
-			return fault.In(fault.Credentials, "code", "The set-up link is not valid any more; a restart of the hub prints a new one while there is no operator.")
+		if !h.setup.is(q.Code) {
+			return fault.In(fault.Credentials, "code", setupOver)
 		}
 		if err := access.CheckID(q.Account); err != nil {
 			return fault.In(fault.InvalidInit, "account", "%v.", err)
@@ -151,71 +173,106 @@ func (h *Hub) firstOperator(w http.ResponseWriter, r *http.Request) {
 		if err := wire.CheckName(q.Name); err != nil {
 			return err
 		}
-		hash, err := access.HashPassword(q.Password)
-		if err != nil {
-			return fault.In(fault.InvalidInit, "password", "%v.", err)
+		u := access.User{Name: q.Name, Role: access.Administrator}
+		var err *fault.Error
+		if u.Password, err = h.hash(r, q.Password); err != nil {
+			return err
 		}
-		u := access.User{Name: q.Name, Password: hash, Role: access.Administrator}
-		if err := h.set.Access.SetUser(q.Account, u); err != nil {
+		switch err := h.set.Access.AddFirst(q.Account, u); {
+		case errors.Is(err, access.ErrNotFirst):
+			h.setup.use()
+			return fault.In(fault.Credentials, "code", "There is an operator already; 'intercom-hub user add' makes more.")
+		case err != nil:
 			h.log.Error("the first operator cannot be kept", "err", err)
-			return fault.New(fault.Internal)
+			return fault.In(fault.HubDegraded, "", "The operator cannot be kept; the log of the hub says why.")
 		}
-		h.setup.code = ""
+		h.setup.use()
 		h.log.Info("first operator made", "account", q.Account, "name", q.Name)
 		return h.admit(w, q.Account, u)
 	})
 }
 
-// admit gives an operator the cookie.
-func (h *Hub) admit(w http.ResponseWriter, account string, u access.User) *fault.Error {
-	until := time.Now().Add(SessionTime)
-	b, err := json.Marshal(operator{account, u.Name, u.Mark(), until.Unix()})
+// hash makes what is kept of a password, in turn with all the others.
+func (h *Hub) hash(r *http.Request, password string) (string, *fault.Error) {
+	done, busy := h.hashing.wait(r.Context(), host(r.RemoteAddr))
+	if busy != nil {
+		return "", busy
+	}
+	defer done()
+	hash, err := access.HashPassword(password)
 	if err != nil {
-		return fault.New(fault.Internal)
+		return "", fault.In(fault.InvalidInit, "password", "%v.", err)
+	}
+	return hash, nil
+}
+
+// admit begins a session of an operator, and says so.
+func (h *Hub) admit(w http.ResponseWriter, account string, u access.User) *fault.Error {
+	o, err := h.begin(w, account, u)
+	if err == nil {
+		h.introduce(w, o, u)
+	}
+	return err
+}
+
+// begin gives an operator the cookie of a new session.
+func (h *Hub) begin(w http.ResponseWriter, account string, u access.User) (operator, *fault.Error) {
+	until := time.Now().Add(SessionTime)
+	o := operator{account, u.Grant()}
+	o.Session, o.Until = random(), until.Unix()
+	b, err := json.Marshal(o)
+	if err != nil {
+		return o, fault.New(fault.Internal)
 	}
 	http.SetCookie(w, &http.Cookie{Name: Cookie, Value: h.sessions.Sign(b), Path: "/", Expires: until, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode})
-	h.introduce(w, account, u)
-	return nil
+	return o, nil
 }
 
 // operatorOf finds who a request's cookie belongs to.
-func (h *Hub) operatorOf(r *http.Request) (account string, u access.User, ok bool) {
+func (h *Hub) operatorOf(r *http.Request) (o operator, u access.User, ok bool) {
 	c, err := r.Cookie(Cookie)
 	if err != nil {
-		return "", u, false
+		return o, u, false
 	}
 	b, ok := h.sessions.Open(c.Value)
-	var o operator
-	if !ok || json.Unmarshal(b, &o) != nil || time.Now().Unix() >= o.Expires {
-		return "", u, false
+	if !ok || json.Unmarshal(b, &o) != nil || o.Session == "" || time.Now().Unix() >= o.Until || !h.router.stands(o.Account, o.Grant) {
+		return operator{}, u, false
 	}
-	u, ok = h.set.Access.User(o.Account, o.Name)
-	return o.Account, u, ok && u.Mark() == o.Mark
+	u, ok = h.set.Access.User(o.Account, o.User)
+	return o, u, ok
 }
 
 func (h *Hub) whoIsThis(w http.ResponseWriter, r *http.Request) {
-	account, u, ok := h.operatorOf(r)
+	o, u, ok := h.operatorOf(r)
 	if !ok {
 		refuse(w, fault.In(fault.Credentials, "", "Not signed in."))
 		return
 	}
-	h.introduce(w, account, u)
+	h.introduce(w, o, u)
 }
 
-func (h *Hub) introduce(w http.ResponseWriter, account string, u access.User) {
-	until := time.Now().Add(access.TokenTime)
-	token, err := h.tokens.Mint(access.Token{Account: account, User: u.Name, Expires: until.Unix()})
+// introduce says who is signed in, with a token that is good as long as the session is.
+func (h *Hub) introduce(w http.ResponseWriter, o operator, u access.User) {
+	until := min(time.Now().Add(access.TokenTime).Unix(), o.Until)
+	token, err := h.tokens.Mint(access.Token{Account: o.Account, Grant: o.Grant, Expires: until})
 	if err != nil {
 		refuse(w, fault.New(fault.Internal))
 		return
 	}
-	answer(w, sessionReply{account, u.Name, u.Role, token, until.UTC().Truncate(time.Second)})
+	answer(w, sessionReply{o.Account, u.Name, u.Role, token, time.Unix(until, 0).UTC()})
 }
 
+// signOutOperator ends the session: the cookie, also for whoever copied it, its tokens, and who came in by them.
 func (h *Hub) signOutOperator(w http.ResponseWriter, r *http.Request) {
 	if err := sameOrigin(r); err != nil {
 		refuse(w, err)
 		return
+	}
+	if o, _, ok := h.operatorOf(r); ok {
+		if err := h.router.endSession(o.Account, o.Grant); err != nil {
+			h.log.Error("who signed out cannot be written down; it is tried again", "err", err)
+		}
+		h.log.Info("operator signed out", "account", o.Account, "name", o.User)
 	}
 	http.SetCookie(w, &http.Cookie{Name: Cookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	w.WriteHeader(http.StatusNoContent)
@@ -224,8 +281,8 @@ func (h *Hub) signOutOperator(w http.ResponseWriter, r *http.Request) {
 // reader finds whose records a request may read: an operator's by the cookie, a program's by the API key. It has answered
 // where it finds nobody.
 func (h *Hub) reader(w http.ResponseWriter, r *http.Request) (account string, ok bool) {
-	if account, _, ok = h.operatorOf(r); ok {
-		return account, true
+	if o, _, ok := h.operatorOf(r); ok {
+		return o.Account, true
 	}
 	room, leave, free := h.lobby.enter(r.RemoteAddr)
 	if !free {

@@ -38,6 +38,14 @@ func (s *server) ask(method, path, body string, change func(*http.Request)) (int
 	return r.StatusCode, got, r.Cookies()
 }
 
+// add adds an operator to the account demo.
+func (s *server) add(u access.User) {
+	s.Helper()
+	if err := s.dir.Edit("demo", func(e *access.Editor) error { return e.AddUser(u) }); err != nil {
+		s.Fatal(err)
+	}
+}
+
 func TestTheFirstOperator(t *testing.T) {
 	s := serve(t)
 	code := s.hub.SetupCode()
@@ -76,9 +84,7 @@ func TestOperators(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.dir.SetUser("demo", access.User{Name: "anna", Password: hash, Role: access.Operator}); err != nil {
-		t.Fatal(err)
-	}
+	s.add(access.User{Name: "anna", Password: hash, Role: access.Operator})
 	good := `{"account":"demo","name":"anna","password":"correct horse"}`
 	for name, body := range map[string]string{"a wrong password": `{"account":"demo","name":"anna","password":"wrong horse"}`, "nobody": `{"account":"demo","name":"bert","password":"correct horse"}`} {
 		if status, _, cookies := s.ask(http.MethodPost, SessionPath, body, nil); status != 401 || len(cookies) > 0 {
@@ -109,13 +115,9 @@ func TestOperators(t *testing.T) {
 	if e, _ := c.until(wire.Welcome); e.T != wire.Welcome {
 		t.Fatal("not let in")
 	}
-	if err := access.RemoveUser(s.folder, "demo", "anna"); err != nil {
+	if err := s.dir.Edit("demo", func(e *access.Editor) error { return e.RemoveUser("anna") }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.dir.Reload(); err != nil {
-		t.Fatal(err)
-	}
-	s.hub.Reload()
 	if _, code := c.until("nothing"); code != wire.CloseCredentials {
 		t.Errorf("closed with %d", code)
 	}
@@ -186,13 +188,9 @@ func TestWhatAnOperatorSees(t *testing.T) {
 	door, other := s.sign("front_door", "1"), s.sign("other_one", "2")
 	operator := s.dial()
 	hash, _ := access.HashPassword("correct horse")
-	if err := access.SetUser(s.folder, "demo", access.User{Name: "anna", Password: hash, Role: access.Operator}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.dir.Reload(); err != nil {
-		t.Fatal(err)
-	}
-	token, _ := s.hub.tokens.Mint(access.Token{Account: "demo", User: "anna", Expires: time.Now().Unix() + 60})
+	anna := access.User{Name: "anna", Password: hash, Role: access.Operator}
+	s.add(anna)
+	token, _ := s.hub.tokens.Mint(access.Token{Account: "demo", Grant: anna.Grant(), Expires: time.Now().Unix() + 60})
 	operator.hello(wire.HelloBody{Token: token, CUID: "anna_browser", Instance: "i"})
 	operator.until(wire.Welcome)
 	for c, want := range map[*client]wire.Type{other: wire.Fail, operator: wire.OK} {
@@ -216,9 +214,7 @@ func TestAnAdministrator(t *testing.T) {
 		t.Fatal(err)
 	}
 	as := func(name string, role access.Role) func(*http.Request) {
-		if err := s.dir.SetUser("demo", access.User{Name: name, Password: hash, Role: role}); err != nil {
-			t.Fatal(err)
-		}
+		s.add(access.User{Name: name, Password: hash, Role: role})
 		_, _, cookies := s.ask(http.MethodPost, SessionPath, fmt.Sprintf(`{"account":"demo","name":%q,"password":"correct horse"}`, name), nil)
 		if len(cookies) != 1 {
 			t.Fatal("not let in")
@@ -237,9 +233,9 @@ func TestAnAdministrator(t *testing.T) {
 	}
 	_, got, _ := s.ask(http.MethodPost, AccountPath+"/keys", "", chief)
 	key, _ := got["key"].(string)
-	if id, ok := s.dir.Allowed("demo", key); !ok {
+	if g, ok := s.dir.Allowed("demo", key); !ok {
 		t.Error("the new key opens nothing")
-	} else if status, _, _ := s.ask(http.MethodDelete, AccountPath+"/keys/"+id, "", chief); status != 204 {
+	} else if status, _, _ := s.ask(http.MethodDelete, AccountPath+"/keys/"+g.Key, "", chief); status != 204 {
 		t.Error(status)
 	}
 	if _, ok := s.dir.Allowed("demo", key); ok {
@@ -253,9 +249,9 @@ func TestAnAdministrator(t *testing.T) {
 		{http.MethodPut, "/groups/house", `{"members":["not a cuid"]}`, 400},
 		{http.MethodPut, "/groups/house", `nonsense`, 400},
 		{http.MethodDelete, "/groups/nothing", ``, 400},
-		{http.MethodPut, "/users/Berta", `{"password":"another horse","role":"operator"}`, 204},
-		{http.MethodPut, "/users/Carl", `{"password":"short","role":"operator"}`, 400},
-		{http.MethodPut, "/users/Carl", `{"password":"another horse","role":"king"}`, 400},
+		{http.MethodPost, "/users", `{"name":"Berta","password":"another horse","role":"operator"}`, 204},
+		{http.MethodPost, "/users", `{"name":"Carl","password":"short","role":"operator"}`, 400},
+		{http.MethodPost, "/users", `{"name":"Carl","password":"another horse","role":"king"}`, 400},
 		{http.MethodDelete, "/users/chief", ``, 403},
 		{http.MethodDelete, "/users/anna", ``, 204},
 	} {

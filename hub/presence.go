@@ -317,7 +317,7 @@ func (r *router) identify(m *member, e wire.Envelope) *fault.Error {
 		return err
 	}
 	r.mu.Lock()
-	operator := m.user != ""
+	operator := m.grant.User != ""
 	r.mu.Unlock()
 	if acct := r.access.Account(m.account); !operator || acct == nil || !acct.MaySee(m.cuid, b.CUID) {
 		return fault.New(fault.NotAllowed)

@@ -23,6 +23,7 @@ type router struct {
 	name     string // of this hub
 	bus      Bus
 	access   *access.Directory
+	ended    *access.Ended
 	tickets  *access.Signer
 	times    Times
 	record   func(account string, r outcome.Result)
@@ -48,7 +49,7 @@ type router struct {
 }
 
 func newRouter(cfg Settings, log *slog.Logger) *router {
-	r := &router{log: log, name: cfg.Bus.Name(), bus: cfg.Bus, access: cfg.Access, tickets: cfg.Secret.For("call ticket"), times: cfg.Times,
+	r := &router{log: log, name: cfg.Bus.Name(), bus: cfg.Bus, access: cfg.Access, ended: cfg.Ended, tickets: cfg.Secret.For("call ticket"), times: cfg.Times,
 		record: cfg.Record, recorded: cfg.Recorded, note: cfg.Note, members: map[who]*member{}, calls: map[callKey]*talk{}, signing: map[who]chan struct{}{}}
 	if r.servers = cfg.Servers; r.servers == nil {
 		r.servers = func(string, string, string) []wire.ICEServer { return nil }
@@ -299,6 +300,9 @@ func (r *router) Heard(b []byte) {
 		return
 	case kDevices:
 		r.presence.learned(s.Hub, s.Account, s.Text)
+		return
+	case kEnded:
+		r.learnEnds(s)
 		return
 	case kSaid:
 		if s.Env == nil {

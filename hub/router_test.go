@@ -120,9 +120,13 @@ type world struct {
 	secret  *access.Secret
 }
 
+// demoKey is the one by which the stations of a world came in.
+var demoKey = access.Key{ID: "k", SHA256: strings.Repeat("0", 64)}
+
 // accounts makes a directory with the account demo, and more settings for it.
 func accounts(t *testing.T, more string) *access.Directory {
 	dir := t.TempDir()
+	more += fmt.Sprintf("\n[[key]]\nid = %q\nsha256 = %q\n", demoKey.ID, demoKey.SHA256)
 	if err := os.WriteFile(access.File(dir, "demo"), []byte(more), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +207,7 @@ func (w *world) end() {
 // sign signs a station in at hub i, with the calls that it believes in, or resuming its session.
 func (w *world) sign(name, instance string, i int, resume *wire.Resume, calls ...wire.CallRef) *station {
 	s := &station{name: name, world: w, hub: w.hubs[i], ended: map[string][]outcome.Outcome{}, tickets: map[string]string{}}
-	h := hello{HelloBody: wire.HelloBody{Account: "demo", CUID: name, Name: strings.ToUpper(name), Instance: instance, Resume: resume, Calls: calls}}
+	h := hello{grant: demoKey.Grant(), HelloBody: wire.HelloBody{Account: "demo", CUID: name, Name: strings.ToUpper(name), Instance: instance, Resume: resume, Calls: calls}}
 	m, err := s.hub.router.enter(context.Background(), dev(name), h, s, wire.WelcomeBody{})
 	if err != nil {
 		return nil
@@ -1104,7 +1108,7 @@ func TestHubs(t *testing.T) {
 		for i := range 8 {
 			wg.Go(func() {
 				s := &station{name: "foxtrot", world: w, hub: w.hubs[i%3], ended: map[string][]outcome.Outcome{}, tickets: map[string]string{}}
-				h := hello{HelloBody: wire.HelloBody{Account: "demo", CUID: "foxtrot", Instance: fmt.Sprint(i)}}
+				h := hello{grant: demoKey.Grant(), HelloBody: wire.HelloBody{Account: "demo", CUID: "foxtrot", Instance: fmt.Sprint(i)}}
 				if _, err := s.hub.router.enter(context.Background(), dev("foxtrot"), h, s, wire.WelcomeBody{}); err == nil {
 					mu.Lock()
 					in++

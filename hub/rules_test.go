@@ -71,7 +71,7 @@ func TestTheRuleMaySeeRefusesToIdentify(t *testing.T) {
 			t.Errorf("a station, not an operator, identifies another: %v", err)
 		}
 		for _, who := range []string{"alpha", "charly"} {
-			w.at[who].m.user = "anna"
+			w.at[who].m.grant.User = "anna"
 		}
 		for _, c := range [][2]string{{"alpha", "charly"}, {"charly", "bravo"}, {"charly", "charly"}} {
 			if err := asks(c[0], c[1]); err == nil || err.Code != fault.NotAllowed {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"intercom/hub/access"
 	"intercom/hub/bus"
 	"intercom/internal/fault"
 	"intercom/wire"
@@ -37,10 +38,9 @@ func tokenOf(t string) (account, call, cuid string) {
 // hello is a sign-in whose credentials are good.
 type hello struct {
 	wire.HelloBody
-	re   uint64
-	key  string    // id of the API key
-	user string    // or the operator
-	end  time.Time // of its token; zero for one that came in by the key itself
+	re    uint64
+	grant access.Grant
+	end   time.Time // of its token; zero for one that came in by the key itself
 }
 
 // enter gives a device its seat: this connection is from now on the one owner of its cuid. It is told welcome, and then
@@ -64,7 +64,11 @@ func (r *router) enter(ctx context.Context, w who, h hello, c conn, welcome wire
 	if ferr != nil {
 		return nil, ferr
 	}
-	return r.seat(w, h, c, welcome, revision)
+	m, ferr = r.seat(w, h, c, welcome, revision)
+	if ferr != nil && revision != 0 {
+		r.release(deviceClaim(w), revision)
+	}
+	return m, ferr
 }
 
 // alone waits until nobody else signs in with this cuid here.
@@ -190,12 +194,17 @@ func (m *member) alive() bool {
 	return ok && asked.alive(askOwner)
 }
 
-// seat puts the device on its seat.
+// seat puts the device on its seat. While it waited for it, what it came in by may have been taken away: whoever takes it
+// away looks at the seats afterwards ([router.expel]).
 func (r *router) seat(w who, h hello, c conn, welcome wire.WelcomeBody, revision uint64) (*member, *fault.Error) {
 	r.mu.Lock()
 	if r.stopped {
 		r.mu.Unlock()
 		return nil, fault.New(fault.HubDegraded)
+	}
+	if !r.stands(w.account, h.grant) {
+		r.mu.Unlock()
+		return nil, fault.New(fault.Credentials)
 	}
 	m := r.members[w]
 	if m == nil {
@@ -210,7 +219,7 @@ func (r *router) seat(w who, h hello, c conn, welcome wire.WelcomeBody, revision
 	if m.instance != h.Instance {
 		resume = nil
 	}
-	m.name, m.instance, m.key, m.user, m.revision, m.agent = h.Name, h.Instance, h.key, h.user, revision, h.Agent
+	m.name, m.instance, m.grant, m.revision, m.agent = h.Name, h.Instance, h.grant, revision, h.Agent
 	m.since = time.Now().UTC().Truncate(time.Millisecond)
 	resumed := m.attach(c, resume, h.re, welcome)
 	r.expire(m, h.end)
@@ -402,21 +411,26 @@ func (r *router) fenceIfStale() {
 	}
 }
 
-// expel closes the connections that came in by a key that is not there any more.
+// stands reports whether what somebody came in by is still good.
+func (r *router) stands(account string, g access.Grant) bool {
+	return r.access.Stands(account, g) && !r.ended.Has(account, g)
+}
+
+// expel closes the connections that came in by something that is not good any more.
 func (r *router) expel() {
 	r.mu.Lock()
 	out := map[*member]legRef{} // with the calls that they are in
 	for _, m := range r.members {
-		if !r.access.Stands(m.account, m.key, m.user) {
+		if !r.stands(m.account, m.grant) {
 			out[m] = m.call
 			r.drop(m)
 		}
 	}
 	r.mu.Unlock()
 	for m, call := range out {
-		r.log.Info("a device has to leave: its key was revoked", "cuid", m.cuid)
+		r.log.Info("a device has to leave: what it signed in with was taken away", "cuid", m.cuid)
 		m.send(wire.Reply(wire.Envelope{}, fault.New(fault.Credentials)))
-		m.close(wire.CloseCredentials, "the key was revoked")
+		m.close(wire.CloseCredentials, "what it signed in with was taken away")
 		r.away(m.who, call, true)
 	}
 }

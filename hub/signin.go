@@ -69,9 +69,9 @@ func (h *Hub) greet(e wire.Envelope) (hello, *fault.Error) {
 			return hi, err
 		}
 		hi.Account = t.Account // which the token alone may name
-		hi.key, hi.user, hi.end = t.Key, t.User, time.Unix(t.Expires, 0)
-	} else if id, ok := h.set.Access.Allowed(b.Account, b.APIKey); ok {
-		hi.key = id
+		hi.grant, hi.end = t.Grant, time.Unix(t.Expires, 0)
+	} else if g, ok := h.set.Access.Allowed(b.Account, b.APIKey); ok {
+		hi.grant = g
 	} else {
 		return hi, fault.New(fault.Credentials)
 	}

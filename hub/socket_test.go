@@ -266,13 +266,12 @@ func TestARevokedKey(t *testing.T) {
 	s := serve(t)
 	c := s.sign("front_door", "1")
 	keys := s.dir.Account("demo").Keys
-	if err := access.RevokeKey(s.folder, "demo", keys[0].ID); err != nil {
+	if err := access.Edit(s.folder, "demo", func(e *access.Editor) error { return e.RevokeKey(keys[0].ID) }); err != nil {
 		t.Fatal(err)
 	}
 	if changed, err := s.dir.Reload(); !changed || err != nil {
 		t.Fatal(changed, err)
 	}
-	s.hub.Reload()
 	if _, code := c.until("nothing"); code != wire.CloseCredentials {
 		t.Errorf("closed with %d", code)
 	}
@@ -285,19 +284,22 @@ func TestARevokedKey(t *testing.T) {
 
 func TestTokens(t *testing.T) {
 	s := serve(t)
-	key := s.dir.Account("demo").Keys[0].ID
+	key := s.dir.Account("demo").Keys[0].Grant()
+	another := key
+	another.Mark = "of the same name"
 	for name, c := range map[string]struct {
 		signer *access.Signer
 		token  access.Token
 		ok     bool
 	}{
-		"good for any":        {s.hub.tokens, access.Token{Account: "demo", Key: key, Expires: time.Now().Unix() + 60}, true},
-		"good for this":       {s.hub.tokens, access.Token{Account: "demo", Key: key, CUID: "front_door", Expires: time.Now().Unix() + 60}, true},
-		"for another cuid":    {s.hub.tokens, access.Token{Account: "demo", Key: key, CUID: "other_1", Expires: time.Now().Unix() + 60}, false},
-		"for another account": {s.hub.tokens, access.Token{Account: "other", Key: key, Expires: time.Now().Unix() + 60}, false},
-		"expired":             {s.hub.tokens, access.Token{Account: "demo", Key: key, Expires: time.Now().Unix()}, false},
-		"of a revoked key":    {s.hub.tokens, access.Token{Account: "demo", Key: "gone", Expires: time.Now().Unix() + 60}, false},
-		"signed by another":   {access.NewSecret().For(access.ForTokens), access.Token{Account: "demo", Key: key, Expires: time.Now().Unix() + 60}, false},
+		"good for any":        {s.hub.tokens, access.Token{Account: "demo", Grant: key, Expires: time.Now().Unix() + 60}, true},
+		"good for this":       {s.hub.tokens, access.Token{Account: "demo", Grant: key, CUID: "front_door", Expires: time.Now().Unix() + 60}, true},
+		"for another cuid":    {s.hub.tokens, access.Token{Account: "demo", Grant: key, CUID: "other_1", Expires: time.Now().Unix() + 60}, false},
+		"for another account": {s.hub.tokens, access.Token{Account: "other", Grant: key, Expires: time.Now().Unix() + 60}, false},
+		"expired":             {s.hub.tokens, access.Token{Account: "demo", Grant: key, Expires: time.Now().Unix()}, false},
+		"of a revoked key":    {s.hub.tokens, access.Token{Account: "demo", Grant: access.Grant{Key: "gone", Mark: key.Mark}, Expires: time.Now().Unix() + 60}, false},
+		"of another key":      {s.hub.tokens, access.Token{Account: "demo", Grant: another, Expires: time.Now().Unix() + 60}, false},
+		"signed by another":   {access.NewSecret().For(access.ForTokens), access.Token{Account: "demo", Grant: key, Expires: time.Now().Unix() + 60}, false},
 	} {
 		text, err := c.signer.Mint(c.token)
 		if err != nil {

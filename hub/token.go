@@ -41,7 +41,7 @@ func (h *Hub) mintToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	key, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	id, ok := h.set.Access.Allowed(q.Account, key)
+	grant, ok := h.set.Access.Allowed(q.Account, key)
 	if !ok {
 		backoff.Sleep(r.Context(), h.lobby.refuse(room))
 		refuse(w, fault.New(fault.Credentials))
@@ -61,7 +61,7 @@ func (h *Hub) mintToken(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	t := access.Token{Account: q.Account, CUID: q.CUID, Key: id, Expires: time.Now().Add(ttl).Unix()}
+	t := access.Token{Account: q.Account, CUID: q.CUID, Grant: grant, Expires: time.Now().Add(ttl).Unix()}
 	text, err := h.tokens.Mint(t)
 	if err != nil {
 		refuse(w, fault.New(fault.Internal))
@@ -78,6 +78,8 @@ func refuse(w http.ResponseWriter, err *fault.Error) {
 		status = http.StatusUnauthorized
 	case fault.NotAllowed:
 		status = http.StatusForbidden
+	case fault.Conflict:
+		status = http.StatusConflict
 	case fault.RateLimited:
 		status = http.StatusTooManyRequests
 		w.Header().Set("Retry-After", "1")
@@ -92,7 +94,7 @@ func refuse(w http.ResponseWriter, err *fault.Error) {
 // checkToken reads a token that lets this device in at now.
 func (h *Hub) checkToken(text, account, cuid string) (access.Token, *fault.Error) {
 	t, ok := h.set.Access.Token(h.tokens, text, time.Now())
-	if !ok || account != "" && t.Account != account || t.CUID != "" && t.CUID != cuid {
+	if !ok || h.set.Ended.Has(t.Account, t.Grant) || account != "" && t.Account != account || t.CUID != "" && t.CUID != cuid {
 		return t, fault.New(fault.Credentials)
 	}
 	return t, nil
@@ -110,7 +112,10 @@ func (h *Hub) renewToken(m *member, e wire.Envelope) *fault.Error {
 	}
 	h.router.mu.Lock()
 	defer h.router.mu.Unlock()
-	m.key, m.user = t.Key, t.User
+	if !h.router.stands(m.account, t.Grant) { // it was taken away this moment
+		return fault.New(fault.Credentials)
+	}
+	m.grant = t.Grant
 	h.router.expire(m, time.Unix(t.Expires, 0))
 	return nil
 }

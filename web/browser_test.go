@@ -125,6 +125,9 @@ func TestInBrowsers(t *testing.T) {
 	hub, err = stage.StartHub(ctx, dir, bin, stage.HubSettings{Ring: 30 * time.Second, Extra: fmt.Sprintf("origins = [%q]\n[turn]\nlisten = \"10.82.0.1:3478\"\npublic = \"10.82.0.1\"\nallow_private = true", s.URL)})
 	must(err)
 	defer func() { _ = hub.Stop(5 * time.Second) }()
+	fresh, err := stage.StartHub(ctx, t.TempDir(), bin, stage.HubSettings{Ring: 30 * time.Second}) // without an operator, so with a set-up link
+	must(err)
+	defer func() { _ = fresh.Stop(5 * time.Second) }()
 	add := exec.Command(filepath.Join(bin, "intercom-hub"), "user", "add", "-config", filepath.Join(dir, "hub.toml"), "-account", "demo", "-name", "Anna", "-role", "administrator")
 	add.Stdin = strings.NewReader("correct horse battery\n")
 	if out, err := add.CombinedOutput(); err != nil {
@@ -149,7 +152,7 @@ func TestInBrowsers(t *testing.T) {
 		args = append(args, "--test-name-pattern="+name)
 	}
 	node := exec.CommandContext(ctx, "node_modules/.bin/node", append(args, tests...)...)
-	node.Env = append(os.Environ(), "HUB=http://"+hub.Addr, "KEY="+hub.Key, "PULSE_SERVER="+sound.Server, "SETUP="+hub.SetupURL(), "DOOR="+door.Socket, "SITE="+s.URL, "RECORDS="+hub.Records)
+	node.Env = append(os.Environ(), "HUB=http://"+hub.Addr, "KEY="+hub.Key, "PULSE_SERVER="+sound.Server, "SETUP="+fresh.SetupURL(), "DOOR="+door.Socket, "SITE="+s.URL, "RECORDS="+hub.Records)
 	out, err := node.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s\n%s", err, out, fmt.Sprintf("hub: %s\ndoor: %s", hub.Tail(), door.Tail()))

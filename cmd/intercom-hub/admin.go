@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"intercom/hub/access"
 	"intercom/internal/config"
+	"intercom/internal/fault"
 	"intercom/wire"
 )
 
@@ -106,7 +108,7 @@ func keyRevoke(f *flag.FlagSet) func(*job) error {
 		if err := needs("account", *id, "id", *key); err != nil {
 			return err
 		}
-		return access.RevokeKey(j.cfg.Accounts, *id, *key)
+		return access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error { return e.RevokeKey(*key) })
 	}
 }
 
@@ -133,7 +135,7 @@ func tokenNew(f *flag.FlagSet) func(*job) error {
 		if err != nil {
 			return err
 		}
-		token, err := secret.For(access.ForTokens).Mint(access.Token{Account: *id, CUID: *cuid, Key: a.Keys[len(a.Keys)-1].ID, Expires: time.Now().Add(*ttl).Unix()})
+		token, err := secret.For(access.ForTokens).Mint(access.Token{Account: *id, CUID: *cuid, Grant: a.Keys[len(a.Keys)-1].Grant(), Expires: time.Now().Add(*ttl).Unix()})
 		if err != nil {
 			return err
 		}
@@ -151,7 +153,8 @@ func groupSet(f *flag.FlagSet) func(*job) error {
 		if err := needs("account", *id, "id", *name, "members", *members); err != nil {
 			return err
 		}
-		return access.SetGroup(j.cfg.Accounts, *id, access.Group{ID: *name, Members: strings.Split(*members, ","), Mode: wire.Mode(*mode), Each: config.Duration(*each)})
+		g := access.Group{ID: *name, Members: strings.Split(*members, ","), Mode: wire.Mode(*mode), Each: config.Duration(*each)}
+		return access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error { return e.SetGroup(g) })
 	}
 }
 
@@ -177,8 +180,27 @@ func groupRemove(f *flag.FlagSet) func(*job) error {
 		if err := needs("account", *id, "id", *name); err != nil {
 			return err
 		}
-		return access.RemoveGroup(j.cfg.Accounts, *id, *name)
+		return access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error { return e.RemoveGroup(*name) })
 	}
+}
+
+// readPassword takes a line of standard input, and gives its hash.
+func (j *job) readPassword() (string, error) {
+	line, err := bufio.NewReader(j.stdin).ReadString('\n')
+	password := strings.TrimRight(line, "\r\n")
+	if password == "" && err != nil {
+		return "", usageError{"the password is read from standard input, a line; there was none"}
+	}
+	return access.HashPassword(password)
+}
+
+// said leaves of an error what a person reads.
+func said(err error) error {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return errors.New(f.Message)
+	}
+	return err
 }
 
 func userAdd(f *flag.FlagSet) func(*job) error {
@@ -188,16 +210,37 @@ func userAdd(f *flag.FlagSet) func(*job) error {
 		if err := needs("account", *id, "name", *name); err != nil {
 			return err
 		}
-		line, err := bufio.NewReader(j.stdin).ReadString('\n')
-		password := strings.TrimRight(line, "\r\n")
-		if password == "" && err != nil {
-			return usageError{"the password is read from standard input, a line; there was none"}
-		}
-		hash, err := access.HashPassword(password)
+		hash, err := j.readPassword()
 		if err != nil {
 			return err
 		}
-		return access.SetUser(j.cfg.Accounts, *id, access.User{Name: *name, Password: hash, Role: access.Role(*role)})
+		u := access.User{Name: *name, Password: hash, Role: access.Role(*role)}
+		return said(access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error { return e.AddUser(u) }))
+	}
+}
+
+func userPassword(f *flag.FlagSet) func(*job) error {
+	id, name := accountFlag(f), f.String("name", "", "`name` of the operator")
+	return func(j *job) error {
+		if err := needs("account", *id, "name", *name); err != nil {
+			return err
+		}
+		hash, err := j.readPassword()
+		if err != nil {
+			return err
+		}
+		return said(access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error { return e.ChangeUser(*name, hash, "") }))
+	}
+}
+
+func userRole(f *flag.FlagSet) func(*job) error {
+	id, name := accountFlag(f), f.String("name", "", "`name` of the operator")
+	role := f.String("role", "", "operator or administrator")
+	return func(j *job) error {
+		if err := needs("account", *id, "name", *name, "role", *role); err != nil {
+			return err
+		}
+		return said(access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error { return e.ChangeUser(*name, "", access.Role(*role)) }))
 	}
 }
 
@@ -223,6 +266,6 @@ func userRemove(f *flag.FlagSet) func(*job) error {
 		if err := needs("account", *id, "name", *name); err != nil {
 			return err
 		}
-		return access.RemoveUser(j.cfg.Accounts, *id, *name)
+		return said(access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error { return e.RemoveUser(*name) }))
 	}
 }

@@ -7,7 +7,7 @@ _intercom_hub() {
 	account) words='new list' ;;
 	key) words='new list revoke' ;;
 	group) words='set list remove' ;;
-	user) words='add list remove' ;;
+	user) words='add password role list remove' ;;
 	-*) return ;;
 	*)
 		words='check config account key token group user stations calls'

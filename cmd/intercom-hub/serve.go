@@ -47,6 +47,10 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 	} else if err != nil {
 		log.Error("the hub's secret cannot be kept; tokens and tickets will not outlive this process", "err", err)
 	}
+	ended, err := access.OpenEnded(cfg.Ended())
+	if err != nil {
+		log.Error("who signed out cannot be read; those sessions go on", "path", cfg.Ended(), "err", err)
+	}
 	certificates, err := tlsConfig(cfg, log)
 	if err != nil {
 		return err
@@ -70,7 +74,7 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 	records := record.Open(cfg.Records(), cfg.Name, cfg.KeepRecords.Std(), bus, log)
 	notes := record.OpenNotes(cfg.Records())
 	hooks := hook.New(dir, log)
-	h := hub.New(hub.Settings{Bus: bus, Access: dir, Secret: secret, Times: hub.Times{Ring: cfg.RingTime.Std(), Caller: cfg.CallerTime.Std(), Ack: cfg.AckTime.Std()}, Record: func(account string, r outcome.Result) {
+	h := hub.New(hub.Settings{Bus: bus, Access: dir, Secret: secret, Ended: ended, Times: hub.Times{Ring: cfg.RingTime.Std(), Caller: cfg.CallerTime.Std(), Ack: cfg.AckTime.Std()}, Record: func(account string, r outcome.Result) {
 		records.Add(account, r)
 		tellCall(hooks, account, r)
 	}, Note: func(account, cuid string, n wire.NoteBody) error {
@@ -109,7 +113,7 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 				tellSilence(hooks, account, cuid, silent, since)
 			})
 		}},
-		supervise.Part{Name: "accounts", Run: func(ctx context.Context) error { return reload(ctx, dir, h, log) }},
+		supervise.Part{Name: "accounts", Run: func(ctx context.Context) error { return reload(ctx, dir, log) }},
 		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error { return listen(ctx, l, certificates, h) }},
 		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, cfg.Control(), h) }},
 		supervise.Part{Name: "metrics", Run: func(ctx context.Context) error { return measure(ctx, cfg.Metrics, h) }},
@@ -171,16 +175,15 @@ func offer(urls []string, secret, account, cuid, call string) (all []wire.ICESer
 	return all
 }
 
-const lookEvery = 2 * time.Second
-
-// reload reads the accounts again when they changed, or on SIGHUP. A file with a problem changes nothing.
-func reload(ctx context.Context, dir *access.Directory, h *hub.Hub, log *slog.Logger) error {
+// reload reads the accounts again when they changed, or on SIGHUP; the hub follows them. A file with a problem changes
+// nothing.
+func reload(ctx context.Context, dir *access.Directory, log *slog.Logger) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	told := ""
 	for {
-		wait, cancel := context.WithTimeout(ctx, lookEvery)
+		wait, cancel := context.WithTimeout(ctx, access.LookTime)
 		select {
 		case <-hup:
 		case <-wait.Done():
@@ -189,14 +192,17 @@ func reload(ctx context.Context, dir *access.Directory, h *hub.Hub, log *slog.Lo
 		if ctx.Err() != nil {
 			return nil
 		}
-		switch changed, err := dir.Reload(); {
+		changed, err := dir.Reload()
+		switch {
+		case err == nil && told != "":
+			told = ""
+			log.Info("the accounts have no problem any more")
 		case err != nil && err.Error() != told:
 			told = err.Error()
-			log.Error("the accounts have a problem and stay as they were", "err", err)
-		case changed:
-			told = ""
+			log.Error("files of the accounts have a problem and count as they were", "err", err)
+		}
+		if changed {
 			log.Info("accounts read again", "accounts", len(dir.Accounts()))
-			h.Reload()
 		}
 	}
 }

@@ -88,7 +88,7 @@ func configPush(f *flag.FlagSet) func(*job) error {
 			}
 			b.Sign(private, *account, cuid)
 			if err := access.SetSettings(j.cfg.Accounts, *account, cuid, b); err != nil {
-				return err
+				return said(err)
 			}
 			fmt.Fprintf(j.stdout, "%s: settings %d; 'intercom-hub config list' shows when it has them\n", cuid, b.Version)
 		}

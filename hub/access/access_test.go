@@ -160,7 +160,9 @@ func TestPasswords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := SetUser(folder, "demo", User{Name: "anna", Password: hash, Role: Administrator}); err != nil {
+	if err := Edit(folder, "demo", func(e *Editor) error {
+		return e.AddUser(User{Name: "anna", Password: hash, Role: Administrator})
+	}); err != nil {
 		t.Fatal(err)
 	}
 	d, err := Open(folder)
@@ -190,7 +192,7 @@ func FuzzEdit(f *testing.F) {
 		}
 		before := &Account{}
 		valid := config.Parse(file, []byte(text), before) == nil
-		err := SetGroup(folder, "demo", Group{ID: "new_one", Members: []string{"front_door"}})
+		err := Edit(folder, "demo", func(e *Editor) error { return e.SetGroup(Group{ID: "new_one", Members: []string{"front_door"}}) })
 		b, _ := os.ReadFile(file)
 		after := &Account{}
 		if perr := config.Parse(file, b, after); (perr == nil) != valid {

@@ -8,6 +8,7 @@
 package access
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -215,9 +216,7 @@ func (g *Group) check(r *config.Report, at string, seen map[string]bool) {
 			r.Addf(fmt.Sprintf("%s.members[%d]", at, j), "%q is there twice", m)
 		}
 	}
-	if g.Mode == "" {
-		g.Mode = wire.Parallel
-	}
+	g.Mode = orParallel(g.Mode)
 	if g.Mode != wire.Parallel && g.Mode != wire.Sequence {
 		r.Addf(at+".mode", "%q is not a mode; there are parallel and sequence", string(g.Mode))
 	}
@@ -228,6 +227,8 @@ func (g *Group) check(r *config.Report, at string, seen map[string]bool) {
 		r.Addf(at+".each", "is %v; it must be 1s to 1m", g.Each)
 	}
 }
+
+func orParallel(m wire.Mode) wire.Mode { return cmp.Or(m, wire.Parallel) }
 
 func checkPattern(r *config.Report, at, p string) {
 	if _, err := path.Match(p, ""); err != nil || p == "" || strings.ContainsAny(p, "/ ") {

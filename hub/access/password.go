@@ -1,7 +1,6 @@
 package access
 
 import (
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -76,26 +75,6 @@ func (d *Directory) User(account, name string) (User, bool) {
 		}
 	}
 	return User{}, false
-}
-
-// Mark changes with the password, and tells nothing of it.
-func (u User) Mark() string {
-	sum := sha256.Sum256([]byte(u.Password))
-	return base64.RawURLEncoding.EncodeToString(sum[:9])
-}
-
-// SetUser adds an operator to an account's file, or changes the one of that name.
-func (d *Directory) SetUser(account string, u User) error {
-	return d.Change(func(folder string) error { return SetUser(folder, account, u) })
-}
-
-// Change has something written in the folder, and reads it again.
-func (d *Directory) Change(write func(folder string) error) error {
-	if err := write(d.folder); err != nil {
-		return err
-	}
-	_, err := d.Reload()
-	return err
 }
 
 // Equal compares secrets in constant time.

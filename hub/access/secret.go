@@ -23,11 +23,7 @@ type Secret struct{ key []byte }
 func OpenSecret(file string) (*Secret, error) {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
-			return nil, err
-		}
-		s := NewSecret()
-		return s, durable.Write(file, []byte(hex.EncodeToString(s.key)+"\n"))
+		return makeSecret(file)
 	} else if err != nil {
 		return nil, err
 	}
@@ -36,6 +32,23 @@ func OpenSecret(file string) (*Secret, error) {
 		return nil, fmt.Errorf("%s must hold 64 hexadecimal digits; remove it, and the hub makes a new one", file)
 	}
 	return &Secret{key}, nil
+}
+
+// makeSecret keeps a new secret, unless another process, the hub or a command, is faster.
+func makeSecret(file string) (*Secret, error) {
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		return nil, err
+	}
+	s := NewSecret()
+	unlock, err := durable.Lock(filepath.Dir(file))
+	if err != nil {
+		return s, err
+	}
+	defer unlock()
+	if _, err := os.Stat(file); err == nil {
+		return OpenSecret(file)
+	}
+	return s, durable.Write(file, []byte(hex.EncodeToString(s.key)+"\n"))
 }
 
 // NewSecret makes one that lives as long as the process.

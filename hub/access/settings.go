@@ -22,14 +22,20 @@ func settingsFile(folder, account, cuid string) string {
 	return filepath.Join(folder, account+"."+cuid+settingsSuffix)
 }
 
-// SetSettings keeps settings for a station. What is kept already is replaced by later ones only.
+// SetSettings keeps settings for a station. What is kept already is replaced by later ones only; when others are set at
+// the same time, one of the two is told.
 func SetSettings(folder, account, cuid string, b wire.SettingsBody) error {
-	if _, err := os.Stat(filepath.Join(folder, account+".toml")); err != nil {
+	unlock, err := durable.Lock(folder)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := os.Stat(File(folder, account)); err != nil {
 		return fmt.Errorf("there is no account %q; 'intercom-hub account list' shows which there are", account)
 	}
 	path := settingsFile(folder, account, cuid)
-	if _, old, err := loadSettings(path); err == nil && old.Version >= b.Version {
-		return fmt.Errorf("%s has version %d, which is not before %d; is this machine's clock right?", path, old.Version, b.Version)
+	if old, err := loadSettings(path); err == nil && old.Version >= b.Version {
+		return conflict("version", "%s has version %d, which is not before %d; somebody else pushed at the same time, or this machine's clock is wrong.", path, old.Version, b.Version)
 	}
 	text, err := json.MarshalIndent(b, "", "  ")
 	if err != nil {
@@ -38,13 +44,18 @@ func SetSettings(folder, account, cuid string, b wire.SettingsBody) error {
 	return durable.Write(path, append(text, '\n'))
 }
 
-func loadSettings(path string) (s station, b wire.SettingsBody, err error) {
+// stationOf is whose settings a file has.
+func stationOf(path string) (s station) {
 	s.account, s.cuid, _ = strings.Cut(strings.TrimSuffix(filepath.Base(path), settingsSuffix), ".")
+	return s
+}
+
+func loadSettings(path string) (b wire.SettingsBody, err error) {
 	text, err := os.ReadFile(path)
 	if err == nil {
 		err = json.Unmarshal(text, &b)
 	}
-	return s, b, err
+	return b, err
 }
 
 // WithSettings are the stations of an account that have some, sorted.

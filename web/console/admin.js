@@ -43,7 +43,13 @@ export function Admin({ who }) {
     e.preventDefault();
     const form = e.target;
     const f = Object.fromEntries(new FormData(form));
-    if (await change(`users/${encodeURIComponent(f.name)}`, { method: 'PUT', body: { password: f.password, role: f.role } }, `${f.name} can sign in now.`)) form.reset();
+    if (await change('users', { method: 'POST', body: f }, `${f.name} can sign in now.`)) form.reset();
+  };
+  const changeUser = (name) => async (e) => {
+    e.preventDefault();
+    const form = e.target;
+    const { password, role } = Object.fromEntries(new FormData(form));
+    if (await change(`users/${encodeURIComponent(name)}`, { method: 'PUT', body: { role, password: password || undefined } }, `${name} is changed.`)) form.reset();
   };
   return html`
     <h1>Administration</h1>
@@ -67,12 +73,17 @@ export function Admin({ who }) {
         </form>
       </section>
       <section class="box"><h2>Operators</h2>
-        <ul>${account.users.map((u) => html`<li class="bar" key=${u.name}><span><b>${u.name}</b> <small>${u.role}</small></span>${u.name !== who.name && html`<button aria-label=${`Remove ${u.name}`} onClick=${() => remove('users', 'operator', u.name)}>Remove</button>`}</li>`)}</ul>
+        <ul>${account.users.map((u) => html`<li class="bar" key=${u.name}><span><b>${u.name}</b> <small>${u.role}</small></span>${u.name !== who.name && html`<button aria-label=${`Remove ${u.name}`} onClick=${() => remove('users', 'operator', u.name)}>Remove</button>`}
+          <details><summary aria-label=${`Change ${u.name}`}>Change</summary><form onSubmit=${changeUser(u.name)}>
+            <label>New password <input name="password" type="password" minlength="10" autocomplete="new-password" /><small>Empty keeps the old one. A new one signs ${u.name} out elsewhere.</small></label>
+            <label>Role <select name="role" value=${u.role}><option value="operator">operator</option><option value="administrator">administrator</option></select></label>
+            <button>Save ${u.name}</button>
+          </form></details></li>`)}</ul>
         <form onSubmit=${newUser}>
           <label>Name <input name="name" required minlength="3" maxlength="50" autocomplete="off" /></label>
           <label>Password <input name="password" type="password" required minlength="10" autocomplete="new-password" /><small>10 characters or more.</small></label>
           <label>Role <select name="role"><option value="operator">operator: sees and calls</option><option value="administrator">administrator: also this page</option></select></label>
-          <button>Save the operator</button>
+          <button>Add the operator</button>
         </form>
       </section>
     </div>`}`;

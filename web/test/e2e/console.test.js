@@ -188,8 +188,8 @@ test('keys, groups and operators', async () => {
   await page.getByRole('button', { name: 'Save the group' }).click();
   await page.getByText('Stations can call house now.').waitFor();
   await page.getByLabel('Name').last().fill('Berta');
-  await page.getByLabel('Password').fill('another horse');
-  await page.getByRole('button', { name: 'Save the operator' }).click();
+  await page.getByLabel('Password').last().fill('another horse');
+  await page.getByRole('button', { name: 'Add the operator' }).click();
   await page.getByText('Berta can sign in now.').waitFor();
   await look('admin');
   page.once('dialog', (d) => d.accept());

@@ -1,0 +1,339 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"intercom/internal/durable"
+	"intercom/internal/fault"
+)
+
+// hashOf is the hash of a password, made once: it takes its time.
+var hashOf = sync.OnceValue(func() string {
+	h, err := HashPassword("correct horse")
+	if err != nil {
+		panic(err)
+	}
+	return h
+})
+
+func folderWith(t *testing.T, text string) string {
+	t.Helper()
+	folder := t.TempDir()
+	if err := os.WriteFile(File(folder, "demo"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+func key(id string) string {
+	return fmt.Sprintf("[[key]]\nid = %q\nsha256 = %q\n", id, strings.Repeat("0", 63)+id[:1])
+}
+
+// All edits take effect, whoever makes them at the same time: what two processes do to each other, two locks here do.
+func TestEditsAtTheSameTime(t *testing.T) {
+	folder := folderWith(t, key("a")+key("b"))
+	const many = 24
+	var all sync.WaitGroup
+	edit := func(change func(*Editor) error) {
+		all.Go(func() {
+			if err := Edit(folder, "demo", change); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for i := range many {
+		edit(func(e *Editor) error {
+			return e.SetGroup(Group{ID: fmt.Sprint("group_", i), Members: []string{"front_door"}})
+		})
+	}
+	edit(func(e *Editor) error { return e.RevokeKey("a") })
+	edit(func(e *Editor) error { return e.AddUser(User{"anna", hashOf(), Operator}) })
+	all.Wait()
+	a, err := Load(File(folder, "demo"))
+	if err != nil || len(a.Groups) != many || len(a.Keys) != 1 || a.Keys[0].ID != "b" || len(a.Users) != 1 {
+		t.Errorf("%v: %d groups, %v, %v", err, len(a.Groups), a.Keys, a.Users)
+	}
+}
+
+// An editor does not lock: what is saved between the reading and the writing of a command is not overwritten.
+func TestAFileThatIsChangedByHandMeanwhile(t *testing.T) {
+	folder := folderWith(t, key("a"))
+	err := Edit(folder, "demo", func(e *Editor) error {
+		if err := os.WriteFile(File(folder, "demo"), []byte("# by hand\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return e.RevokeKey("a")
+	})
+	if b, _ := os.ReadFile(File(folder, "demo")); !errors.Is(err, durable.ErrChanged) || string(b) != "# by hand\n" {
+		t.Errorf("%v\n%s", err, b)
+	}
+}
+
+// What was taken away is gone, and nothing else, however the file is written; or it is said that it cannot be done.
+func TestWhatIsTakenAwayIsGone(t *testing.T) {
+	a := `id = "a"` + "\nsha256 = '" + strings.Repeat("0", 64) + "'\n"
+	b := strings.ReplaceAll(a, `"a"`, `"b"`)
+	for name, text := range map[string]string{
+		"spaces":        "[[ key ]]\n" + a + "[[key]]\n" + b,
+		"quotes":        "[[\"key\"]]\n" + a + "['key'] # not a table\n",
+		"another order": "[[key]]\n" + b + "[[ key ]]\n" + a,
+		"a list":        "key = [{id = 'a', sha256 = '" + strings.Repeat("0", 64) + "'}]\n",
+		"an odd text":   "[[group]]\nid = 'house_1'\nmembers = ['front_door']\n[[key]]\n" + a + "created = '''\n[[key]]\n'''\n[[key]]\n" + b,
+	} {
+		folder := folderWith(t, text)
+		before, valid := Load(File(folder, "demo"))
+		err := Edit(folder, "demo", func(e *Editor) error { return e.RevokeKey("a") })
+		after, lerr := Load(File(folder, "demo"))
+		if valid != nil {
+			if err == nil {
+				t.Errorf("%s: a file that is not valid was changed", name)
+			}
+			continue
+		}
+		kept, _ := os.ReadFile(File(folder, "demo"))
+		switch {
+		case lerr != nil:
+			t.Errorf("%s: %v", name, lerr)
+		case err != nil && string(kept) != text:
+			t.Errorf("%s: refused, and changed", name)
+		case err == nil && (len(after.Keys) != len(before.Keys)-1 || len(after.Keys) == 1 && after.Keys[0].ID != "b" || len(after.Groups) != len(before.Groups)):
+			t.Errorf("%s: left %v", name, after.Keys)
+		}
+	}
+}
+
+func TestOperatorsAreMadeAndChangedAndOneAdministratorStays(t *testing.T) {
+	folder := t.TempDir()
+	other := strings.Replace(hashOf(), "$", "$", 1)
+	do := func(change func(*Editor) error) error { return Edit(folder, "demo", change) }
+	if err := do(func(e *Editor) error { return e.AddUser(User{"anna", hashOf(), Administrator}) }); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(*Editor) error
+		code   fault.Code
+	}{
+		"one of the name is there":            {func(e *Editor) error { return e.AddUser(User{"anna", other, Operator}) }, fault.Conflict},
+		"the last administrator becomes less": {func(e *Editor) error { return e.ChangeUser("anna", "", Operator) }, fault.NotAllowed},
+		"the last administrator goes":         {func(e *Editor) error { return e.RemoveUser("anna") }, fault.NotAllowed},
+	} {
+		if err := do(c.change); !fault.Is(err, c.code) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := do(func(e *Editor) error { return e.ChangeUser("nobody", other, "") }); err == nil {
+		t.Error("nobody was changed")
+	}
+	if err := do(func(e *Editor) error { return e.ChangeUser("anna", other, "") }); err != nil {
+		t.Error(err)
+	}
+	a, err := Load(File(folder, "demo"))
+	if err != nil || len(a.Users) != 1 || a.Users[0] != (User{"anna", other, Administrator}) {
+		t.Errorf("%v %v", a.Users, err)
+	}
+	// Of two administrators who take the right from each other at once, one keeps it.
+	if err := do(func(e *Editor) error { return e.AddUser(User{"berta", hashOf(), Administrator}) }); err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, name := range []string{"anna", "berta"} {
+		all.Go(func() {
+			if err := do(func(e *Editor) error { return e.ChangeUser(name, "", Operator) }); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				refused++
+			}
+		})
+	}
+	all.Wait()
+	if refused != 1 {
+		t.Errorf("%d of 2 were refused", refused)
+	}
+}
+
+func TestTheFirstOperatorIsTheFirst(t *testing.T) {
+	folder := t.TempDir()
+	d, err := Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := 0
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			err := d.AddFirst(fmt.Sprint("account", i), User{"anna", hashOf(), Administrator})
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				made++
+			} else if !errors.Is(err, ErrNotFirst) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if made != 1 || !d.Operators() {
+		t.Errorf("%d first ones", made)
+	}
+	// One whom a command made a moment ago is seen, and a file that cannot be read may have one.
+	for name, text := range map[string]string{"an operator": fmt.Sprintf("[[user]]\nname = 'anna'\nrole = 'operator'\npassword = %q\n", hashOf()), "half a file": "[[user"} {
+		folder := t.TempDir()
+		d, err := Open(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(File(folder, "demo"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.AddFirst("other", User{"eve", hashOf(), Administrator}); err == nil {
+			t.Errorf("%s: another first one", name)
+		}
+		if b, _ := os.ReadFile(File(folder, "demo")); string(b) != text {
+			t.Errorf("%s: changed", name)
+		}
+	}
+}
+
+// A file that is empty or half changes nothing, and is said; what is really taken away is gone in less than 5 s.
+func TestAFileThatIsBeingWritten(t *testing.T) {
+	whole := key("a") + "\n" + key("b") + "\n[[group]]\nid = 'house_1'\nmembers = ['front_door']\n"
+	for name, text := range map[string]string{"empty": "", "blank": "\n \n", "half a line": whole[:len(whole)/3], "half a table": key("a") + "[[key]]\nid = 'b'\n", "the first table": key("a"), "a comment": "# Account demo\n"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				folder := folderWith(t, whole)
+				d, err := Open(folder)
+				if err != nil {
+					t.Fatal(err)
+				}
+				told := 0
+				defer d.Watch(func() { told++ })()
+				if err := os.WriteFile(File(folder, "demo"), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				for range 3 {
+					if changed, err := d.Reload(); changed || err == nil || !strings.Contains(err.Error(), "demo.toml") || d.Trouble() == nil || len(d.Account("demo").Keys) != 2 {
+						t.Fatal(changed, err, d.Account("demo"))
+					}
+					time.Sleep(LookTime)
+				}
+				if err := os.WriteFile(File(folder, "demo"), []byte(whole), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := d.Reload(); err != nil || d.Trouble() != nil || len(d.Account("demo").Keys) != 2 {
+					t.Error(err)
+				}
+				// With an editor that writes in place, what is less is taken when it rests.
+				if err := os.WriteFile(File(folder, "demo"), []byte(key("a")), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				for len(d.Account("demo").Keys) == 2 && time.Since(began) < 5*time.Second {
+					_, _ = d.Reload()
+					time.Sleep(LookTime)
+				}
+				if took := time.Since(began); took > 5*time.Second || d.Trouble() != nil {
+					t.Errorf("after %v: %v", took, d.Trouble())
+				}
+				if told == 0 {
+					t.Error("nobody was told")
+				}
+			})
+		})
+	}
+}
+
+// What is renamed into place is whole; a folder that is gone is not one without accounts; and a problem in one file keeps
+// nobody in another.
+func TestOneFileDoesNotHoldUpAnother(t *testing.T) {
+	folder := folderWith(t, key("a")+key("b"))
+	d, err := Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := filepath.Join(folder, "other.toml")
+	if err := os.WriteFile(broken, []byte("[[key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Edit("demo", func(e *Editor) error { return e.RevokeKey("a") }); err != nil {
+		t.Error(err)
+	}
+	if d.Stands("demo", Grant{Key: "a", Mark: Key{SHA256: strings.Repeat("0", 63) + "a"}.Grant().Mark}) || len(d.Account("demo").Keys) != 1 {
+		t.Error("the key is still good")
+	}
+	if d.Trouble() == nil {
+		t.Error("the broken file is not said")
+	}
+	if err := os.Rename(folder, folder+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := d.Reload(); changed || err == nil || d.Account("demo") == nil {
+		t.Error("the folder was moved, and the accounts are gone", changed, err)
+	}
+	if err := os.Rename(folder+".away", folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(broken), os.Remove(File(folder, "demo"))); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := d.Reload(); !changed || err != nil || d.Account("demo") != nil {
+		t.Error("an account that was removed is there", changed, err)
+	}
+}
+
+// Whoever asks for a key that is not known has the files read; those who follow the changes hear of it all the same.
+func TestAChangeIsToldWhoeverSawIt(t *testing.T) {
+	folder := folderWith(t, key("a"))
+	d, err := Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	stop := d.Watch(func() { told++ })
+	if err := Edit(folder, "demo", func(e *Editor) error { return e.RevokeKey("a") }); err != nil {
+		t.Fatal(err)
+	}
+	d.Allowed("demo", "ik_wrong")
+	if changed, _ := d.Reload(); changed || told != 1 {
+		t.Errorf("changed %v, told %d times", changed, told)
+	}
+	stop()
+	if _, err := NewKey(folder, "demo", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := d.Reload(); !changed || err != nil || told != 1 {
+		t.Error("one who stopped was told", changed, err)
+	}
+}
+
+func TestTwoWhoMakeTheSecretHaveTheSame(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	signed := make([]string, 8)
+	var all sync.WaitGroup
+	for i := range signed {
+		all.Go(func() {
+			s, err := OpenSecret(file)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			signed[i] = s.For("x").Sign(nil)
+		})
+	}
+	all.Wait()
+	for _, s := range signed {
+		if s != signed[0] {
+			t.Fatal("two secrets were made")
+		}
+	}
+}
