@@ -102,6 +102,7 @@ type Device struct {
 	reread func(context.Context) (waits []string, err error)
 
 	settings Settings
+	offer    offer // of the owner, but for its pace
 	errands  tasks.Group
 	life     context.Context // ends when Run is asked to
 	end      context.CancelFunc
@@ -157,7 +158,7 @@ func New(cfg *setup.Config, p Parts, log *slog.Logger) *Device {
 	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload, settings: p.Given, show: p.Show, ended: map[outcome.Outcome]int{},
 		in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
 		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan control.Event]bool{},
-		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet", refusals: rate.NewLimiter(rate.Every(10*time.Second), 10),
+		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet", refusals: rate.NewLimiter(rate.Every(10*time.Second), 10), offer: offer{pace: rate.NewLimiter(rate.Every(settingsEvery), 5)},
 		door: door.Door{Settings: door.Settings{Pulse: cfg.Door.Pulse.Std(), TooLong: cfg.Door.TooLong.Std()}}}
 	if d.clock == nil {
 		d.clock = time.Now

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -42,6 +43,7 @@ type bench struct {
 	sound *devicetest.Sound
 	lamp  *devicetest.Lamp
 	relay *devicetest.Lamp
+	given *given
 	clock time.Time
 	stop  context.CancelFunc
 	done  chan error
@@ -62,9 +64,9 @@ func tryWith(t *testing.T, change func(*setup.Config), f func(b *bench)) {
 		cfg := settings()
 		change(cfg)
 		tape := devicetest.NewTape()
-		b := &bench{T: t, tape: tape, wire: &devicetest.Wire{Tape: tape}, media: &devicetest.Media{Tape: tape}, sound: &devicetest.Sound{Tape: tape}, lamp: &devicetest.Lamp{Tape: tape}, relay: &devicetest.Lamp{Tape: tape}, done: make(chan error, 1), clock: time.Now()}
+		b := &bench{T: t, tape: tape, wire: &devicetest.Wire{Tape: tape}, media: &devicetest.Media{Tape: tape}, sound: &devicetest.Sound{Tape: tape}, lamp: &devicetest.Lamp{Tape: tape}, relay: &devicetest.Lamp{Tape: tape}, given: &given{}, done: make(chan error, 1), clock: time.Now()}
 		b.Device = device.New(cfg, device.Parts{Media: b.media, Sound: b.sound, Lamps: []device.Lamp{b.lamp}, Relay: b.relay,
-			Clock: func() time.Time { return b.clock }, Given: &given{}, Again: func() { tape.Addf("starts again") }}, slog.New(slog.DiscardHandler))
+			Clock: func() time.Time { return b.clock }, Given: b.given, Again: func() { tape.Addf("starts again") }}, slog.New(slog.DiscardHandler))
 		b.Connect(b.wire)
 		ctx, cancel := context.WithCancel(t.Context())
 		b.stop = cancel
@@ -457,21 +459,64 @@ func TestItStartsAgainWhenItIsIdle(t *testing.T) {
 	})
 }
 
-// given is a fake store of settings: it takes all, and one key waits for a restart.
-type given struct{ had uint64 }
+// given is a fake store of settings: it takes what is signed "good", and one key waits for a restart.
+type given struct {
+	taken, refused uint64
+	asked          int
+}
 
-func (g *given) Had() uint64 { return g.had }
+func (g *given) Versions() (taken, refused uint64) { return g.taken, g.refused }
 
 func (g *given) Take(_ context.Context, b wire.SettingsBody) ([]string, error) {
-	g.had = b.Version
+	if g.asked++; b.Signature != "good" {
+		g.refused = b.Version
+		return nil, errors.New("not signed")
+	}
+	g.taken, g.refused = b.Version, 0
 	return []string{"button"}, nil
 }
+
+// What was refused is said once, and not looked at again; a flood of new ones is looked at slowly, the latest first.
+func TestSettingsThatAreRefused(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		said := func() (s wire.StateBody) {
+			synctest.Wait()
+			_ = json.Unmarshal(b.wire.State.B, &s)
+			return s
+		}
+		b.hub(wire.Settings, wire.SettingsBody{Version: 7})
+		if s := said(); s.Refused != 7 || s.Settings != 0 || s.Codes["settings"] != "SETTINGS_REFUSED" || !strings.Contains(s.Faults["settings"], "settings 7 of the hub are not used: not signed") {
+			t.Fatalf("the hub is told %+v", s)
+		}
+		b.wire.State = wire.Envelope{}
+		for range 100 {
+			b.hub(wire.Settings, wire.SettingsBody{Version: 7})
+		}
+		if b.wire.State.T != "" || b.given.asked != 1 {
+			t.Errorf("it answers what it has refused already; asked %d times", b.given.asked)
+		}
+		for v := range uint64(1000) {
+			b.hub(wire.Settings, wire.SettingsBody{Version: 8 + v})
+		}
+		if time.Sleep(settingsTime); b.given.asked > 8 || said().Refused != 1007 {
+			t.Errorf("of a flood %d are looked at, the last is %d", b.given.asked, said().Refused)
+		}
+		b.hub(wire.Settings, wire.SettingsBody{Version: 9, Signature: "good"})
+		if time.Sleep(settingsTime); said().Settings != 9 || said().Refused != 0 || len(said().Faults) > 0 {
+			t.Errorf("after a good one %+v", said())
+		}
+	})
+}
+
+// settingsTime is longer than a station takes to look at settings.
+const settingsTime = time.Minute
 
 func TestSettingsOfTheHubAreUsedWhenItIsIdle(t *testing.T) {
 	try(t, func(b *bench) {
 		b.talk()
 		b.tape.Take()
-		b.hub(wire.Settings, wire.SettingsBody{Version: 7})
+		b.hub(wire.Settings, wire.SettingsBody{Version: 7, Signature: "good"})
 		var said wire.StateBody
 		if err := json.Unmarshal(b.wire.State.B, &said); err != nil || said.Settings != 7 {
 			t.Errorf("%v: the hub is told of settings %d", err, said.Settings)

@@ -15,6 +15,7 @@ func (d *Device) Reload(ctx context.Context, next *setup.Config) (waits []string
 		c.Context, c.Image, c.LogLevel, c.Trial = next.Context, next.Image, next.LogLevel, next.Trial
 		c.Call, c.Auto, c.Schedule, c.Door.Allow = next.Call, next.Auto, next.Schedule, next.Door.Allow
 		waits = c.Differs(next)
+		d.declare() // settings of the hub that were refused may be wanted now
 		d.log.Info("the configuration was read again", "waits", strings.Join(waits, " "))
 	})
 	return waits, err

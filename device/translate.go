@@ -186,7 +186,7 @@ func (d *Device) declare() {
 		b.Faults[part], b.Codes[part] = wire.Printable(text, 500), control.About(part, text).Code
 	}
 	if d.settings != nil {
-		b.Settings = d.settings.Had()
+		b.Settings, b.Refused = d.settings.Versions()
 	}
 	d.wire.Send(wire.New(wire.State, "", b))
 }

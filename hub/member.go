@@ -33,6 +33,7 @@ type member struct {
 	caller   string          // of that call, if it rings here or rang
 	ringing  bool            // that call rings here
 	state    *wire.StateBody // what it says of itself; nil before it does
+	offered  uint64          // version of the settings that it was given last in this session
 	agent    string
 	grant    access.Grant // that it came in by
 	since    time.Time

@@ -81,7 +81,8 @@ func (r *router) describe(w who) wire.Device {
 func (r *router) deviceOf(m *member) wire.Device {
 	d := wire.Device{CUID: m.cuid, Name: m.name, State: wire.Idle, Agent: m.agent, Hub: r.name, Since: m.since}
 	if m.state != nil {
-		d.Health, d.Faults, d.Codes, d.Light, d.Settings = m.state.Health, m.state.Faults, m.state.Codes, m.state.Light, m.state.Settings
+		d.Health, d.Faults, d.Codes, d.Light = m.state.Health, m.state.Faults, m.state.Codes, m.state.Light
+		d.Settings, d.Refused = m.state.Settings, m.state.Refused
 	}
 	switch {
 	case m.call.id != "" && m.ringing:
@@ -347,28 +348,32 @@ func (r *router) declare(m *member, e wire.Envelope) *fault.Error {
 	m.state = &b
 	r.mu.Unlock()
 	r.presence.touch(m.who)
-	r.offer(m, b.Settings)
+	r.offer(m)
 	return nil
 }
 
-// offer gives a device settings that are later than those it had.
-func (r *router) offer(m *member, had uint64) {
-	if s, ok := r.access.Settings(m.account, m.cuid); ok && s.Version > had {
+// offer gives a device settings that are later than those it took: once in a session, whatever it says of them. Those that
+// it has refused are offered again only when it says that this is no longer so.
+func (r *router) offer(m *member) {
+	s, ok := r.access.Settings(m.account, m.cuid)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case !ok || m.state == nil || s.Version <= m.state.Settings:
+	case s.Version == m.state.Refused:
+		m.offered = 0
+	case s.Version != m.offered:
+		m.offered = s.Version
 		m.send(wire.New(wire.Settings, "", s))
 	}
 }
 
 // offerAll does so for all who have said how they are.
 func (r *router) offerAll() {
-	had := map[*member]uint64{}
 	r.mu.Lock()
-	for _, m := range r.members {
-		if m.state != nil {
-			had[m] = m.state.Settings
-		}
-	}
+	all := slices.Collect(maps.Values(r.members))
 	r.mu.Unlock()
-	for m, version := range had {
-		r.offer(m, version)
+	for _, m := range all {
+		r.offer(m)
 	}
 }

@@ -222,6 +222,9 @@ func (r *router) seat(w who, h hello, c conn, welcome wire.WelcomeBody, revision
 	m.name, m.instance, m.grant, m.revision, m.agent = h.Name, h.Instance, h.grant, revision, h.Agent
 	m.since = time.Now().UTC().Truncate(time.Millisecond)
 	resumed := m.attach(c, resume, h.re, welcome)
+	if !resumed {
+		m.offered = 0
+	}
 	r.expire(m, h.end)
 	was := m.call
 	r.mu.Unlock()

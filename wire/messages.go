@@ -87,7 +87,8 @@ type StateBody struct {
 	Codes  map[string]string `json:"codes,omitempty"`  // by part, the code of docs/errors.md
 	Light  string            `json:"light,omitempty"`  // what its lamp shows, as in docs/hardware.md
 
-	Settings uint64 `json:"settings,omitempty"` // version of the latest that it was given, taken or not
+	Settings uint64 `json:"settings,omitempty"`         // version of the latest that it took
+	Refused  uint64 `json:"settings_refused,omitempty"` // and of a later one that it refused, and need not be offered again
 }
 
 // Check refuses what is too long, or could rewrite the screen that shows it.
@@ -143,6 +144,7 @@ type Device struct {
 	Codes    map[string]string `json:"codes,omitempty"`
 	Light    string            `json:"light,omitempty"`
 	Settings uint64            `json:"settings,omitempty"`
+	Refused  uint64            `json:"settings_refused,omitempty"`
 	Agent    string            `json:"agent,omitempty"`
 	Hub      string            `json:"hub,omitempty"`
 	Since    time.Time         `json:"since,omitzero"`     // of its sign-in

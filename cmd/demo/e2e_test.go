@@ -413,27 +413,59 @@ func TestSettingsFromTheHub(t *testing.T) {
 		t.Errorf("its configuration is\n%s", text)
 	}
 
-	// What another key signed is refused, and seen at the hub.
+	// What another key signed is refused, and seen at the hub; the station stays registered, and it is over with that.
 	other := filepath.Join(p.dir, "other.key")
-	if out, err := hub("config", "key", "-out", other); err != nil {
-		t.Fatal(out)
+	said, err = hub("config", "key", "-out", other)
+	if err != nil {
+		t.Fatal(said)
 	}
-	if out, err := push(other, "[call]\nto = \"reception\"\n"); err != nil {
-		t.Fatal(out)
+	_, otherPublic, _ := strings.Cut(said, ": ")
+	follow := p.follow(gate)
+	refused := func() {
+		t.Helper()
+		p.until(gate, "it refuses them", func(s stage.Status) bool {
+			return strings.Contains(s.Faults["settings"], "signed by none of hub.settings_keys")
+		})
+		p.until(gate, "the hub knows", func(stage.Status) bool {
+			out, err := hub("config", "list", "-account", "demo")
+			return err == nil && strings.Contains(out, "SETTINGS_REFUSED")
+		})
 	}
-	p.until(gate, "it refuses them", func(s stage.Status) bool {
-		return strings.Contains(s.Faults["configuration"], "signed by none of hub.settings_keys")
+	for _, text := range []string{"[call]\nto = \"reception\"\n", "", "[call]\nto = \"front_door\"\n"} { // an undo by a wrong key is none
+		if out, err := push(other, text); err != nil {
+			t.Fatal(out)
+		}
+		refused()
+	}
+	p.must(gate.Press(p.ctx, "call")) // it is of use all the time, by what it had
+	p.phase(p.door, "ringing")
+	p.must(gate.Press(p.ctx, "hangup"))
+	for {
+		one, err := follow.Next(p.ctx, "the end of a call", func(e stage.Event) bool { return e.Event == "ended" || e.Online != nil && !*e.Online })
+		if p.must(err); one.Event == "ended" {
+			break
+		}
+		t.Error("it was not registered for a while")
+	}
+	if n := strings.Count(gate.Tail(), "SETTINGS_REFUSED"); n > 3 {
+		t.Errorf("it has refused %d times", n)
+	}
+	// It remembers, also over a restart, and a key more in its files makes it ask again.
+	_ = gate.Stop(5 * time.Second)
+	p.must(gate.Up(p.ctx))
+	refused()
+	file("garden_gate.toml.d/more.toml", "[hub]\nsettings_keys = ["+strings.TrimSpace(otherPublic)+", "+strings.TrimSpace(public)+"]\n")
+	p.must(gate.Do(p.ctx, "reload", nil))
+	p.until(gate, "it takes what it refused", func(s stage.Status) bool {
+		return s.Faults["settings"] == "" && strings.Contains(holds(), "to = \"front_door\"  # settings")
 	})
-	p.until(gate, "the hub knows", func(stage.Status) bool {
-		out, err := hub("config", "list", "-account", "demo")
-		return err == nil && strings.Contains(out, "SETTINGS_REFUSED")
-	})
+
 	// Later ones that are good put it right.
 	if out, err := push(key, ""); err != nil {
 		t.Fatal(out)
 	}
 	p.until(gate, "it has given them back", func(s stage.Status) bool {
-		return !strings.Contains(s.Faults["configuration"], "of the hub are not used")
+		return s.Faults["settings"] == "" && !strings.Contains(holds(), "# settings ")
 	})
 	if text := holds(); strings.Contains(text, "From the hub") {
 		t.Errorf("its configuration is still\n%s", text)

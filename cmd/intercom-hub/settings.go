@@ -111,12 +111,17 @@ func configList(f *flag.FlagSet) func(*job) error {
 		for _, s := range stations {
 			if s.Account == *account {
 				has[s.CUID] = strconv.FormatUint(s.Settings, 10)
-				if code := s.Codes["configuration"]; code != "" {
-					has[s.CUID] += ", " + code
+				if s.Refused != 0 {
+					has[s.CUID] += fmt.Sprintf(", not %d", s.Refused)
+				}
+				for _, part := range []string{"settings", "configuration"} {
+					if code := s.Codes[part]; code != "" {
+						has[s.CUID] += ", " + code
+					}
 				}
 			}
 		}
-		rows := [][]string{{"STATION", "SETTINGS", "IT HAD"}}
+		rows := [][]string{{"STATION", "SETTINGS", "IT HAS"}}
 		for _, cuid := range j.dir.WithSettings(*account) {
 			b, _ := j.dir.Settings(*account, cuid)
 			had, ok := has[cuid]

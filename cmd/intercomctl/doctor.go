@@ -161,6 +161,7 @@ var chains = []struct {
 	}},
 	{"update", []check{
 		{"the configuration that is written is the one that runs", code("configuration", "CONFIG_INVALID", "CONFIG_GIVEN_UP", "CONFIG_WAITS")},
+		{"the settings that the hub has for it are used", code("settings", "SETTINGS_REFUSED")},
 		{"nothing waits for a restart", func(_ context.Context, p *patient) (string, *finding) {
 			if p.status.Restart != "" {
 				return "", &finding{p.status.Restart + "; it happens when the station is idle", "intercomctl hangup"}

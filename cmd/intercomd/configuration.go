@@ -27,14 +27,16 @@ import (
 // variables begin with this.
 const variables = "INTERCOMD"
 
-// read reads what is written: the file, those in FILE.d, what the hub gave, and the environment.
-func read(file string) (*setup.Config, config.Origins, error) {
-	cfg := setup.Defaults()
-	o, err := config.Read(file, variables, cfg)
+// read reads what is written: the file, those in FILE.d, what the hub gave, and the environment. own is the sum of it without
+// what the hub gave.
+func read(file string) (cfg *setup.Config, o config.Origins, own string, err error) {
+	cfg = setup.Defaults()
+	o, err = config.Read(file, variables, cfg)
+	own = trial.Sum(string(config.Encode(cfg)))
 	if given, ok := kept(cfg); ok {
-		return readWith(file, given)
+		cfg, o, err = readWith(file, given)
 	}
-	return cfg, o, err
+	return cfg, o, own, err
 }
 
 // readWith reads what is written with what the hub gives.
@@ -46,14 +48,42 @@ func readWith(file string, given wire.SettingsBody) (*setup.Config, config.Origi
 
 // kept is what the hub gave, if a key of the station's configuration signed it.
 func kept(cfg *setup.Config) (given wire.SettingsBody, ok bool) {
-	b, err := os.ReadFile(settingsPath(cfg.StateDir))
+	b, err := os.ReadFile(filepath.Join(cfg.StateDir, settingsName))
 	if err != nil || json.Unmarshal(b, &given) != nil {
 		return given, false
 	}
 	return given, given.Check(cfg.Hub.GivenKeys(), cfg.Hub.Account, cfg.CUID) == nil
 }
 
-func settingsPath(stateDir string) string { return filepath.Join(stateDir, "settings.json") }
+// Files in the state's folder: what the hub gave and is used, and what it gave and is not.
+const (
+	settingsName = "settings.json"
+	refusalName  = "settings-refused.json"
+)
+
+// refusal are settings of the hub that the station does not use. It stands as long as the station's own files are the same:
+// with others, as with a key more, they may be good.
+type refusal struct {
+	Version uint64 `json:"version"`
+	Why     string `json:"why,omitempty"` // empty where there was nothing to take back
+	Own     string `json:"own"`           // the sum of the station's files
+}
+
+// fault says it.
+func (r refusal) fault() string {
+	if r.Why == "" {
+		return ""
+	}
+	return device.Refusal(r.Version, r.Why)
+}
+
+func loadRefusal(stateDir, own string) (r refusal) {
+	b, err := os.ReadFile(filepath.Join(stateDir, refusalName))
+	if err != nil || json.Unmarshal(b, &r) != nil || r.Own != own {
+		return refusal{}
+	}
+	return r
+}
 
 // configuration is what the station runs, and what it keeps of that.
 type configuration struct {
@@ -63,9 +93,12 @@ type configuration struct {
 	fault  string                 // why it runs another one than is written
 	shown  atomic.Pointer[[]byte] // what it runs, for people
 
-	had atomic.Uint64 // version of what the hub gave last
+	taken   atomic.Uint64           // version of what the hub gave, and is used
+	refused atomic.Pointer[refusal] // what it gave, and is not
 
 	mu      sync.Mutex
+	own     string // the sum of the station's own files, when they were read last
+	empty   bool   // the hub gave nothing, or nothing any more
 	written string // as text; empty when it is not valid
 	running string // as text
 	state   trial.State
@@ -73,8 +106,9 @@ type configuration struct {
 
 // choose reads what is written and says what to run.
 func choose(file string) (*setup.Config, *configuration, error) {
-	cfg, origins, bad := read(file)
-	c := &configuration{file: file, path: filepath.Join(cfg.StateDir, "configuration.json")}
+	cfg, origins, own, bad := read(file)
+	c := &configuration{file: file, path: filepath.Join(cfg.StateDir, "configuration.json"), own: own, empty: true}
+	c.remember(loadRefusal(cfg.StateDir, own))
 	b, err := os.ReadFile(c.path)
 	if err == nil {
 		err = json.Unmarshal(b, &c.state)
@@ -84,7 +118,8 @@ func choose(file string) (*setup.Config, *configuration, error) {
 		c.state = trial.State{}
 	}
 	if given, ok := kept(cfg); ok {
-		c.had.Store(given.Version)
+		c.taken.Store(given.Version)
+		c.empty = blank(given.Text)
 	}
 	good := setup.Defaults()
 	if c.state.Good == "" || config.Parse(file, []byte(c.state.Good), good) != nil { // of another release, or its key is gone
@@ -188,9 +223,12 @@ func (c *configuration) failed(missing string) error {
 func (c *configuration) reload(ctx context.Context, d *device.Device) (next *setup.Config, waits []string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next, origins, err := read(c.file)
+	next, origins, own, err := read(c.file)
 	if err != nil {
 		return nil, nil, err
+	}
+	if c.own = own; c.refused.Load().Own != own {
+		c.remember(refusal{})
 	}
 	if waits, err = d.Reload(ctx, next); err != nil {
 		return nil, nil, err
@@ -207,27 +245,62 @@ func (c *configuration) reload(ctx context.Context, d *device.Device) (next *set
 	return next, waits, c.keep()
 }
 
-// Had implements device.Settings.
-func (c *configuration) Had() uint64 { return c.had.Load() }
+// Versions implements device.Settings.
+func (c *configuration) Versions() (taken, refused uint64) {
+	return c.taken.Load(), c.refused.Load().Version
+}
 
-// take keeps what the hub gives, if it is later, signed for this station, and valid with the station's files.
-func (c *configuration) take(cfg *setup.Config, given wire.SettingsBody) error {
-	if given.Version <= c.had.Load() {
+func (c *configuration) remember(r refusal) { c.refused.Store(&r) }
+
+// take keeps what the hub gives, if it is later, signed for this station, and valid with the station's files. What is not is
+// remembered, so that nobody has to say it again.
+func (c *configuration) take(given wire.SettingsBody) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if given.Version <= c.taken.Load() {
 		return nil
 	}
+	now, _, own, _ := read(c.file) // a key that was added since counts
+	if err := c.check(now, given); err != nil {
+		r := refusal{Version: given.Version, Own: own}
+		if !blank(given.Text) || !c.empty { // else there is nothing to take back
+			r.Why = oneLine(err)
+		} else {
+			err = nil
+		}
+		c.remember(r)
+		if werr := write(filepath.Join(filepath.Dir(c.path), refusalName), r); werr != nil {
+			slog.Warn("that settings of the hub were refused cannot be remembered; make state_dir writable", "err", werr)
+		}
+		return err
+	}
+	if err := write(filepath.Join(filepath.Dir(c.path), settingsName), given); err != nil {
+		return err
+	}
+	c.taken.Store(given.Version)
+	c.empty = blank(given.Text)
+	c.remember(refusal{})
+	return nil
+}
+
+func (c *configuration) check(cfg *setup.Config, given wire.SettingsBody) error {
 	if err := given.Check(cfg.Hub.GivenKeys(), cfg.Hub.Account, cfg.CUID); err != nil {
 		return err
 	}
-	c.had.Store(given.Version) // also when it is refused now: the same again does not get better
 	if err := setup.CheckGiven(fmt.Sprintf("settings %d of the hub", given.Version), []byte(given.Text)); err != nil {
 		return err
 	}
-	if _, _, err := readWith(c.file, given); err != nil {
-		return err
-	}
-	b, err := json.MarshalIndent(given, "", "  ")
+	_, _, err := readWith(c.file, given)
+	return err
+}
+
+func blank(text string) bool { return strings.TrimSpace(text) == "" }
+
+// write writes a file of the state.
+func write(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
 	if err == nil {
-		err = errors.Join(os.MkdirAll(cfg.StateDir, 0o700), durable.Write(settingsPath(cfg.StateDir), append(b, '\n')))
+		err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), durable.Write(path, append(b, '\n')))
 	}
 	return err
 }
@@ -237,13 +310,7 @@ func (c *configuration) show(cfg *setup.Config, o config.Origins) {
 	c.shown.Store(&text)
 }
 
-func (c *configuration) keep() error {
-	b, err := json.MarshalIndent(c.state, "", "  ")
-	if err == nil {
-		err = errors.Join(os.MkdirAll(filepath.Dir(c.path), 0o700), durable.Write(c.path, append(b, '\n')))
-	}
-	return err
-}
+func (c *configuration) keep() error { return write(c.path, c.state) }
 
 // oneLine is a list of problems for a status.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

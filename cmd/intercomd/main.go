@@ -62,7 +62,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if command != "" {
-		cfg, origins, err := read(*file)
+		cfg, origins, _, err := read(*file)
 		if err != nil {
 			fmt.Fprintln(stderr, err)
 			return exConfig

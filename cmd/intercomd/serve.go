@@ -75,7 +75,7 @@ func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
 	b := board{cfg: cfg, panel: panel, fault: fault, buttons: map[string]*gpio.Button{}}
 	lamps, relay := b.outputs()
 	keeper := device.NewKeeper(cfg.StateDir, fault)
-	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps, Relay: relay, Keeper: keeper, Counts: b.counts, Again: again, Given: given{conf, cfg, func(ctx context.Context) ([]string, error) { return reread(ctx) }},
+	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps, Relay: relay, Keeper: keeper, Counts: b.counts, Again: again, Given: given{conf, func(ctx context.Context) ([]string, error) { return reread(ctx) }},
 		Show:   func() []byte { return *conf.shown.Load() },
 		Reload: func(ctx context.Context) ([]string, error) { return reread(ctx) }}, log)
 	b.inputs(d)
@@ -109,9 +109,11 @@ func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
 			level.Set(config.Level(next.LogLevel))
 		}
 		fault("configuration", text)
+		fault("settings", conf.refused.Load().fault())
 		return waits, err
 	}
 	fault("configuration", conf.fault)
+	fault("settings", conf.refused.Load().fault())
 	if b, err := os.ReadFile(updateFile); err == nil {
 		fault("update", strings.TrimSpace(string(b)))
 	}
@@ -154,15 +156,17 @@ func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
 // given takes what the hub gives of the configuration.
 type given struct {
 	*configuration
-	cfg    *setup.Config
 	reread func(context.Context) ([]string, error)
 }
 
 // Take implements device.Settings.
 func (g given) Take(ctx context.Context, b wire.SettingsBody) ([]string, error) {
-	had := g.Had()
-	if err := g.take(g.cfg, b); err != nil || g.Had() == had {
+	had, _ := g.Versions()
+	if err := g.take(b); err != nil {
 		return nil, err
+	}
+	if now, _ := g.Versions(); now == had {
+		return nil, nil
 	}
 	return g.reread(ctx)
 }

@@ -53,7 +53,7 @@ var Codes = []Code{
 	{"DOOR", Failing, "door", "", "the door was forced, stands open too long, or is locked after tampering", "look at the door; after tampering, close the case and say 'intercomctl door unlock'"},
 	{"CONFIG_WAITS", Warning, "configuration", "waits for a restart", "what was changed cannot be taken over while the station runs", "intercomctl restart"},
 	{"CONFIG_GIVEN_UP", Failing, "configuration", "with what is written the station was ", "the station was not registered, or had no sound, with what is written; the last good one is used", "change it, or try it again: intercomctl reload, intercomctl restart"},
-	{"SETTINGS_REFUSED", Warning, "configuration", "of the hub are not used", "the hub gave settings that are not this station's, or not valid with its files", "mend what the text names, and push again: intercom-hub config push"},
+	{"SETTINGS_REFUSED", Warning, "settings", "", "the hub gave settings that are not this station's, or not valid with its files; they are remembered, and not asked for again", "mend what the text names: push again (intercom-hub config push), or change the station's file and say 'intercomctl reload'"},
 	{"CONFIG_INVALID", Failing, "configuration", "", "what is written is not valid; the one before, or the last good one, is used", "mend what the text names, then intercomctl reload"},
 	{"MEMORY", Failing, "memory", "", "what the station must remember cannot be written, or could not be read", "make state_dir writable"},
 	{"KIOSK", Warning, "kiosk", "", "the endpoint for the station's own screen cannot listen", "look at the text: another program may have the port"},

@@ -38,9 +38,9 @@ func (s *State) Choose(written string, valid bool) Choice {
 		return Hopeless
 	case !valid:
 		return Mended
-	case s.Good == "" || written == s.Good || sum(written) == s.Excused:
+	case s.Good == "" || written == s.Good || Sum(written) == s.Excused:
 		return Written
-	case sum(written) == s.Bad:
+	case Sum(written) == s.Bad:
 		return GivenUp
 	}
 	return OnTrial
@@ -59,16 +59,17 @@ func (s *State) Proved(c Choice, running string) bool {
 func (s *State) Failed(c Choice, written, why string) {
 	switch c {
 	case OnTrial:
-		s.Bad, s.Why = sum(written), why
+		s.Bad, s.Why = Sum(written), why
 	case GivenUp:
-		s.Bad, s.Why, s.Excused = "", "", sum(written)
+		s.Bad, s.Why, s.Excused = "", "", Sum(written)
 	}
 }
 
 // Again is told when an administrator wants what is written to be tried once more.
 func (s *State) Again() { s.Bad, s.Why = "", "" }
 
-func sum(text string) string {
+// Sum tells one text from another.
+func Sum(text string) string {
 	h := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(h[:8])
 }
