@@ -249,8 +249,8 @@ func (e *Editor) put(table string, v any, want func(*Account)) error {
 	if err != nil {
 		return err
 	}
-	b := append(bytes.TrimRight(e.text, "\n"), '\n')
-	return e.take(fmt.Appendf(b, "\n[[%s]]\n%s", table, body), want)
+	text := fmt.Appendf(nil, "%s\n\n[[%s]]\n%s", bytes.TrimRight(e.text, "\n"), table, body)
+	return e.take(text, want)
 }
 
 func (e *Editor) remove(table, id string, i int, want func(*Account)) error {

@@ -39,7 +39,7 @@ func key(id string) string {
 
 // All edits take effect, whoever makes them at the same time: what two processes do to each other, two locks here do.
 func TestEditsAtTheSameTime(t *testing.T) {
-	folder := folderWith(t, key("a")+key("b"))
+	folder := folderWith(t, key("a")+key("b")+"\n\n\n\n") // which the next table follows, whatever the reading left room for
 	const many = 24
 	var all sync.WaitGroup
 	edit := func(change func(*Editor) error) {
