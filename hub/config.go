@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -23,6 +24,8 @@ type Config struct {
 	AllowPlain  bool            `toml:"allow_plain" doc:"serve without TLS on other addresses too, for a proxy in front that has the certificate"`
 	TLSCert     string          `toml:"tls_cert" doc:"file with the certificate chain (PEM)"`
 	TLSKey      string          `toml:"tls_key" doc:"file with the certificate's key (PEM)"`
+	TLSPrivate  bool            `toml:"tls_private" doc:"serve with a certificate of the hub's own authority, made by 'intercom-hub tls new' and renewed by the hub; see docs/tls.md"`
+	CAListen    string          `toml:"ca_listen" doc:"address and port, like \":80\", where browsers get the certificate of that authority without TLS, and nothing else; empty for none"`
 	Accounts    string          `toml:"accounts" doc:"folder with a file for each account; read again on SIGHUP, and by itself within 5 s of a change"`
 	StateDir    string          `toml:"state_dir" doc:"folder for what the hub keeps: call records, its secret, the files of the NATS server inside"`
 	SecretFile  string          `toml:"secret_file" doc:"file with the secret that hubs of a cluster share; empty for one in state_dir, made at the first start"`
@@ -148,10 +151,13 @@ func Defaults() *Config {
 }
 
 // TLS reports whether the hub serves with TLS.
-func (c *Config) TLS() bool { return c.TLSCert != "" || len(c.ACME.Domains) > 0 }
+func (c *Config) TLS() bool { return c.TLSCert != "" || len(c.ACME.Domains) > 0 || c.TLSPrivate }
 
-// Address is where a browser finds the hub, as far as it can know.
-func (c *Config) Address() string {
+// Authority is the folder of the hub's own certificate authority.
+func (c *Config) Authority() string { return filepath.Join(c.StateDir, "tls") }
+
+// Address is where a browser finds the hub, as far as it can know: at this host, where its certificate names one.
+func (c *Config) Address(named string) string {
 	scheme, standard := "http", "80"
 	if c.TLS() {
 		scheme, standard = "https", "443"
@@ -163,6 +169,7 @@ func (c *Config) Address() string {
 	if len(c.ACME.Domains) > 0 {
 		host = c.ACME.Domains[0]
 	}
+	host = cmp.Or(named, host)
 	u := url.URL{Scheme: scheme, Host: net.JoinHostPort(host, port)}
 	if port == standard {
 		u.Host = strings.TrimSuffix(u.Host, ":"+port)
@@ -199,8 +206,18 @@ func (c *Config) Check(r *config.Report) {
 	if c.TLSCert != "" && len(c.ACME.Domains) > 0 {
 		r.Addf("acme.domains", "and tls_cert exclude each other; set one of them")
 	}
+	if c.TLSPrivate && (c.TLSCert != "" || len(c.ACME.Domains) > 0) {
+		r.Addf("tls_private", "excludes tls_cert and acme.domains; set one of the three")
+	}
+	if c.CAListen != "" {
+		if _, port, err := net.SplitHostPort(c.CAListen); err != nil || port == "" || port == "0" {
+			r.Addf("ca_listen", "%q is not an address with a port; write it like \":80\"", c.CAListen)
+		} else if !c.TLSPrivate {
+			r.Addf("ca_listen", "gives away the certificate of tls_private, which is not set")
+		}
+	}
 	if err == nil && !c.TLS() && !c.AllowPlain && !config.Loopback(host) {
-		r.Addf("listen", "%q can be reached from elsewhere, so it needs tls_cert and tls_key, or acme.domains; a loopback address does not, nor does a hub with allow_plain = true", c.Listen)
+		r.Addf("listen", "%q can be reached from elsewhere, so it needs tls_cert and tls_key, acme.domains, or tls_private where there is no public name; a loopback address does not, nor does a hub with allow_plain = true", c.Listen)
 	}
 	if c.Name == "" {
 		c.Name = machine()

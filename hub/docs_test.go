@@ -47,7 +47,7 @@ func TestAddress(t *testing.T) {
 		"https://hub.example.org":      {Listen: ":443", ACME: domain},
 		"https://hub.example.org:8443": {Listen: ":8443", ACME: domain},
 	} {
-		if got := c.Address(); got != want {
+		if got := c.Address(""); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}

@@ -143,6 +143,31 @@ func TestInBrowsers(t *testing.T) {
 	must(door.Up(ctx))
 	defer func() { _ = door.Stop(5 * time.Second) }()
 
+	// A house without a public name: a hub with an authority of its own, a station that trusts it, and a profile of a
+	// browser that does. And a hub that somebody put into the network without TLS.
+	house, err := os.MkdirTemp(dir, "house")
+	must(err)
+	free, err := stage.Ports(3)
+	must(err)
+	lan := func(port int) string { return fmt.Sprint("10.82.0.1:", port) }
+	secure, err := stage.StartHub(ctx, house, bin, stage.HubSettings{Ring: 30 * time.Second, Listen: lan(free[0]), TLS: []string{"intercom.lan", "10.82.0.1"}, Extra: fmt.Sprintf("ca_listen = %q", lan(free[1]))})
+	must(err)
+	defer func() { _ = secure.Stop(5 * time.Second) }()
+	_, err = secure.Command(ctx, "correct horse battery\n", "user", "add", "-account", "demo", "-name", "Anna", "-role", "administrator")
+	must(err)
+	gate, err := stage.NewStation(house, bin, secure, stage.Settings{CUID: "garden_gate", Name: "Garden gate", Context: "Somebody is at the gate", To: "reception",
+		Server: sound.Server, Sink: "door_spk", Source: "door_mic.monitor", Interfaces: []string{"voice0"}})
+	must(err)
+	must(gate.Up(ctx))
+	defer func() { _ = gate.Stop(5 * time.Second) }()
+	trusting := filepath.Join(house, "home")
+	if out, err := exec.Command("bash", "-euc", `mkdir -p "$1/.pki/nssdb" && certutil -d "sql:$1/.pki/nssdb" -N --empty-password && certutil -d "sql:$1/.pki/nssdb" -A -t C,, -n intercom -i "$2"`, "-", trusting, secure.CA).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	plain, err := stage.StartHub(ctx, t.TempDir(), bin, stage.HubSettings{Ring: 30 * time.Second, Listen: lan(free[2]), Extra: "allow_plain = true"})
+	must(err)
+	defer func() { _ = plain.Stop(5 * time.Second) }()
+
 	tests := []string{"test/e2e/*.test.js"}
 	if only := os.Getenv("WEB_TEST"); only != "" {
 		tests = []string{filepath.Join("test/e2e", only)}
@@ -152,7 +177,8 @@ func TestInBrowsers(t *testing.T) {
 		args = append(args, "--test-name-pattern="+name)
 	}
 	node := exec.CommandContext(ctx, "node_modules/.bin/node", append(args, tests...)...)
-	node.Env = append(os.Environ(), "HUB=http://"+hub.Addr, "KEY="+hub.Key, "PULSE_SERVER="+sound.Server, "SETUP="+fresh.SetupURL(), "DOOR="+door.Socket, "SITE="+s.URL, "RECORDS="+hub.Records)
+	node.Env = append(os.Environ(), "HUB=http://"+hub.Addr, "KEY="+hub.Key, "PULSE_SERVER="+sound.Server, "SETUP="+fresh.SetupURL(), "DOOR="+door.Socket, "SITE="+s.URL, "RECORDS="+hub.Records,
+		"SECURE="+secure.Addr, "CA_AT=http://"+lan(free[1]), "GATE="+gate.Socket, "TRUSTING="+trusting, "PLAIN=http://"+plain.Addr, "PLAIN_SETUP="+plain.SetupURL())
 	out, err := node.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s\n%s", err, out, fmt.Sprintf("hub: %s\ndoor: %s", hub.Tail(), door.Tail()))

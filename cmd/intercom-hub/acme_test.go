@@ -23,9 +23,9 @@ import (
 	"intercom/internal/stage"
 )
 
-// authority is a real ACME server (Pebble, of the makers of Let's Encrypt) that asks for proof at the hub's port, and a
+// acmeServer is a real ACME server (Pebble, of the makers of Let's Encrypt) that asks for proof at the hub's port, and a
 // DNS server that says that every name is this machine.
-func authority(t *testing.T, hubPort string) (directory, caFile string, roots *x509.CertPool) {
+func acmeServer(t *testing.T, hubPort string) (directory, caFile string, roots *x509.CertPool) {
 	t.Helper()
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	quiet := log.New(io.Discard, "", 0)
@@ -88,7 +88,7 @@ func TestACertificateOverACME(t *testing.T) {
 			t.Fatal(err)
 		}
 		cfg.ACME.Domains, cfg.ACME.AcceptTerms, cfg.ACME.Email = []string{"hub.example.org"}, true, "admin@example.org"
-		cfg.ACME.Directory, cfg.ACME.CAFile, roots = authority(t, port)
+		cfg.ACME.Directory, cfg.ACME.CAFile, roots = acmeServer(t, port)
 	})
 	c, err := knock(t, cfg.Listen, &tls.Config{ServerName: "hub.example.org", RootCAs: roots})
 	if err != nil {

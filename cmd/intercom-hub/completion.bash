@@ -7,10 +7,11 @@ _intercom_hub() {
 	account) words='new list' ;;
 	key) words='new list revoke' ;;
 	group) words='set list remove' ;;
+	tls) words='new renew show' ;;
 	user) words='add password role list remove' ;;
 	-*) return ;;
 	*)
-		words='check config account key token group user stations calls'
+		words='check config account key token group user tls stations calls'
 		[[ $word != -* ]] || words='-config -version -h'
 		;;
 	esac

@@ -9,6 +9,7 @@
 //	intercom-hub token                    a short-lived token for a browser
 //	intercom-hub group set|list|remove    names under which several stations are called
 //	intercom-hub user add|list|remove     operators of the console
+//	intercom-hub tls new|renew|show       a certificate authority of the hub's own, for a house without a public name
 //	intercom-hub stations                 the devices that are signed in at the hub of this machine
 //	intercom-hub calls                    the call records of this machine
 //
@@ -22,6 +23,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -81,6 +83,9 @@ func commands() []command {
 		{"user role", "change an operator's role", userRole, false},
 		{"user list", "list the operators of an account", userList, true},
 		{"user remove", "take an operator away", userRemove, false},
+		{"tls new", "make a certificate authority of the hub's own, for a house without a public name", tlsNew, false},
+		{"tls renew", "make the hub's certificate anew from that authority", tlsRenew, false},
+		{"tls show", "show the fingerprint of that authority, and how long it is valid", tlsShow, false},
 		{"stations", "show the devices that are signed in at the hub of this machine", stationsCommand, false},
 		{"calls", "show the call records of this machine", callsCommand, false},
 	}
@@ -182,6 +187,9 @@ func serveCommand(*flag.FlagSet) func(*job) error {
 
 func checkCommand(*flag.FlagSet) func(*job) error {
 	return func(j *job) error {
+		if _, err := tlsConfig(j.cfg, slog.New(slog.DiscardHandler)); err != nil {
+			return err
+		}
 		fmt.Fprintf(j.stdout, "the configuration and %s are valid; %d accounts\n", j.cfg.Accounts, len(j.dir.Accounts()))
 		return nil
 	}

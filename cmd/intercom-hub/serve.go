@@ -19,6 +19,7 @@ import (
 
 	"intercom/hub"
 	"intercom/hub/access"
+	"intercom/hub/authority"
 	"intercom/hub/hook"
 	"intercom/hub/nats"
 	"intercom/hub/record"
@@ -55,6 +56,14 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 	if err != nil {
 		return err
 	}
+	named := ""
+	if cfg.TLSPrivate {
+		a, err := authority.Open(cfg.Authority())
+		if err != nil {
+			return err
+		}
+		named = a.Hosts()[0]
+	}
 	l, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w; is another hub running, or is the port below 1024?", cfg.Listen, err)
@@ -89,7 +98,7 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		Notes: func(account, station string, limit int) ([]record.Note, error) {
 			return record.Latest(cfg.Records(), account, station, limit)
 		},
-		Origins: cfg.Origins, Pages: web.Handler(), Servers: servers}, log)
+		Origins: cfg.Origins, Pages: pages(cfg), Servers: servers}, log)
 	if len(dir.Accounts()) == 0 {
 		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'", "path", cfg.Accounts)
 	}
@@ -97,7 +106,7 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		log.Warn("serving without TLS because allow_plain is set; everybody on the way can listen in", "listen", cfg.Listen)
 	}
 	if code := h.SetupCode(); code != "" {
-		log.Warn("there is no operator yet; make the first at this address, which is good once and until the hub stops", "url", cfg.Address()+web.SetupPath+"#"+code)
+		log.Warn("there is no operator yet; make the first at this address, which is good once and until the hub stops", "url", cfg.Address(named)+web.SetupPath+"#"+code)
 	}
 	systemd.Ready()
 	systemd.Status("Serving on " + l.Addr().String())
@@ -115,6 +124,8 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		}},
 		supervise.Part{Name: "accounts", Run: func(ctx context.Context) error { return reload(ctx, dir, log) }},
 		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error { return listen(ctx, l, certificates, h) }},
+		supervise.Part{Name: "certificate", Run: func(ctx context.Context) error { return renew(ctx, cfg, log) }},
+		supervise.Part{Name: "authority", Run: func(ctx context.Context) error { return giveCA(ctx, cfg) }},
 		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, cfg.Control(), h) }},
 		supervise.Part{Name: "metrics", Run: func(ctx context.Context) error { return measure(ctx, cfg.Metrics, h) }},
 		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error { return systemd.Watchdog(ctx, log, h.Alive) }},

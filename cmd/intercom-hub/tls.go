@@ -16,20 +16,36 @@ import (
 	"golang.org/x/crypto/acme/autocert"
 
 	"intercom/hub"
+	"intercom/hub/authority"
 )
 
 // tlsConfig is how the hub proves who it is: by a certificate from files, by one that an authority gives it over ACME
-// (RFC 8555), or not at all (nil).
+// (RFC 8555), by one of its own authority, or not at all (nil).
 func tlsConfig(cfg *hub.Config, log *slog.Logger) (*tls.Config, error) {
 	switch {
 	case cfg.TLSCert != "":
-		c := &certificate{cert: cfg.TLSCert, key: cfg.TLSKey, log: log}
-		_, err := c.get(nil)
-		return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}, err
+		return fromFiles(cfg.TLSCert, cfg.TLSKey, log)
+	case cfg.TLSPrivate:
+		a, err := authority.Open(cfg.Authority())
+		if err == nil && a.Due(time.Now()) {
+			if _, rerr := authority.Renew(cfg.Authority(), time.Now()); a.Hub == nil {
+				err = rerr // otherwise the old one may still do
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return fromFiles(authority.HubFile(cfg.Authority()), authority.HubFile(cfg.Authority()), log)
 	case len(cfg.ACME.Domains) > 0:
 		return acmeConfig(&cfg.ACME, filepath.Join(cfg.StateDir, "acme"))
 	}
 	return nil, nil
+}
+
+func fromFiles(cert, key string, log *slog.Logger) (*tls.Config, error) {
+	c := &certificate{cert: cert, key: key, log: log}
+	_, err := c.get(nil)
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}, err
 }
 
 // certificate is one from files, read again when they have changed.
@@ -58,7 +74,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		}
 		c.loaded, c.of, c.told = &pair, now, ""
 	case c.loaded == nil:
-		return nil, fmt.Errorf("cannot read the certificate of tls_cert and tls_key: %w", err)
+		return nil, fmt.Errorf("cannot read the hub's certificate: %w", err)
 	case err.Error() != c.told: // perhaps half of the two is written
 		c.told = err.Error()
 		c.log.Error("the new certificate cannot be read; the old one stays", "path", c.cert, "err", err)

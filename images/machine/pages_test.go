@@ -252,6 +252,41 @@ func TestTheHubPage(t *testing.T) {
 	})
 }
 
+// A hub without a public name, and a station that trusts it: to the letter, by a reader on one machine.
+func TestTheTLSPage(t *testing.T) {
+	m := both(t, "")
+	sh(t, "nsenter --target "+m.leader+" --net ip addr add 192.168.1.20/32 dev lo")
+	m.put("etc/hosts", "127.0.0.1 localhost station\n192.168.1.20 intercom.lan\n")
+	fingerprint := ""
+	m.read("../../docs/tls.md", "/home/reader", nil, map[string]func(string){
+		"intercom-hub tls show": func(out string) {
+			fingerprint = regexp.MustCompile(`SHA-256 +([0-9A-F:]{95})`).FindStringSubmatch(out)[1]
+			m.has(out, "intercom.lan, 192.168.1.20")
+		},
+		"openssl x509": func(out string) { m.has(out, fingerprint) },
+		"systemctl restart intercomd": func(string) {
+			m.registers()
+			if _, out := m.try("intercomctl -json status"); !strings.Contains(out, "wss://intercom.lan") {
+				t.Errorf("the station is not at the hub by its name: %s", out)
+			}
+		},
+	})
+	if code, out := m.try("curl -sS http://192.168.1.20/v1/session; curl -sSf http://192.168.1.20/v1/calls"); code == 0 {
+		t.Errorf("without TLS there is more than the certificate: %s", out)
+	}
+	if code, out := m.try("curl -sS https://intercom.lan/healthz"); code == 0 {
+		t.Errorf("who does not trust the authority comes in: %s", out)
+	}
+	m.run("curl -sSf --cacert /home/reader/hub-ca.pem https://192.168.1.20/healthz")
+	if out := m.run("stat -c '%U %a' /var/lib/intercom-hub/tls/ca.key"); out != "intercom-hub 600" {
+		t.Errorf("the key of the authority: %s", out)
+	}
+	m.run("runuser -u intercom-hub -- intercom-hub tls renew") // as the hub does
+	if _, out := m.try("journalctl -u intercom-hub -o cat | grep -i 'cannot be'"); out != "" {
+		t.Error(out)
+	}
+}
+
 func TestTheIntegratePage(t *testing.T) {
 	m := both(t, "[mqtt]\nurl = \"mqtt://127.0.0.1\"\n")
 	m.run("systemctl start mosquitto")

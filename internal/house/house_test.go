@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"internal"},
 	{"call", "wire"},
 	{"gpio", "audio", "call/rtc", "wire/link", "systemd", "hub/bus"},
-	{"hub/access", "hub/nats", "hub/record", "hub/hubtest", "hub/relay"},
+	{"hub/access", "hub/authority", "hub/nats", "hub/record", "hub/hubtest", "hub/relay"},
 	{"hub/hook"},
 	{"device", "hub", "web"},
 	{"cmd", "images/board"},

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +27,7 @@ type Hub struct {
 	Addr    string // host:port
 	Records string // folder of the call records
 	Key     string // API key of the account "demo"
+	CA      string // file with the authority of a hub with TLS
 
 	dir, bin string
 	within   []string
@@ -32,6 +35,7 @@ type Hub struct {
 
 // HubSettings are what tests and the demo choose of a hub.
 type HubSettings struct {
+	TLS    []string // hosts for which it has an authority of its own; none for a hub without TLS
 	Ring   time.Duration
 	Listen string   // address and port; a free one on loopback when empty
 	Extra  string   // more lines of the configuration
@@ -50,8 +54,20 @@ func StartHub(ctx context.Context, dir, bin string, set HubSettings) (*Hub, erro
 	}
 	h := &Hub{Addr: set.Listen, Records: filepath.Join(dir, "hub", "calls"), dir: dir, bin: bin, within: set.Within}
 	conf := fmt.Sprintf("listen = %q\naccounts = %q\nstate_dir = %q\nring_time = %q\n%s\n", h.Addr, filepath.Join(dir, "accounts"), filepath.Join(dir, "hub"), set.Ring, set.Extra)
+	if len(set.TLS) > 0 {
+		h.CA = filepath.Join(dir, "hub", "tls", "ca.pem")
+		conf = "tls_private = true\n" + conf
+	}
 	if err := os.WriteFile(h.config(), []byte(conf), 0o600); err != nil {
 		return nil, err
+	}
+	if len(set.TLS) > 0 {
+		if err := os.MkdirAll(filepath.Join(dir, "hub"), 0o750); err != nil {
+			return nil, err
+		}
+		if _, err := h.Command(ctx, "", "tls", "new", "-host", strings.Join(set.TLS, ",")); err != nil {
+			return nil, err
+		}
 	}
 	key, err := exec.CommandContext(ctx, filepath.Join(bin, "intercom-hub"), "key", "new", "-config", h.config(), "-account", "demo").Output()
 	if err != nil {
@@ -127,13 +143,28 @@ func (h *Hub) Up(ctx context.Context) (err error) {
 			probe := append(slices.Clone(h.within), "bash", "-c", "exec 3<>/dev/tcp/"+host+"/"+port)
 			return exec.CommandContext(ctx, probe[0], probe[1:]...).Run() == nil
 		}
-		r, err := http.Get("http://" + h.Addr + "/readyz")
+		r, err := h.get("/readyz")
 		if err != nil {
 			return false
 		}
 		r.Body.Close()
 		return r.StatusCode == http.StatusOK
 	})
+}
+
+// get asks the hub, with trust in its own authority.
+func (h *Hub) get(path string) (*http.Response, error) {
+	if h.CA == "" {
+		return http.Get("http://" + h.Addr + path)
+	}
+	pem, err := os.ReadFile(h.CA)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	c := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, DisableKeepAlives: true}}
+	return c.Get("https://" + h.Addr + path)
 }
 
 // startIn starts a program, elsewhere if within says how.
@@ -182,7 +213,11 @@ func NewStation(dir, bin string, h *Hub, s Settings) (*Station, error) {
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "cuid = %q\nname = %q\ncontext = %q\nstate_dir = %q\ncontrol = %q\n\n", s.CUID, s.Name, s.Context, filepath.Join(dir, s.CUID), t.Socket)
-	fmt.Fprintf(&b, "[hub]\nurl = \"ws://%s/v1/ws\"\nallow_plain = true\naccount = \"demo\"\napikey_file = %q\n\n[call]\nto = %q\n%s\n\n", h.Addr, key, s.To, s.Call)
+	way := fmt.Sprintf("url = \"ws://%s/v1/ws\"\nallow_plain = true", h.Addr)
+	if h.CA != "" {
+		way = fmt.Sprintf("url = \"wss://%s/v1/ws\"\nca_file = %q", h.Addr, h.CA)
+	}
+	fmt.Fprintf(&b, "[hub]\n%s\naccount = \"demo\"\napikey_file = %q\n\n[call]\nto = %q\n%s\n\n", way, key, s.To, s.Call)
 	fmt.Fprintf(&b, "[audio]\nserver = %q\nsinks = %s\nsources = %s\n%s\n\n[media]\ninterfaces = [%q]\n\n[gpio]\ndriver = \"virtual\"\n\n", s.Server, list(s.Sink), list(s.Source), audio, strings.Join(append(s.Interfaces, "lo")[:1], ""))
 	for _, name := range []string{"call", "answer", "hangup", "toggle", "mute", "talk"} {
 		fmt.Fprintf(&b, "[[button]]\nname = %q\naction = %q\n\n", name, name)

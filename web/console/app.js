@@ -16,7 +16,8 @@ function SignIn({ done }) {
     fail('');
     wait(true);
     try {
-      done(await signIn(Object.fromEntries(new FormData(e.target))));
+      await signIn(Object.fromEntries(new FormData(e.target)));
+      done(await session().catch((err) => { throw err.code === 'ERR_INVALID_CREDENTIALS' ? new Error('This browser did not keep the sign-in. It keeps it from https addresses only, and with cookies allowed.') : err; }));
     } catch (err) {
       fail(err.message);
     }
@@ -34,6 +35,13 @@ function SignIn({ done }) {
     </form>
   </main>`;
 }
+
+/** Insecure is in the place of the sign-in where no browser would keep it: the page came over plain HTTP. */
+const Insecure = () => html`<main class="card">
+  <h1>Not secure</h1>
+  <p>This page came over plain HTTP, from ${location.origin}. Browsers then keep no sign-in and give no microphone, so nobody can sign in or talk here.</p>
+  <p>Open the hub at its https address. <a href="/trust">How a hub gets one</a>, also in a house without a public name.</p>
+</main>`;
 
 const pages = [['', 'Stations'], ['calls', 'Calls'], ['settings', 'Settings']];
 const words = { registered: 'Connected', reconnecting: 'Reconnecting…', connecting: 'Connecting…', signed_out: 'Signed out' };
@@ -85,6 +93,7 @@ function App() {
     };
   }, [who, round]);
 
+  if (!isSecureContext) return html`<${Insecure} />`;
   if (who === undefined) return null;
   if (who === null) return html`<${SignIn} done=${meet} />`;
   const leave = async () => {

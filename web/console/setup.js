@@ -1,6 +1,6 @@
 // Makes the first operator with the code in the address. A fragment never leaves the browser by itself.
 const code = location.hash.slice(1);
-history.replaceState(null, '', location.pathname);
+if (isSecureContext) history.replaceState(null, '', location.pathname); // else the address is still needed, with https
 
 const $ = (id) => document.getElementById(id);
 const form = $('form');
@@ -10,7 +10,10 @@ function fail(text) {
   $('error').hidden = false;
 }
 
-if (!code) fail('This address has no set-up code. Open the whole link that the hub wrote to its log when it started.');
+if (!isSecureContext) {
+  form.hidden = $('about').hidden = true;
+  $('insecure').hidden = false;
+} else if (!code) fail('This address has no set-up code. Open the whole link that the hub wrote to its log when it started.');
 
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
@@ -24,6 +27,7 @@ form.addEventListener('submit', async (event) => {
     if (!reply.ok) return fail(body.message);
     $('who').textContent = body.name;
     $('next').textContent = `intercom-hub key new -account ${body.account}`;
+    $('signed').hidden = !(await fetch('/v1/session', { redirect: 'error' })).ok;
     form.hidden = true;
     $('done').hidden = false;
   } catch {

@@ -11,10 +11,10 @@ export const { HUB: hub, KEY: key, SITE: site, DOOR: socket, PULSE_SERVER: serve
 
 const run = promisify(execFile);
 
-/** door asks the station: its control socket speaks HTTP. */
-export function door(path, body) {
+/** door asks the station, or the one of another control socket, which speaks HTTP. */
+export function door(path, body, at = socket) {
   return new Promise((ok, fail) => {
-    const r = http.request({ socketPath: socket, path: `/v1/${path}`, method: body ? 'POST' : 'GET', headers: { 'Content-Type': 'application/json' } }, (res) => {
+    const r = http.request({ socketPath: at, path: `/v1/${path}`, method: body ? 'POST' : 'GET', headers: { 'Content-Type': 'application/json' } }, (res) => {
       let text = '';
       res.on('data', (b) => { text += b; });
       res.on('end', () => { try { ok(JSON.parse(text)); } catch { ok(text); } });
@@ -55,12 +55,12 @@ export async function until(what, so, limit = 20_000) {
 }
 
 /** browse starts Chromium, whose microphone and loudspeaker are sinks of the stage. */
-export function browse({ mic = 'web_mic_in', speaker = 'web_spk', args = [], allow = true } = {}) {
+export function browse({ mic = 'web_mic_in', speaker = 'web_spk', args = [], allow = true, env = {} } = {}) {
   return chromium.launch({
     executablePath: '/usr/bin/chromium', headless: true,
     args: ['--no-sandbox', ...(allow ? ['--use-fake-ui-for-media-stream'] : []), ...args],
     ignoreDefaultArgs: ['--mute-audio'],
-    env: { ...process.env, PULSE_SERVER: server, PULSE_SOURCE: mic, PULSE_SINK: speaker },
+    env: { ...process.env, PULSE_SERVER: server, PULSE_SOURCE: mic, PULSE_SINK: speaker, ...env },
   });
 }
 
