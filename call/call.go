@@ -36,10 +36,13 @@ const (
 	RingSlack   = 10 * time.Second // that the callee may ring longer, should the hub never end it
 	MediaLimit  = 10 * time.Second // for the media path after the answer
 	BreakLimit  = 20 * time.Second // for a broken media path to come back
-	LostLimit   = 4 * time.Second  // for the hub to come back while it rings
-	EndLimit    = 2 * time.Second  // for the hub to confirm an end
-	CloseLimit  = 3 * time.Second  // for the hub to say why the other side closed the media path
-	LimitSlack  = time.Second      // that a metered call may outlast its limit before this side ends it
+	CallerFirst = 3 * time.Second  // that the callee leaves the restart of a broken path to the caller
+	RestartTime = 2 * time.Second  // for a restart to help before it is tried again; it doubles with each, up to the next
+	RestartMost = 8 * time.Second
+	LostLimit   = 4 * time.Second // for the hub to come back while it rings
+	EndLimit    = 2 * time.Second // for the hub to confirm an end
+	CloseLimit  = 3 * time.Second // for the hub to say why the other side closed the media path
+	LimitSlack  = time.Second     // that a metered call may outlast its limit before this side ends it
 )
 
 // Limits of what the hub may set: a press here must not become an open microphone long after the person has left. They are
@@ -60,6 +63,8 @@ type State struct {
 	Path   string        // which one of it, of which there is another when it rings in another place
 	Acked  bool          // the hub took our invite
 	Media  bool          // the media path is up
+	Stale  bool          // the media path needs a restart of ICE
+	Tries  int           // restarts since it did
 	Online bool          // signed in at the hub
 	Ack    time.Duration // that the hub may take to answer; 0 for AckTime
 	Result outcome.Outcome
@@ -121,6 +126,7 @@ type (
 type (
 	MediaUp     struct{ ID string }
 	MediaBroke  struct{ ID string }
+	MediaMoved  struct{ ID string } // this machine's address or route that the path used is another
 	MediaFailed struct{ ID string }
 	MediaClosed struct{ ID string } // the other side closed it, in order
 )
@@ -148,6 +154,7 @@ func (Warned) event()      {}
 func (Ended) event()       {}
 func (MediaUp) event()     {}
 func (MediaBroke) event()  {}
+func (MediaMoved) event()  {}
 func (MediaFailed) event() {}
 func (MediaClosed) event() {}
 func (Expired) event()     {}
@@ -157,13 +164,14 @@ type Timer string
 
 // The timers. One of each runs at a time; the end of a call stops them all.
 const (
-	AckTimer   Timer = "ack"
-	LimitTimer Timer = "limit"
-	MediaTimer Timer = "media"
-	LostTimer  Timer = "lost"
-	CloseTimer Timer = "close"
-	EndTimer   Timer = "end"
-	MaxTimer   Timer = "max"
+	AckTimer     Timer = "ack"
+	LimitTimer   Timer = "limit"
+	MediaTimer   Timer = "media"
+	RestartTimer Timer = "restart"
+	LostTimer    Timer = "lost"
+	CloseTimer   Timer = "close"
+	EndTimer     Timer = "end"
+	MaxTimer     Timer = "max"
 )
 
 // Tone names a sound for the person at this device.
@@ -207,11 +215,12 @@ type (
 		ID    string
 		Offer bool
 	}
-	OpenVoice  struct{} // microphone and loudspeaker, from now on
-	CloseMedia struct{} // path, microphone, everything
-	Play       struct{ Tone Tone }
-	Silence    struct{} // stop the tone that goes on
-	SetTimer   struct {
+	OpenVoice    struct{} // microphone and loudspeaker, from now on
+	RestartMedia struct{} // offer a restart of ICE
+	CloseMedia   struct{} // path, microphone, everything
+	Play         struct{ Tone Tone }
+	Silence      struct{} // stop the tone that goes on
+	SetTimer     struct {
 		Timer Timer
 		After time.Duration
 	}
@@ -223,16 +232,17 @@ type (
 	}
 )
 
-func (SendInvite) action()  {}
-func (SendAnswer) action()  {}
-func (SendDecline) action() {}
-func (SendCancel) action()  {}
-func (SendHangUp) action()  {}
-func (Prepare) action()     {}
-func (OpenVoice) action()   {}
-func (CloseMedia) action()  {}
-func (Play) action()        {}
-func (Silence) action()     {}
-func (SetTimer) action()    {}
-func (StopTimer) action()   {}
-func (Report) action()      {}
+func (SendInvite) action()   {}
+func (SendAnswer) action()   {}
+func (SendDecline) action()  {}
+func (SendCancel) action()   {}
+func (SendHangUp) action()   {}
+func (Prepare) action()      {}
+func (OpenVoice) action()    {}
+func (RestartMedia) action() {}
+func (CloseMedia) action()   {}
+func (Play) action()         {}
+func (Silence) action()      {}
+func (SetTimer) action()     {}
+func (StopTimer) action()    {}
+func (Report) action()       {}

@@ -84,6 +84,20 @@ func TestEdges(t *testing.T) {
 		"a broken media path may come back":                             {talking, MediaBroke{"c"}, Reconnecting, []Action{SetTimer{MediaTimer, BreakLimit}}},
 		"and does":                                                      {append(slices.Clone(talking), MediaBroke{"c"}), MediaUp{"c"}, Talking, []Action{StopTimer{MediaTimer}}},
 		"or does not":                                                   {append(slices.Clone(talking), MediaBroke{"c"}), Expired{"c", MediaTimer}, Ending, []Action{SendHangUp{"c", outcome.Lost}}},
+		"the caller restarts a path that broke":                         {talking, MediaBroke{"c"}, Reconnecting, []Action{RestartMedia{}, SetTimer{RestartTimer, RestartTime}}},
+		"the callee leaves that to the caller at first":                 {answered, MediaBroke{"c"}, Reconnecting, []Action{SetTimer{RestartTimer, CallerFirst}}},
+		"but not for long":                                              {append(slices.Clone(answered), MediaBroke{"c"}), Expired{"c", RestartTimer}, Reconnecting, []Action{RestartMedia{}}},
+		"whose address is another restarts it at once":                  {answered, MediaMoved{"c"}, Reconnecting, []Action{SetTimer{MediaTimer, BreakLimit}, RestartMedia{}}},
+		"and again, if it is another once more":                         {append(slices.Clone(answered), MediaMoved{"c"}), MediaMoved{"c"}, Reconnecting, []Action{RestartMedia{}}},
+		"a restart that did not help is tried again, later each time":   {append(slices.Clone(talking), MediaBroke{"c"}), Expired{"c", RestartTimer}, Reconnecting, []Action{RestartMedia{}, SetTimer{RestartTimer, 2 * RestartTime}}},
+		"but not more seldom than that":                                 {append(slices.Clone(talking), MediaBroke{"c"}, Expired{"c", RestartTimer}, Expired{"c", RestartTimer}, Expired{"c", RestartTimer}), Expired{"c", RestartTimer}, Reconnecting, []Action{SetTimer{RestartTimer, RestartMost}}},
+		"a restart waits for the hub":                                   {append(slices.Clone(talking), LinkDown{}), MediaMoved{"c"}, Talking, nil},
+		"until then the path may still do":                              {append(slices.Clone(talking), LinkDown{}, MediaMoved{"c"}), MediaBroke{"c"}, Reconnecting, []Action{SetTimer{MediaTimer, BreakLimit}}},
+		"and is made when it is back":                                   {append(slices.Clone(talking), LinkDown{}, MediaMoved{"c"}), LinkUp{}, Reconnecting, []Action{RestartMedia{}, SetTimer{RestartTimer, RestartTime}}},
+		"a hub that is back restarts no path that is up":                {append(slices.Clone(talking), LinkDown{}), LinkUp{}, Talking, []Action{StopTimer{LostTimer}}},
+		"a path that is up again is not restarted":                      {append(slices.Clone(talking), MediaBroke{"c"}, MediaUp{"c"}), Expired{"c", RestartTimer}, Talking, nil},
+		"who moves while it rings restarts when it is answered":         {append(slices.Clone(called), MediaUp{"c"}, MediaMoved{"c"}, Pick{}), Confirmed{ID: "c"}, Reconnecting, []Action{OpenVoice{}, SetTimer{MediaTimer, BreakLimit}, RestartMedia{}}},
+		"a path that the other side closed is not restarted":            {append(slices.Clone(talking), MediaBroke{"c"}, MediaClosed{"c"}), Expired{"c", RestartTimer}, Reconnecting, nil},
 		"a call that never had media has failed":                        {append(slices.Clone(rung), Confirmed{ID: "c"}), Expired{"c", MediaTimer}, Ending, []Action{SendHangUp{"c", outcome.MediaFailed}}},
 		"a path closed by the other side is first the hub's to explain": {talking, MediaClosed{"c"}, Reconnecting, []Action{SetTimer{CloseTimer, CloseLimit}}},
 		"and without the hub it was a hang-up":                          {append(slices.Clone(talking), MediaClosed{"c"}), Expired{"c", CloseTimer}, Ending, []Action{CloseMedia{}, SendHangUp{"c", outcome.HangUp}}},
@@ -132,14 +146,14 @@ func everything() []Event {
 	all := []Event{Dial{"c", "peer1"}, Dial{"d", "peer2"}, Incoming{ID: "c", Peer: "peer1"}, Incoming{ID: "d", Peer: "peer1"}, Incoming{ID: "d", Peer: "peer2"},
 		Pick{}, Refuse{}, HangUp{}, Quit{}, NoVoice{}, LinkUp{}, LinkDown{}}
 	for _, id := range []string{"c", "d"} {
-		all = append(all, Acked{ID: id}, Rejected{id, fault.NotParty}, Rejected{id, fault.InvalidCall}, PeerRings{id, "peer1", "a"}, Confirmed{ID: id}, MediaUp{id}, MediaBroke{id}, MediaFailed{id}, MediaClosed{id},
+		all = append(all, Acked{ID: id}, Rejected{id, fault.NotParty}, Rejected{id, fault.InvalidCall}, PeerRings{id, "peer1", "a"}, Confirmed{ID: id}, MediaUp{id}, MediaBroke{id}, MediaMoved{id}, MediaFailed{id}, MediaClosed{id},
 			Acked{id, time.Minute}, PeerRings{id, "peer2", "a"}, Confirmed{id, "peer2", time.Minute}, Warned{id})
 		for _, s := range []outcome.Status{outcome.Over, outcome.Declined, outcome.Missed, outcome.Cancelled, outcome.Failed} {
 			for _, r := range outcome.Reasons(s) {
 				all = append(all, Ended{id, outcome.Of(s, r), ""})
 			}
 		}
-		for _, t := range []Timer{AckTimer, LimitTimer, MediaTimer, LostTimer, CloseTimer, EndTimer, MaxTimer} {
+		for _, t := range []Timer{AckTimer, LimitTimer, MediaTimer, RestartTimer, LostTimer, CloseTimer, EndTimer, MaxTimer} {
 			all = append(all, Expired{id, t})
 		}
 	}
@@ -196,6 +210,10 @@ func (w *world) do(t *testing.T, acts []Action) {
 			w.ringing = false
 		case Prepare:
 			w.media = true
+		case RestartMedia:
+			if !w.voice {
+				t.Fatal("a path is restarted before the answer")
+			}
 		case OpenVoice:
 			if !w.media {
 				t.Fatal("the voice opens without a media path")

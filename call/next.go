@@ -62,6 +62,8 @@ func about(e Event) string {
 		return e.ID
 	case MediaBroke:
 		return e.ID
+	case MediaMoved:
+		return e.ID
 	case MediaFailed:
 		return e.ID
 	case MediaClosed:
@@ -97,25 +99,26 @@ func ours(s State, e Event) (State, []Action) {
 	case Rejected:
 		return rejected(s, e.Code)
 	case MediaUp:
-		s.Media = true
+		s.Media, s.Stale, s.Tries = true, false, 0
 		if s.Phase == Connecting || s.Phase == Reconnecting {
 			s.Phase = Talking
-			return s, []Action{StopTimer{MediaTimer}}
+			return s, []Action{StopTimer{MediaTimer}, StopTimer{RestartTimer}}
 		}
 		return s, nil
 	case MediaClosed:
 		// The other side has hung up. The hub says so too, unless it was restarted and has forgotten the call.
-		s.Media = false
+		s.Media, s.Stale = false, false
 		if s.Live() {
 			s.Phase = Reconnecting
 			return s, []Action{SetTimer{CloseTimer, CloseLimit}}
 		}
 		return s, nil
 	case MediaBroke:
-		s.Media = false
-		if s.Phase == Talking {
-			s.Phase = Reconnecting
-			return s, []Action{SetTimer{MediaTimer, BreakLimit}}
+		return broke(s)
+	case MediaMoved:
+		s.Stale, s.Tries = true, 0
+		if s.Live() { // else when it is answered
+			return restart(s, nil)
 		}
 		return s, nil
 	case MediaFailed:
@@ -166,7 +169,7 @@ func peerRings(s State, e PeerRings) (State, []Action) {
 		s.Phase, s.Acked, s.Lead, s.Path = Ringback, true, e.From, e.Path
 		return s, []Action{StopTimer{AckTimer}, Prepare{s.ID, false}, Play{RingbackTone}}
 	case s.Phase == Ringback && (e.From != s.Lead || e.Path != s.Path):
-		s.Lead, s.Path, s.Media = e.From, e.Path, false
+		s.Lead, s.Path, s.Media, s.Stale = e.From, e.Path, false, false
 		return s, []Action{CloseMedia{}, Prepare{s.ID, false}}
 	}
 	return s, nil
@@ -193,7 +196,46 @@ func confirmed(s State, e Confirmed) (State, []Action) {
 	if e.Limit > 0 {
 		acts = append(acts, SetTimer{MaxTimer, e.Limit + LimitSlack})
 	}
-	return s, append(acts, OpenVoice{})
+	acts = append(acts, OpenVoice{})
+	if s.Stale {
+		return restart(s, acts)
+	}
+	return s, acts
+}
+
+// broke is a path on which nothing comes any more. Nobody knows why: the caller offers a restart of ICE, and the callee
+// only when nothing came of it, so that their offers seldom cross.
+func broke(s State) (State, []Action) {
+	known := s.Stale
+	s, acts := down(s, nil)
+	s.Stale = true
+	switch {
+	case known || !s.Live():
+		return s, acts
+	case s.Caller:
+		return restart(s, acts)
+	}
+	return s, append(acts, SetTimer{RestartTimer, CallerFirst})
+}
+
+func down(s State, acts []Action) (State, []Action) {
+	s.Media = false
+	if s.Phase == Talking {
+		s.Phase = Reconnecting
+		acts = append(acts, SetTimer{MediaTimer, BreakLimit})
+	}
+	return s, acts
+}
+
+// restart offers a restart of ICE, and again if nothing comes of it. It throws away the path that there is, so it waits
+// for the hub while that is away.
+func restart(s State, acts []Action) (State, []Action) {
+	if !s.Online {
+		return s, acts
+	}
+	s, acts = down(s, acts)
+	s.Tries++
+	return s, append(acts, RestartMedia{}, SetTimer{RestartTimer, min(RestartTime<<min(s.Tries-1, 9), RestartMost)})
 }
 
 // rejected is the hub's refusal of a request about this call.
@@ -242,6 +284,8 @@ func expired(s State, t Timer) (State, []Action) {
 		return leave(s, outcome.Of(outcome.Over, outcome.MaxDuration))
 	case t == MediaTimer:
 		return mediaFailed(s)
+	case t == RestartTimer && s.Stale && s.Live():
+		return restart(s, nil)
 	case t == CloseTimer && s.Live():
 		return leave(s, outcome.Of(outcome.Over, outcome.HangUp))
 	}
@@ -266,6 +310,9 @@ func linkUp(s State, e LinkUp) (State, []Action) {
 		acts = append(acts, SendAnswer{s.ID})
 	case s.Phase == Ending:
 		acts = append(acts, farewell(s))
+	case s.Live() && s.Stale:
+		s.Tries = 0
+		return restart(s, acts)
 	}
 	return s, acts
 }
@@ -297,7 +344,7 @@ func hangUp(s State, why outcome.Reason) (State, []Action) {
 
 // leave ends the call from this side: at once for the person here, and when the hub has said so for the record.
 func leave(s State, o outcome.Outcome) (State, []Action) {
-	s.Phase, s.Media, s.Result = Ending, false, o
+	s.Phase, s.Media, s.Stale, s.Result = Ending, false, false, o
 	acts := []Action{Silence{}, StopTimer{""}, CloseMedia{}, SetTimer{EndTimer, EndLimit}}
 	if s.Online {
 		acts = append(acts, farewell(s))

@@ -39,16 +39,18 @@ type Media interface {
 
 // Path is the voice of one call. Its methods return at once.
 type Path interface {
-	Remote(sdp string)
+	Remote(sdp, answers string)
 	Candidate(string)
-	OpenVoice() // microphone and loudspeaker, from now on
+	OpenVoice()                  // microphone and loudspeaker, from now on
+	Restart(by []wire.ICEServer) // of ICE, by an offer
+	Moved() bool                 // the address or the route of this machine that it uses is another
 	Close()
 	Quality() control.Quality
 }
 
 // News is told what happens on a path, from any goroutine.
 type News struct {
-	Local     func(sdp string)
+	Local     func(sdp, answers string)
 	Candidate func(string)
 	Event     func(func(call string) call.Event)
 }
@@ -110,8 +112,10 @@ type Device struct {
 	// Of the owner alone.
 	state       call.State
 	path        Path
-	micSoon     bool // it is about to open: its light comes first
-	servers     []wire.ICEServer
+	micSoon     bool             // it is about to open: its light comes first
+	anyServers  []wire.ICEServer // for each call
+	servers     []wire.ICEServer // for one
+	serves      string           // which
 	timers      map[call.Timer]*time.Timer
 	result      outcome.Result    // of the call that there is, as far as it is known here
 	final       *outcome.Result   // what the hub says of it

@@ -137,7 +137,7 @@ func TestACallFromTheDoor(t *testing.T) {
 		b.expect("0s plays press", "0s sends call.invite")
 		b.hub(wire.Ringing, wire.SDPBody{SDP: "offer"})
 		b.expect("0s media waits for an offer", "0s plays ringback", "0s media gets offer")
-		b.media.News.Local("answer")
+		b.media.News.Local("answer", "")
 		b.media.News.Candidate("here")
 		b.expect("0s sends call.sdp", "0s sends call.ice")
 		b.media.News.Event(func(id string) call.Event { return call.MediaUp{ID: id} })
@@ -202,7 +202,7 @@ func TestACallToTheDoor(t *testing.T) {
 		}
 		b.expect("0s plays ring", "0s media offers", "0s sends call.decline")
 		b.wire.Last.Call = "c"
-		b.media.News.Local("offer")
+		b.media.News.Local("offer", "")
 		b.expect("0s sends call.ringing")
 		b.press(setup.ActToggle)
 		b.expect("0s sends call.answer")
@@ -555,17 +555,48 @@ func TestARestartOfTheMediaPath(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
 		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"})
-		b.media.News.Local("offer")
+		b.media.News.Local("offer", "")
 		b.press(setup.ActAnswer)
 		b.hub(wire.Answered, wire.AnsweredBody{Peer: "reception"})
 		b.tape.Take()
 		b.hub(wire.SDP, wire.SDPBody{SDP: "offer again"})
-		b.media.News.Local("answer")
+		b.media.News.Local("answer", "")
 		b.expect("0s media gets offer again", "0s sends call.sdp")
 		b.ended(outcome.Over, outcome.HangUp)
 		if n := b.ackNote(); n.Kind != wire.CallNote || n.Call != "c" || n.Quality == nil {
 			t.Errorf("%+v", n)
 		}
+	})
+}
+
+// A station whose address or route is another restarts its media path, at once, or when the hub is back.
+func TestTheNetworkChangesInACall(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"})
+		b.media.News.Local("offer", "")
+		b.media.News.Event(func(id string) call.Event { return call.MediaUp{ID: id} })
+		b.press(setup.ActAnswer)
+		b.hub(wire.Answered, wire.AnsweredBody{Peer: "reception"})
+		b.tape.Take()
+		b.NetworkChanged() // elsewhere on this machine
+		b.expect()
+		b.media.Moved = true
+		b.NetworkChanged()
+		b.expect("0s media restarts")
+		time.Sleep(call.RestartTime)
+		b.expect("2s media restarts") // nobody answered
+		b.media.News.Local("offer again", "")
+		b.expect("2s sends call.sdp")
+		b.media.News.Event(func(id string) call.Event { return call.MediaUp{ID: id} })
+		b.shows(control.LightTalking)
+		time.Sleep(time.Minute)
+		b.expect()
+		b.Down(errors.New("gone"))
+		b.NetworkChanged()
+		b.expect()
+		b.Up(wire.WelcomeBody{Resumed: true})
+		b.expect("1m2s media restarts")
 	})
 }
 

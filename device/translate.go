@@ -1,7 +1,6 @@
 package device
 
 import (
-	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -39,6 +38,8 @@ func (d *Device) do(a call.Action) {
 		d.micSoon = d.voice == setup.Duplex || d.voice == setup.Announce
 		d.shine()
 		d.path.OpenVoice()
+	case call.RestartMedia:
+		d.path.Restart(d.iceServers())
 	case call.CloseMedia:
 		d.micSoon = false
 		if d.path != nil {
@@ -108,11 +109,11 @@ func (d *Device) prepare(a call.Prepare) {
 	if a.Offer {
 		description = wire.Ringing // the offer tells the caller that we ring
 	}
-	p = d.media.Path(d.servers, a.Offer, d.voice, News{
-		Local: func(sdp string) {
+	p = d.media.Path(d.iceServers(), a.Offer, d.voice, News{
+		Local: func(sdp, answers string) {
 			news(func() {
-				d.wire.Send(wire.New(description, id, wire.SDPBody{SDP: sdp, To: lead}))
-				description = wire.SDP // what follows answers a restart of ICE
+				d.wire.Send(wire.New(description, id, wire.SDPBody{SDP: sdp, To: lead, Answers: answers}))
+				description = wire.SDP // what follows restarts ICE, or answers that
 			})
 		},
 		Candidate: func(c string) {
@@ -132,8 +133,8 @@ func (d *Device) Up(w wire.WelcomeBody) {
 			d.registered = time.Now()
 		}
 		d.hubTrouble = ""
-		if d.servers = w.ICEServers; wire.CheckServers(w.ICEServers) != nil {
-			d.servers = nil
+		if d.anyServers = w.ICEServers; wire.CheckServers(w.ICEServers) != nil {
+			d.anyServers = nil
 		}
 		d.handle(call.LinkUp{Ack: millis(w.AckMS)})
 		d.declare()
@@ -143,13 +144,6 @@ func (d *Device) Up(w wire.WelcomeBody) {
 		}
 		d.tellNotes()
 	})
-}
-
-// fragment tells one media path from another: the user name of its ICE agent (RFC 8839, section 5.4).
-func fragment(sdp string) string {
-	_, rest, _ := strings.Cut(sdp, "a=ice-ufrag:")
-	name, _, _ := strings.Cut(rest, "\r\n")
-	return name
 }
 
 // mostCandidates are taken with one description of the other side.
@@ -168,11 +162,30 @@ func (d *Device) Down(err error) {
 	})
 }
 
+// NetworkChanged is told that an address or a route of this machine is another. A media path that went by it is restarted;
+// the link, which is told before, says by itself when it is down and up again.
+func (d *Device) NetworkChanged() {
+	d.tell(func() {
+		if d.path != nil && d.path.Moved() {
+			d.log.Info("this machine's address or its route to the other side changed", "call", d.state.ID, "peer", d.state.Peer)
+			d.handle(call.MediaMoved{ID: d.state.ID})
+		}
+	})
+}
+
 // serve notes the servers for a call, where the hub has some.
 func (d *Device) serve(id string, servers []wire.ICEServer) {
-	if len(servers) > 0 && wire.CheckServers(servers) == nil && (d.state.ID == id || d.state.ID == "") {
-		d.servers = servers
+	if len(servers) > 0 && (d.state.ID == id || d.state.ID == "") {
+		d.servers, d.serves = servers, id
 	}
+}
+
+// iceServers are those for the call that there is: its own, else those that the hub names to all.
+func (d *Device) iceServers() []wire.ICEServer {
+	if d.serves == d.state.ID {
+		return d.servers
+	}
+	return d.anyServers
 }
 
 // declare tells the hub how the station is.
@@ -283,12 +296,12 @@ func (d *Device) receive(m link.Message) *fault.Error {
 			return err
 		}
 		if m.T == wire.Ringing {
-			d.handle(call.PeerRings{ID: m.Call, From: b.From, Path: fragment(b.SDP)})
+			d.handle(call.PeerRings{ID: m.Call, From: b.From, Path: wire.Fragment(b.SDP)})
 			ours = m.Call == d.state.ID && d.path != nil
 		}
 		if ours && b.SDP != "" && d.descriptions.Allow() {
 			d.candidates = 0
-			d.path.Remote(b.SDP)
+			d.path.Remote(b.SDP, b.Answers)
 		}
 	case wire.ICE:
 		b, err := wire.Body[wire.ICEBody](m.Envelope)

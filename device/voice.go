@@ -20,6 +20,7 @@ import (
 	"intercom/call"
 	"intercom/call/rtc"
 	"intercom/device/control"
+	"intercom/device/network"
 	"intercom/device/setup"
 	"intercom/internal/durable"
 	"intercom/internal/fetch"
@@ -68,7 +69,7 @@ func NewVoice(cfg *setup.Config, a *audio.Audio, log *slog.Logger) (*Voice, erro
 		codecs = append(codecs, rtc.Codec{Name: c.Name, Rate: c.Rate, Channels: c.Channels, Fmtp: c.Fmtp, Type: c.Type, Send: c.Send})
 	}
 	codecs = append(codecs, rtc.Codec{Name: rtc.RED, Rate: codec.Rate, Channels: 2, Fmtp: "111/111", Type: 63}) // around Opus
-	engine, err := rtc.New(rtc.Settings{Codecs: codecs, Interfaces: cfg.Media.Interfaces})
+	engine, err := rtc.New(rtc.Settings{Codecs: codecs, Interfaces: cfg.Media.Interfaces, Way: network.Way})
 	if err != nil {
 		return nil, err
 	}
@@ -216,8 +217,10 @@ type path struct {
 	once   sync.Once              // for the log
 }
 
-func (p *path) Remote(sdp string)  { p.peer.Remote(sdp) }
-func (p *path) Candidate(c string) { p.peer.Candidate(c) }
+func (p *path) Remote(sdp, answers string)       { p.peer.Remote(sdp, answers) }
+func (p *path) Candidate(c string)               { p.peer.Candidate(c) }
+func (p *path) Restart(servers []wire.ICEServer) { p.peer.Restart(servers) }
+func (p *path) Moved() bool                      { return p.peer.Moved() }
 
 // OpenVoice opens loudspeaker and microphone.
 func (p *path) OpenVoice() {
@@ -268,8 +271,8 @@ const narrow = 6
 // ears is the side of a path that rtc tells things, on goroutines of its own.
 type ears struct{ p *path }
 
-func (e ears) Local(sdp string)   { e.p.news.Local(sdp) }
-func (e ears) Candidate(c string) { e.p.news.Candidate(c) }
+func (e ears) Local(sdp, answers string) { e.p.news.Local(sdp, answers) }
+func (e ears) Candidate(c string)        { e.p.news.Candidate(c) }
 
 // Packet takes a packet; before the answer none counts.
 func (e ears) Packet(k rtc.Packet) {

@@ -257,11 +257,20 @@ func CheckServers(all []ICEServer) *fault.Error {
 
 // SDPBody is a session description (RFC 8866). In call.ringing it is the ringing side's offer, and From says whose; in
 // call.sdp it is the answer. Of several who ring, the caller is told the offer of one; a further call.ringing replaces
-// it.
+// it. In an answered call, call.sdp is an offer that restarts ICE, or its answer.
 type SDPBody struct {
-	SDP  string `json:"sdp,omitempty"`
-	From string `json:"from,omitempty"`
-	To   string `json:"to,omitempty"` // from the caller: whose offer this answers
+	SDP     string `json:"sdp,omitempty"`
+	From    string `json:"from,omitempty"`
+	To      string `json:"to,omitempty"`      // from the caller: whose offer this answers
+	Answers string `json:"answers,omitempty"` // the user name of the offer that this answers; see Fragment
+}
+
+// Fragment is the ICE user name of a description (ice-ufrag: RFC 8839, section 5.4). It tells one media path, and one
+// restart of it, from another.
+func Fragment(sdp string) string {
+	_, rest, _ := strings.Cut(sdp, "a=ice-ufrag:")
+	name, _, _ := strings.Cut(rest, "\r\n")
+	return name
 }
 
 // ICEBody is a candidate as in the browser's RTCIceCandidateInit; an empty one ends the gathering.

@@ -2,15 +2,16 @@
 //
 // A [Peer] is one path. Its methods never block: a goroutine of its own does the work in order and tells [Events]. Close
 // ends that goroutine; Closed says when all is gone. Nothing is sent until Send is called, so a path can be made ready
-// while it rings. The device imports it; only here is pion/webrtc known.
+// while it rings. The device imports it; only here is pion/webrtc known. The files: rtc.go has the engine and the path,
+// restart.go its descriptions and ICE restarts, track.go what it sends.
 package rtc
 
 import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,8 @@ import (
 	"github.com/pion/logging"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/transport/v4"
+	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
 
 	"intercom/wire"
@@ -39,6 +42,10 @@ type Codec struct {
 type Settings struct {
 	Codecs     []Codec  // in order of preference
 	Interfaces []string // names of the network interfaces to use; empty for all but loopback
+
+	// Way watches how packets leave this machine from one address to another; moved says that they leave otherwise by now.
+	// An invalid from stands for any. Nil where nobody can tell.
+	Way func(from, to netip.Addr) (moved func() bool)
 }
 
 // RED is the name of the codec that wraps payloads of another with copies of earlier ones (RFC 2198). It is never sent for
@@ -66,8 +73,8 @@ const (
 
 // Events is told what happens, on goroutines of the path; its methods must return at once.
 type Events interface {
-	Local(sdp string) // our description is ready to be sent
-	Candidate(string) // one of our candidates
+	Local(sdp, answers string) // our description is ready to be sent; answers is as in Remote
+	Candidate(string)          // one of our candidates
 	State(State)
 	Packet(Packet)
 	Report(Stats) // the other side's, about once a second
@@ -84,6 +91,7 @@ type Stats struct {
 type Engine struct {
 	api    *webrtc.API
 	codecs []Codec
+	way    func(from, to netip.Addr) (moved func() bool)
 }
 
 // ICE times: the path is called broken after 3 s of silence and failed 25 s later; a keepalive each second.
@@ -126,6 +134,7 @@ func New(s Settings) (*Engine, error) {
 	e.SetICETimeouts(brokenAfter, failedAfter, keepAlive)
 	e.SetDTLSRetransmissionInterval(handshakeAgain)
 	e.SetIncludeLoopbackCandidate(true)
+	e.SetNet(interfaces{&stdnet.Net{}})
 	e.SetInterfaceFilter(func(name string) bool {
 		if len(s.Interfaces) > 0 {
 			return slices.Contains(s.Interfaces, name)
@@ -136,7 +145,21 @@ func New(s Settings) (*Engine, error) {
 	return &Engine{
 		api:    webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(reports), webrtc.WithSettingEngine(e)),
 		codecs: s.Codecs,
+		way:    s.Way,
 	}, nil
+}
+
+// interfaces is the network of this machine as it is now: the library's own remembers what it was when the path was made,
+// and would look for a new way at addresses that are gone.
+type interfaces struct{ *stdnet.Net }
+
+// Interfaces are those that there are.
+func (interfaces) Interfaces() ([]*transport.Interface, error) {
+	now, err := stdnet.NewNet()
+	if err != nil {
+		return nil, err
+	}
+	return now.Interfaces()
 }
 
 // Peer is one media path.
@@ -152,57 +175,25 @@ type Peer struct {
 	route  atomic.Pointer[Route]
 	names  atomic.Pointer[map[uint8]string]
 
+	moved atomic.Pointer[func() bool]
+
+	mu   sync.Mutex
+	held bool     // our candidates wait for the description that they belong to
+	ours []string // those that wait
+
 	// Of the peer's goroutine alone.
-	early []webrtc.ICECandidateInit // remote candidates that came before the description
+	servers []wire.ICEServer
+	polite  bool                      // its offer yields when two cross
+	early   []webrtc.ICECandidateInit // remote candidates that came before the description
+	ignored string                    // the other side's offer that yielded to ours
 }
 
 // Peer starts a path over the given STUN and TURN servers. With offer, it makes the first description.
 func (e *Engine) Peer(servers []wire.ICEServer, offer bool, ev Events) *Peer {
-	p := &Peer{engine: e, ev: ev, do: make(chan func(*webrtc.PeerConnection) error, 64), quit: make(chan struct{}), gone: make(chan struct{})}
+	p := &Peer{engine: e, ev: ev, do: make(chan func(*webrtc.PeerConnection) error, 64), quit: make(chan struct{}), gone: make(chan struct{}), servers: servers, polite: !offer}
 	p.out.codecs = e.codecs
-	go p.run(servers, offer)
+	go p.run(offer)
 	return p
-}
-
-// Remote takes the other side's description: an answer for a peer that offers, else an offer, which is answered. An offer
-// that comes later restarts ICE (RFC 8445, section 9).
-func (p *Peer) Remote(sdp string) {
-	p.tell(func(pc *webrtc.PeerConnection) error {
-		kind := webrtc.SDPTypeOffer
-		if pc.SignalingState() == webrtc.SignalingStateHaveLocalOffer {
-			kind = webrtc.SDPTypeAnswer
-		} else if now := pc.CurrentRemoteDescription(); now != nil && strings.Contains(now.SDP, "a=setup:active") {
-			// Who had the active role keeps it (RFC 8842, section 5.5); the library would take it for us.
-			sdp = strings.Replace(sdp, "a=setup:actpass", "a=setup:active", 1)
-		}
-		if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: kind, SDP: sdp}); err != nil {
-			return fmt.Errorf("the other side's description: %w", err)
-		}
-		for _, c := range p.early {
-			_ = pc.AddICECandidate(c) // a bad candidate is one path less, no more
-		}
-		p.early = nil
-		if kind == webrtc.SDPTypeAnswer {
-			return nil
-		}
-		answer, err := pc.CreateAnswer(nil)
-		return p.local(pc, answer, err)
-	})
-}
-
-// Candidate takes one of the other side's candidates.
-func (p *Peer) Candidate(c string) {
-	p.tell(func(pc *webrtc.PeerConnection) error {
-		one := webrtc.ICECandidateInit{Candidate: c}
-		if pc.RemoteDescription() == nil {
-			if len(p.early) < 64 {
-				p.early = append(p.early, one)
-			}
-			return nil
-		}
-		_ = pc.AddICECandidate(one)
-		return nil
-	})
 }
 
 // Outgoing is what was agreed to be sent.
@@ -259,6 +250,7 @@ func (p *Peer) routed(pair *webrtc.ICECandidatePair) {
 		r = Relay
 	}
 	p.route.Store(&r)
+	p.watch(pair)
 }
 
 // Close ends the path. It does not wait; see [Peer.Closed].
@@ -275,11 +267,11 @@ func (p *Peer) tell(f func(*webrtc.PeerConnection) error) {
 	}
 }
 
-func (p *Peer) run(servers []wire.ICEServer, offer bool) {
+func (p *Peer) run(offer bool) {
 	defer close(p.gone)
-	pc, err := p.open(servers)
+	pc, err := p.open()
 	if err == nil && offer {
-		err = p.offer(pc)
+		err = p.offer(pc, nil)
 	}
 	for err == nil {
 		select {
@@ -297,32 +289,22 @@ func (p *Peer) run(servers []wire.ICEServer, offer bool) {
 	}
 }
 
-func (p *Peer) offer(pc *webrtc.PeerConnection) error {
-	offer, err := pc.CreateOffer(nil)
-	return p.local(pc, offer, err)
-}
-
-// local sets our description and tells it. The candidates follow one by one (trickle ICE, RFC 8838).
-func (p *Peer) local(pc *webrtc.PeerConnection, d webrtc.SessionDescription, err error) error {
-	if err != nil {
-		return err
-	}
-	p.ev.Local(d.SDP)
-	return pc.SetLocalDescription(d)
-}
-
-func (p *Peer) open(servers []wire.ICEServer) (*webrtc.PeerConnection, error) {
-	var ice []webrtc.ICEServer
+func configuration(servers []wire.ICEServer) webrtc.Configuration {
+	c := webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle}
 	for _, s := range servers {
-		ice = append(ice, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+		c.ICEServers = append(c.ICEServers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
 	}
-	pc, err := p.engine.api.NewPeerConnection(webrtc.Configuration{ICEServers: ice, BundlePolicy: webrtc.BundlePolicyMaxBundle})
+	return c
+}
+
+func (p *Peer) open() (*webrtc.PeerConnection, error) {
+	pc, err := p.engine.api.NewPeerConnection(configuration(p.servers))
 	if err != nil {
 		return nil, err
 	}
 	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
 		if c != nil {
-			p.ev.Candidate(c.ToJSON().Candidate)
+			p.candidate(c.ToJSON().Candidate)
 		}
 	})
 	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {

@@ -21,12 +21,44 @@ type end struct {
 	mu      sync.Mutex
 	peer    *Peer
 	other   *end
+	old     bool // does not say what it answers
+	cut     bool // what is said waits
+	kept    []func(*Peer)
 	states  chan State
 	packets chan Packet
 }
 
-func (e *end) Local(sdp string)   { e.to(func(p *Peer) { p.Remote(sdp) }) }
-func (e *end) Candidate(c string) { e.to(func(p *Peer) { p.Candidate(c) }) }
+func (e *end) Local(sdp, answers string) {
+	if e.old {
+		answers = ""
+	}
+	e.say(func(p *Peer) { p.Remote(sdp, answers) })
+}
+func (e *end) Candidate(c string) { e.say(func(p *Peer) { p.Candidate(c) }) }
+
+// say has something said to the other side, or keeps it while the line is cut.
+func (e *end) say(f func(*Peer)) {
+	e.mu.Lock()
+	cut := e.cut
+	if cut {
+		e.kept = append(e.kept, f)
+	}
+	e.mu.Unlock()
+	if !cut {
+		e.to(f)
+	}
+}
+
+// mend says what was kept.
+func (e *end) mend() {
+	e.mu.Lock()
+	kept := e.kept
+	e.cut, e.kept = false, nil
+	e.mu.Unlock()
+	for _, f := range kept {
+		e.to(f)
+	}
+}
 func (e *end) State(s State)      { e.states <- s }
 func (e *end) Report(Stats)       {}
 func (e *end) to(f func(p *Peer)) { e.other.mu.Lock(); defer e.other.mu.Unlock(); f(e.other.peer) }
@@ -175,7 +207,7 @@ func TestGarbageFailsOnePathOnly(t *testing.T) {
 	<-p.Closed()
 
 	p = engine.Peer(nil, false, e)
-	p.Remote("v=0 but not really")
+	p.Remote("v=0 but not really", "")
 	if wait(t, e.states, "state") != Failed {
 		t.Fatal("garbage was taken")
 	}

@@ -20,7 +20,8 @@ type settings struct {
 	long  bool
 }
 
-// lab is two stations, A and B, at the ends of a cable, with a hub at A's end. Each has a microphone X_mic and a
+// lab is two stations, A and B, at the ends of a cable, with a hub at A's end; or in machines that can move, with the hub
+// at the router. Each has a microphone X_mic and a
 // loudspeaker X_spk, null sinks of a sound server of its own. Real-time priorities are those that a station's unit gives.
 type lab struct {
 	ctx     context.Context
@@ -29,6 +30,7 @@ type lab struct {
 	bin     string
 	sound   *stage.Sound
 	cable   *stage.Cable
+	router  *stage.Router // instead of the cable
 	hub     *stage.Hub
 	at      [2]*stage.Station
 	events  [2]*stage.Events
@@ -41,6 +43,7 @@ type setup struct {
 	echo   string // A's audio.echo
 	source string // A's microphone instead of A_mic.monitor
 	sound  stage.StartsSound
+	moves  bool // the stations are in machines that can move
 }
 
 // part measures something and notes figures.
@@ -87,6 +90,9 @@ func (l *lab) close() error {
 	if l.cable != nil {
 		l.cable.Cut()
 	}
+	if l.router != nil {
+		l.router.Remove()
+	}
 	return err
 }
 
@@ -102,8 +108,26 @@ func (l *lab) rig(s setup) (err error) {
 	for _, p := range l.sound.All() {
 		_ = exec.Command("chrt", "-a", "-r", "-p", "5", fmt.Sprint(p.PID())).Run() // where it is not permitted, it is not so
 	}
+	if s.moves {
+		l.router, err = stage.NewRouter("icl")
+		return errors.Join(err, l.router.Machine(machineA), l.router.Machine(machineB))
+	}
 	l.cable, err = stage.NewCable("icl")
 	return err
+}
+
+// Numbers of the machines that can move.
+const (
+	machineA = 2
+	machineB = 3
+)
+
+// in gives the command that runs another where A (0) or B (1) is.
+func (l *lab) in(end int) []string {
+	if l.router != nil {
+		return l.router.In(machineA + end)
+	}
+	return l.cable.At(end)
 }
 
 // open starts everything.
@@ -111,7 +135,15 @@ func (l *lab) open(s setup) (err error) {
 	if err := l.rig(s); err != nil {
 		return err
 	}
-	if l.hub, err = stage.StartHub(l.ctx, l.dir, l.bin, stage.HubSettings{Ring: 30 * time.Second, Listen: stage.CableA + ":8080", Within: l.cable.At(0), Extra: "allow_plain = true"}); err != nil {
+	hub := stage.HubSettings{Ring: 30 * time.Second, Extra: "allow_plain = true"}
+	interfaces := []string{stage.CableInterface}
+	if s.moves {
+		hub.Listen, hub.Within = stage.RouterIP+":8080", l.router.At()
+		interfaces = []string{"eth0", "eth1"}
+	} else {
+		hub.Listen, hub.Within = stage.CableA+":8080", l.cable.At(0)
+	}
+	if l.hub, err = stage.StartHub(l.ctx, l.dir, l.bin, hub); err != nil {
 		return err
 	}
 	for i, cuid := range []string{"station_a", "station_b"} {
@@ -125,8 +157,8 @@ func (l *lab) open(s setup) (err error) {
 			audio += fmt.Sprintf("\necho = %q", s.echo)
 		}
 		l.at[i], err = stage.NewStation(l.dir, l.bin, l.hub, stage.Settings{CUID: cuid, Name: cuid, Context: "Measuring", To: []string{"station_b", "station_a"}[i],
-			Server: l.sound.Server, Sink: name + "_spk", Source: source, Audio: audio, Interfaces: []string{stage.CableInterface},
-			Within: slices.Concat(l.cable.At(i), []string{"chrt", "-r", "1"})})
+			Server: l.sound.Server, Sink: name + "_spk", Source: source, Audio: audio, Interfaces: interfaces,
+			Within: slices.Concat(l.in(i), []string{"chrt", "-r", "1"})})
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,7 @@
 //
 //	intercom-lab -bin bin                       everything, as make bench-audio does
 //	intercom-lab -bin bin -only clean,loss5     some of it
-//	intercom-lab -bin bin -only web             calls with a browser, as make bench-web does
+//	intercom-lab -bin bin -only web,webmove     calls with a browser, as make bench-web does
 //
 // It prints a table, and with -json writes the figures. Exit status: 0, 1 something could not be measured, 64 wrong usage.
 package main
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		wanted = strings.Split(*only, ",")
 	}
 	goals := goals
-	if *only == "web" {
+	if strings.HasPrefix(*only, "web") {
 		goals = webGoals
 	}
 	figures := map[string]float64{}

@@ -18,11 +18,11 @@ var order = []struct {
 	name string
 	part part
 }{
-	{"press", press}, {"clean", clean}, {"pipewire", pipewire}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)}, {"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"echo", echo}, {"half", half}, {"drift", drift}, {"baresip", peer},
+	{"press", press}, {"clean", clean}, {"pipewire", pipewire}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)}, {"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"echo", echo}, {"half", half}, {"drift", drift}, {"baresip", peer}, {"move", move},
 }
 
 var parts = func() map[string]part {
-	m := map[string]part{"web": web} // by itself, since it needs Node and Chromium
+	m := map[string]part{"web": web, "webmove": webMove} // by themselves, since they need Node and Chromium
 	for _, p := range order {
 		m[p.name] = p.part
 	}

@@ -37,7 +37,7 @@ func (l *lab) browse(end int, cuid string) (*browser, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := slices.Concat(l.cable.At(end), []string{"chrt", "-r", "1", "node_modules/.bin/node", "test/bench/driver.js"})
+	args := slices.Concat(l.in(end), []string{"chrt", "-r", "1", "node_modules/.bin/node", "test/bench/driver.js"})
 	b := &browser{cmd: exec.CommandContext(l.ctx, args[0], args[1:]...)}
 	b.cmd.Dir, b.cmd.Stderr = web, os.Stderr
 	if b.in, err = b.cmd.StdinPipe(); err != nil {

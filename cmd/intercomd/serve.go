@@ -23,6 +23,7 @@ import (
 	"intercom/audio"
 	"intercom/device"
 	"intercom/device/mqtt"
+	"intercom/device/network"
 	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/internal/config"
@@ -89,7 +90,7 @@ func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
 		return err
 	}
 	hub := link.New(link.Config{URLs: append([]string{cfg.Hub.URL}, cfg.Hub.More...), Account: cfg.Hub.Account, APIKey: cfg.Hub.APIKey(), CUID: cfg.CUID, Name: cfg.Name,
-		Instance: instance(cfg.StateDir, log), Agent: "intercomd/" + version.Version, TLS: tls}, d, d.Calls, log)
+		Instance: instance(cfg.StateDir, log), Agent: "intercomd/" + version.Version, TLS: tls, Way: network.Way}, d, d.Calls, log)
 	d.Connect(hub)
 	socket, err := listen(cfg.Control)
 	if err != nil {
@@ -127,6 +128,9 @@ func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
 		supervise.Part{Name: "tones", Run: func(ctx context.Context) error { voice.LoadTones(ctx, fault); <-ctx.Done(); return nil }},
 		supervise.Part{Name: "selftest", Run: func(ctx context.Context) error { return voice.TestNowAndThen(ctx, cfg.Audio.SelfTest.Std(), fault) }},
 		supervise.Part{Name: "hub", Run: hub.Run, Grace: 7 * time.Second},
+		supervise.Part{Name: "network", Run: func(ctx context.Context) error {
+			return network.Watch(ctx, func() { hub.NetworkChanged(); d.NetworkChanged() })
+		}},
 		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, socket, handler) }},
 		supervise.Part{Name: "kiosk", Run: func(ctx context.Context) error {
 			return endpoint(ctx, "kiosk", cfg.Kiosk.Listen, d.Kiosk(handler), fault)

@@ -74,6 +74,7 @@ type Media struct {
 	Opens func()
 	News  device.News
 	Voice setup.Mode
+	Moved bool // what paths say
 }
 
 // Path implements device.Media.
@@ -84,22 +85,21 @@ func (m *Media) Path(_ []wire.ICEServer, offer bool, voice setup.Mode, news devi
 	} else {
 		m.Addf("media waits for an offer")
 	}
-	return &path{m.Tape, m.Opens}
+	return &path{m}
 }
 
-type path struct {
-	*Tape
-	opens func()
-}
+type path struct{ *Media }
 
-func (p *path) Remote(sdp string)  { p.Addf("media gets %s", sdp) }
-func (p *path) Candidate(c string) { p.Addf("media gets %s", c) }
+func (p *path) Remote(sdp, _ string) { p.Addf("media gets %s", sdp) }
+func (p *path) Candidate(c string)   { p.Addf("media gets %s", c) }
 func (p *path) OpenVoice() {
 	p.Addf("voice opens")
-	if p.opens != nil {
-		p.opens()
+	if p.Opens != nil {
+		p.Opens()
 	}
 }
+func (p *path) Restart([]wire.ICEServer) { p.Addf("media restarts") }
+func (p *path) Moved() bool              { return p.Media.Moved }
 func (p *path) Close()                   { p.Addf("media closes") }
 func (p *path) Quality() control.Quality { return control.Quality{} }
 

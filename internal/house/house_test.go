@@ -35,6 +35,7 @@ var owners = map[string][]string{
 	"github.com/pion/interceptor":     {"call/rtc"},
 	"github.com/pion/rtp":             {"call/rtc"},
 	"github.com/pion/rtcp":            {"call/rtc"},
+	"github.com/pion/transport":       {"call/rtc"},
 	"github.com/pion/opus":            {"audio"},
 	"github.com/hraban/opus":          {"audio"},
 	"github.com/jfreymuth/pulse":      {"audio"},
@@ -48,6 +49,8 @@ var owners = map[string][]string{
 	"github.com/nats-io":              {"hub/nats"},
 	"github.com/rogpeppe/go-internal": {"cmd"},
 	"golang.org/x/crypto/acme":        {"cmd/intercom-hub"},
+	"github.com/vishvananda/netlink":  {"device/network"},
+	"github.com/vishvananda/netns":    {"device/network"},
 }
 
 // pure rooms have no clock, network or files of their own.

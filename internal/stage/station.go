@@ -193,7 +193,7 @@ type Settings struct {
 	Audio                   string // more lines of its table [audio]
 	Call                    string // and of [call]
 	Env                     []string
-	Interfaces              []string // the one for the voice; the loopback one when empty
+	Interfaces              []string // those for the voice; the loopback one when empty
 	Within                  []string // a command that runs the station elsewhere, as in a namespace
 }
 
@@ -211,6 +211,10 @@ func NewStation(dir, bin string, h *Hub, s Settings) (*Station, error) {
 	if !strings.Contains(audio, "echo") { // a null sink has none
 		audio += "\necho = \"off\""
 	}
+	interfaces := s.Interfaces
+	if len(interfaces) == 0 {
+		interfaces = []string{"lo"}
+	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "cuid = %q\nname = %q\ncontext = %q\nstate_dir = %q\ncontrol = %q\n\n", s.CUID, s.Name, s.Context, filepath.Join(dir, s.CUID), t.Socket)
 	way := fmt.Sprintf("url = \"ws://%s/v1/ws\"\nallow_plain = true", h.Addr)
@@ -218,7 +222,7 @@ func NewStation(dir, bin string, h *Hub, s Settings) (*Station, error) {
 		way = fmt.Sprintf("url = \"wss://%s/v1/ws\"\nca_file = %q", h.Addr, h.CA)
 	}
 	fmt.Fprintf(&b, "[hub]\n%s\naccount = \"demo\"\napikey_file = %q\n\n[call]\nto = %q\n%s\n\n", way, key, s.To, s.Call)
-	fmt.Fprintf(&b, "[audio]\nserver = %q\nsinks = %s\nsources = %s\n%s\n\n[media]\ninterfaces = [%q]\n\n[gpio]\ndriver = \"virtual\"\n\n", s.Server, list(s.Sink), list(s.Source), audio, strings.Join(append(s.Interfaces, "lo")[:1], ""))
+	fmt.Fprintf(&b, "[audio]\nserver = %q\nsinks = %s\nsources = %s\n%s\n\n[media]\ninterfaces = [%s]\n\n[gpio]\ndriver = \"virtual\"\n\n", s.Server, list(s.Sink), list(s.Source), audio, `"`+strings.Join(interfaces, `", "`)+`"`)
 	for _, name := range []string{"call", "answer", "hangup", "toggle", "mute", "talk"} {
 		fmt.Fprintf(&b, "[[button]]\nname = %q\naction = %q\n\n", name, name)
 	}

@@ -85,13 +85,6 @@ func (t *Town) Inside(n int) []string {
 }
 
 // Raze takes the town away.
-func (t *Town) Raze() {
-	out, _ := exec.Command("ip", "netns", "list").Output()
-	for line := range strings.Lines(string(out)) {
-		if name, _, _ := strings.Cut(strings.TrimSpace(line), " "); strings.HasPrefix(name, t.name+"-") {
-			_ = exec.Command("ip", "netns", "del", name).Run()
-		}
-	}
-}
+func (t *Town) Raze() { removeNamespaces(t.name + "-") }
 
 func (t *Town) ns(part string) string { return t.name + "-" + part }

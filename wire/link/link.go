@@ -15,6 +15,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync"
 	"time"
@@ -39,6 +40,10 @@ type Config struct {
 	TLS      *tls.Config // nil for the system's roots
 
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil for the network's
+
+	// Way watches how packets leave this machine from one address to another; moved says that they leave otherwise by now.
+	// Nil where nobody can tell. Whoever can also calls NetworkChanged.
+	Way func(from, to netip.Addr) (moved func() bool)
 }
 
 // Message is what came from the hub; for a reply, To is the type of the request.
@@ -47,7 +52,8 @@ type Message struct {
 	To wire.Type
 }
 
-// Handler is told what happens, by one goroutine, in order. It must return at once.
+// Handler is told what happens, in order. It must return at once. Down may come from the goroutine that calls
+// NetworkChanged, and once more when the connection has ended.
 type Handler interface {
 	Up(wire.WelcomeBody) // signed in
 	Down(error)          // the session ended, or could not be made; never nil
@@ -61,8 +67,10 @@ type Link struct {
 	h     Handler
 	calls func() []wire.CallRef
 	url   int // the one to try, of the keeper alone
+	woken chan struct{}
 
 	mu      sync.Mutex
+	try     *attempt             // the connection that there is, or is being made
 	now     *session             // nil while nobody is signed in
 	ids     uint64               // of the latest request
 	waiting map[uint64]wire.Type // requests without reply
@@ -73,7 +81,7 @@ type Link struct {
 
 // New makes a link. calls says which calls the device believes to be alive when it signs in.
 func New(cfg Config, h Handler, calls func() []wire.CallRef, log *slog.Logger) *Link {
-	return &Link{cfg: cfg, h: h, calls: calls, log: log, waiting: map[uint64]wire.Type{}}
+	return &Link{cfg: cfg, h: h, calls: calls, log: log, waiting: map[uint64]wire.Type{}, woken: make(chan struct{}, 1)}
 }
 
 // Run keeps the session until ctx ends.
@@ -82,7 +90,7 @@ func (l *Link) Run(ctx context.Context) error {
 	told, wrongKey := "", 0
 	for ctx.Err() == nil {
 		began := time.Now()
-		up, err := l.session(ctx)
+		up, moved, err := l.once(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -90,18 +98,22 @@ func (l *Link) Run(ctx context.Context) error {
 		lasted := time.Duration(0)
 		if up {
 			lasted = time.Since(began)
-		} else {
+		} else if !moved {
 			l.url = (l.url + 1) % len(l.cfg.URLs)
 		}
-		wait := b.Next(lasted)
+		var wait time.Duration
+		if !moved {
+			wait = b.Next(lasted)
+		}
+		patient := false // must not come back sooner, whatever happens here
 		if fault.Is(err, fault.Credentials) {
 			wrongKey++
-			wait = time.Duration(min(wrongKey, 5)) * time.Minute
+			wait, patient = time.Duration(min(wrongKey, 5))*time.Minute, true
 		} else {
 			wrongKey = 0
 		}
 		if after := fault.Of(err).RetryAfter(); after > 0 {
-			wait = after
+			wait, patient = after, true
 		}
 		// One line a change, not a line a try: a hub that is away for a night must not fill the journal.
 		if err.Error() != told {
@@ -111,7 +123,7 @@ func (l *Link) Run(ctx context.Context) error {
 		if up {
 			told = ""
 		}
-		backoff.Sleep(ctx, wait)
+		l.sleep(ctx, began, wait, patient)
 	}
 	return nil
 }
@@ -161,8 +173,8 @@ type session struct {
 }
 
 // session is one life of the connection. It reports whether the sign-in was done, and why it ended.
-func (l *Link) session(ctx context.Context) (up bool, err error) {
-	ws, welcome, err := l.signIn(ctx)
+func (l *Link) session(ctx context.Context, t *attempt) (up bool, err error) {
+	ws, welcome, err := l.signIn(ctx, t)
 	if err != nil {
 		return false, err
 	}
@@ -211,11 +223,14 @@ func (l *Link) begin(s *session, w wire.WelcomeBody) {
 }
 
 // signIn dials and goes through challenge, hello and welcome within the time that the protocol allows.
-func (l *Link) signIn(ctx context.Context) (*websocket.Conn, wire.WelcomeBody, error) {
+func (l *Link) signIn(ctx context.Context, t *attempt) (*websocket.Conn, wire.WelcomeBody, error) {
 	ctx, cancel := context.WithTimeout(ctx, wire.SignInTime)
 	defer cancel()
 	none := wire.WelcomeBody{}
-	transport := &http.Transport{TLSClientConfig: l.cfg.TLS, DialContext: l.cfg.Dial, DisableKeepAlives: true}
+	transport := &http.Transport{TLSClientConfig: l.cfg.TLS, DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return l.dial(ctx, t, network, addr)
+		}}
 	ws, reply, err := websocket.Dial(ctx, l.cfg.URLs[l.url], &websocket.DialOptions{
 		Subprotocols: []string{wire.Subprotocol},
 		// The hello has the key: it goes to the hub that is configured, and nowhere that a reply sends us on to.

@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +32,7 @@ type pipes struct {
 	gone chan struct{}
 	mu   sync.Mutex
 	down bool
+	hole bool // nobody answers a dial
 	all  []net.Conn
 }
 
@@ -44,7 +47,14 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
+	p.mu.Lock()
+	hole := p.hole
+	p.mu.Unlock()
+	if hole {
+		<-p.gone
+		return nil, net.ErrClosed
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.down {
@@ -53,7 +63,20 @@ func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	a, b := net.Pipe()
 	p.all = append(p.all, a, b)
 	p.in <- a
-	return b, nil
+	return addressed{b}, nil
+}
+
+// addressed is a connection that says addresses.
+type addressed struct{ net.Conn }
+
+func (addressed) LocalAddr() net.Addr  { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 1} }
+func (addressed) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443} }
+
+// swallow has dials unanswered, or no longer.
+func (p *pipes) swallow(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hole = on
 }
 
 // set cuts the network, or mends it.
@@ -78,6 +101,7 @@ type bench struct {
 	mu    sync.Mutex
 	tape  []string
 	got   []Message
+	moved atomic.Bool // whether the way of a connection is another
 }
 
 func (b *bench) note(format string, args ...any) {
@@ -116,7 +140,11 @@ func try(t *testing.T, serve func(ctx context.Context, ws *websocket.Conn), f fu
 			say(r.Context(), ws, wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: "n", Version: wire.Subprotocol}))
 			serve(r.Context(), ws)
 		})}
-		b.Link = New(Config{URLs: []string{"ws://hub" + wire.Path}, Account: "demo", CUID: "front_door", Instance: "i", Dial: b.net.dial}, b,
+		b.Link = New(Config{URLs: []string{"ws://hub" + wire.Path}, Account: "demo", CUID: "front_door", Instance: "i", Dial: b.net.dial,
+			Way: func(netip.Addr, netip.Addr) func() bool {
+				b.moved.Store(false)
+				return b.moved.Load
+			}}, b,
 			func() []wire.CallRef { return []wire.CallRef{{Call: "c1"}} }, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 2)

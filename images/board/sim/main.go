@@ -234,9 +234,11 @@ func (mute) Volume(int, int)                                                    
 func (mute) Test(context.Context) (r control.SelfTest, err error)               { return r, err }
 func (mute) Status() (s control.SoundStatus)                                    { return s }
 func (m mute) Path([]wire.ICEServer, bool, setup.Mode, device.News) device.Path { return m }
-func (mute) Remote(string)                                                      {}
+func (mute) Remote(_, _ string)                                                 {}
 func (mute) Candidate(string)                                                   {}
 func (mute) OpenVoice()                                                         {}
+func (mute) Restart([]wire.ICEServer)                                           {}
+func (mute) Moved() bool                                                        { return false }
 func (mute) Close()                                                             {}
 func (mute) Quality() (q control.Quality)                                       { return q }
 
