@@ -596,7 +596,7 @@ func TestTheNetworkChangesInACall(t *testing.T) {
 		b.NetworkChanged()
 		b.expect()
 		b.Up(wire.WelcomeBody{Resumed: true})
-		b.expect("1m2s media restarts")
+		b.expect("1m2s media restarts", "1m2s sends call.servers") // another hub may have the call
 	})
 }
 

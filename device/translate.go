@@ -137,6 +137,9 @@ func (d *Device) Up(w wire.WelcomeBody) {
 			d.anyServers = nil
 		}
 		d.handle(call.LinkUp{Ack: millis(w.AckMS)})
+		if d.path != nil { // for a restart of ICE: another hub may have the call now
+			d.wire.Send(wire.New(wire.Servers, d.state.ID, nil))
+		}
 		d.declare()
 		d.settle()
 		if !w.Resumed {
@@ -260,8 +263,7 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		case wire.Note:
 			d.told()
 		case wire.Invite:
-			b, _ := wire.Body[wire.InvitedBody](m.Envelope) // without one, the usual time and servers
-			d.serve(m.Call, b.ICEServers)
+			b, _ := wire.Body[wire.InvitedBody](m.Envelope) // without one, the usual time
 			d.handle(call.Acked{ID: m.Call, Limit: millis(b.CallerMS)})
 		}
 	case wire.Fail:
@@ -273,11 +275,23 @@ func (d *Device) receive(m link.Message) *fault.Error {
 			d.noteRefused(&e)
 			return nil
 		}
+		if m.To == wire.Servers { // the hub ends a call otherwise
+			return nil
+		}
 		d.log.Warn("the hub refused a request", "type", string(m.To), "call", m.Call, "code", string(e.Code), "err", e.Message)
 		if m.To == wire.Door {
 			d.doorAnswered(m.Call, wire.DoorBody{From: d.state.Peer, Result: refused})
 		}
 		d.handle(call.Rejected{ID: m.Call, Code: e.Code})
+	case wire.Servers:
+		b, err := wire.Body[wire.ServersBody](m.Envelope)
+		if err == nil {
+			err = b.Check()
+		}
+		if err != nil {
+			return err
+		}
+		d.serve(m.Call, b.ICEServers)
 	case wire.Incoming:
 		b, err := wire.Body[wire.IncomingBody](m.Envelope)
 		if err == nil {

@@ -88,6 +88,7 @@ const kEnded kind = "ended" // of sessions: Ends, and the Text is the sum of all
 const (
 	kHolds kind = "holds" // who has this device?
 	kOwns  kind = "owns"  // who has this call?
+	kLive  kind = "live"  // may this device have a media path in a call of yours?
 	kYield kind = "yield" // give up this device: Text is the instance of the one who wants it
 
 	kParty  kind = "party"  // is this device still in your call?

@@ -78,11 +78,15 @@ var domain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a
 // TURNConfig says which STUN and TURN servers stations are told of.
 type TURNConfig struct {
 	Listen       string   `toml:"listen" doc:"address and port of the server inside, for UDP and TCP, like \"0.0.0.0:3478\"; empty for none"`
+	ListenTLS    string   `toml:"listen_tls" doc:"address and port of the server inside for TLS, with the hub's certificate, like \"0.0.0.0:5349\"; empty for none"`
+	TLSName      string   `toml:"tls_name" doc:"name in the hub's certificate at which stations reach listen_tls; empty for the first of acme.domains, or else for public"`
 	Public       string   `toml:"public" doc:"IP address at which stations reach the server inside"`
 	MinPort      int      `toml:"min_port" doc:"lowest port of relayed addresses"`
 	MaxPort      int      `toml:"max_port" doc:"highest port of relayed addresses"`
-	AllowPrivate bool     `toml:"allow_private" doc:"relay to private addresses too, when all stations are in one private network"`
-	PerAccount   int      `toml:"per_account" doc:"relayed addresses of one account at once; a relayed call needs one or two"`
+	AllowPrivate bool     `toml:"allow_private" doc:"relay to private addresses too, when all stations are in one private network; never to loopback or link-local ones"`
+	PerAccount   int      `toml:"per_account" doc:"relayed addresses of one account at once; each party of a call takes one each over UDP, TCP and TLS, also when it needs none in the end"`
+	AddressKbit  int      `toml:"address_kbit" doc:"kbit/s that one relayed address carries, each way; a voice needs less than 100"`
+	AccountKbit  int      `toml:"account_kbit" doc:"kbit/s that the relayed addresses of one account carry together, each way"`
 	URLs         []string `toml:"urls" doc:"servers elsewhere, like \"stun:stun.example.org\", \"turn:turn.example.org?transport=udp\""`
 	SecretFile   string   `toml:"secret_file" doc:"file with the secret that the servers elsewhere share with the hub (coturn: static-auth-secret)"`
 
@@ -92,7 +96,16 @@ type TURNConfig struct {
 // Secret is what the servers elsewhere share with the hub, read by Check.
 func (t *TURNConfig) Secret() config.Secret { return t.secret }
 
-func (t *TURNConfig) check(r *config.Report) {
+func (t *TURNConfig) check(r *config.Report, tls bool) {
+	if t.ListenTLS != "" {
+		if _, port, err := net.SplitHostPort(t.ListenTLS); err != nil || port == "0" || port == "" {
+			r.Addf("turn.listen_tls", "%q is not an address with a port; write it like \"0.0.0.0:5349\"", t.ListenTLS)
+		} else if t.Listen == "" {
+			r.Addf("turn.listen_tls", "needs turn.listen, the same server for UDP and TCP")
+		} else if !tls {
+			r.Addf("turn.listen_tls", "needs the hub's certificate; set tls_cert and tls_key, acme.domains or tls_private")
+		}
+	}
 	if t.Listen != "" {
 		if _, port, err := net.SplitHostPort(t.Listen); err != nil || port == "0" || port == "" {
 			r.Addf("turn.listen", "%q is not an address with a port; write it like \"0.0.0.0:3478\"", t.Listen)
@@ -106,6 +119,12 @@ func (t *TURNConfig) check(r *config.Report) {
 	}
 	if t.PerAccount < 1 {
 		r.Addf("turn.per_account", "is %d; it must be at least 1", t.PerAccount)
+	}
+	if t.AddressKbit < 100 {
+		r.Addf("turn.address_kbit", "is %d; a voice needs 100", t.AddressKbit)
+	}
+	if t.AccountKbit < t.AddressKbit {
+		r.Addf("turn.account_kbit", "is %d; it must be at least address_kbit, which is %d", t.AccountKbit, t.AddressKbit)
 	}
 	relays := false
 	for i, u := range t.URLs {
@@ -146,7 +165,7 @@ func Defaults() *Config {
 		KeepRecords: config.Duration(365 * 24 * time.Hour),
 		LogLevel:    "info",
 		ACME:        ACMEConfig{Directory: "https://acme-v02.api.letsencrypt.org/directory"},
-		TURN:        TURNConfig{MinPort: 49152, MaxPort: 65535, PerAccount: 100},
+		TURN:        TURNConfig{MinPort: 49152, MaxPort: 65535, PerAccount: 300, AddressKbit: 250, AccountKbit: 20_000},
 	}
 }
 
@@ -251,7 +270,7 @@ func (c *Config) Check(r *config.Report) {
 	}
 	config.CheckLevel(r, "log_level", c.LogLevel)
 	c.ACME.check(r)
-	c.TURN.check(r)
+	c.TURN.check(r, c.TLS())
 	c.NATS.check(r)
 }
 

@@ -44,7 +44,7 @@ type Settings struct {
 	Origins  []string                                                        // other sites whose pages may sign in
 	Notes    func(account, station string, limit int) ([]record.Note, error) // the newest of these
 	Pages    http.Handler                                                    // what people see in a browser; nil for nothing
-	Servers  func(account, cuid, call string) []wire.ICEServer               // STUN and TURN for a party of a call, STUN for "" ; nil for none
+	Servers  func(account, cuid, call string) []wire.ICEServer               // STUN and TURN for a party of a call, STUN alone for no call; nil for none
 }
 
 // Times are a hub's own; zeros are the standard ones of package wire.

@@ -63,8 +63,7 @@ func (r *router) invite(m *member, e wire.Envelope) *fault.Error {
 	r.calls[t.key] = t
 	r.mu.Unlock()
 	r.liveCalls.Add(1)
-	// The caller has the servers for its media path before it hears of anybody who rings.
-	m.reply(e, wire.InvitedBody{RingMS: l.ring.Milliseconds(), CallerMS: l.patience.Milliseconds(), ICEServers: r.servers(m.account, m.cuid, e.Call)}, nil)
+	m.reply(e, wire.InvitedBody{RingMS: l.ring.Milliseconds(), CallerMS: l.patience.Milliseconds()}, nil)
 	t.perform(t.lane.begin(now))
 	return nil
 }

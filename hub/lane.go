@@ -85,20 +85,21 @@ type news struct {
 type happening string
 
 const (
-	refused   happening = "refused"   // a callee's hub could not make it ring
-	relayed   happening = "relayed"   // a party says something about its media path
-	answered  happening = "answered"  // a callee answers
-	declined  happening = "declined"  // a callee refuses
-	cancelled happening = "cancelled" // the caller gives up
-	hungUp    happening = "hung up"   // a party ends it
-	partyGone happening = "gone"      // a party's grace is over, or it came back without the call
-	hubStops  happening = "hub stops"
-	ringOver  happening = "ring over" // the ring time is over
-	waitOver  happening = "wait over" // the caller's time is over
-	ackOver   happening = "ack over"  // whoever does not ring by now will not
-	turnOver  happening = "turn over" // in a sequence: the time of one
-	nearLimit happening = "near limit"
-	limitOver happening = "limit over"
+	refused     happening = "refused"      // a callee's hub could not make it ring
+	wantServers happening = "want servers" // a party asks for the servers of its media path
+	relayed     happening = "relayed"      // a party says something about its media path
+	answered    happening = "answered"     // a callee answers
+	declined    happening = "declined"     // a callee refuses
+	cancelled   happening = "cancelled"    // the caller gives up
+	hungUp      happening = "hung up"      // a party ends it
+	partyGone   happening = "gone"         // a party's grace is over, or it came back without the call
+	hubStops    happening = "hub stops"
+	ringOver    happening = "ring over" // the ring time is over
+	waitOver    happening = "wait over" // the caller's time is over
+	ackOver     happening = "ack over"  // whoever does not ring by now will not
+	turnOver    happening = "turn over" // in a sequence: the time of one
+	nearLimit   happening = "near limit"
+	limitOver   happening = "limit over"
 )
 
 // effect is something to be done.
@@ -114,8 +115,9 @@ type (
 		what  happening
 		after time.Duration
 	}
-	disarm struct{} // all of them
-	done   struct{} // the result is final: record it
+	disarm struct{}            // all of them
+	done   struct{}            // the result is final: record it
+	supply struct{ to string } // tell this party the servers for its media path
 )
 
 func (offer) effect()  {}
@@ -123,6 +125,7 @@ func (say) effect()    {}
 func (arm) effect()    {}
 func (disarm) effect() {}
 func (done) effect()   {}
+func (supply) effect() {}
 
 func (l *lane) ended() bool { return l.EndedAt != nil }
 func (l *lane) talks() bool { return l.AnsweredAt != nil && !l.ended() }
@@ -134,6 +137,19 @@ func (l *lane) leg(cuid string) *leg {
 		}
 	}
 	return nil
+}
+
+// media reports whether a party may have a media path now: the caller once somebody rings, a callee from when it is asked
+// to ring, both until they are out.
+func (l *lane) media(cuid string) bool {
+	g := l.leg(cuid)
+	switch {
+	case l.ended():
+		return false
+	case cuid == l.From:
+		return l.lead != "" || l.AnsweredAt != nil
+	}
+	return g != nil && g.state != waiting && g.state != gone
 }
 
 func (l *lane) has(cuid string) bool { return cuid == l.From || l.leg(cuid) != nil }
@@ -174,6 +190,11 @@ func (l *lane) step(n news, now time.Time) (acts []effect, did bool) {
 	switch n.what {
 	case relayed:
 		return l.relay(n, now), true
+	case wantServers:
+		if !l.media(n.by) {
+			return nil, false
+		}
+		return []effect{supply{n.by}}, true
 	case refused:
 		if l.AnsweredAt != nil {
 			return nil, false
@@ -249,7 +270,7 @@ func (l *lane) replay(g *leg) []effect {
 		b, _ = wire.Body[wire.SDPBody](wire.Envelope{B: g.sdp})
 	}
 	b.From = g.cuid
-	acts := []effect{say{l.From, wire.New(wire.Ringing, l.Call, b)}}
+	acts := []effect{supply{l.From}, say{l.From, wire.New(wire.Ringing, l.Call, b)}}
 	for _, c := range g.ice {
 		acts = append(acts, say{l.From, wire.Envelope{T: wire.ICE, Call: l.Call, B: c}})
 	}
@@ -472,7 +493,7 @@ func (l *lane) stands(cuid string, now time.Time) []effect {
 	case l.ended():
 		return []effect{say{cuid, ended(l.Result)}}
 	case l.AnsweredAt != nil:
-		return []effect{say{cuid, wire.Envelope{T: wire.Answered, Call: l.Call}}}
+		return []effect{supply{cuid}, say{cuid, wire.Envelope{T: wire.Answered, Call: l.Call}}}
 	case g == nil: // the caller, of a call that rings
 		if lead := l.leg(l.lead); lead != nil {
 			return l.replay(lead)

@@ -252,6 +252,8 @@ func read(by string, e wire.Envelope) (n news, err *fault.Error) {
 		}
 		n.what, n.env = relayed, wire.New(e.T, e.Call, wire.DoorBody{From: by, Result: b.Result})
 		return n, err
+	case wire.Servers:
+		n.what = wantServers
 	case wire.Answer:
 		n.what = answered
 	case wire.Decline:
@@ -378,6 +380,13 @@ func (r *router) Asked(b []byte, reply func([]byte)) {
 	case kOwns:
 		if r.find(s.Account, s.Call) != nil {
 			reply([]byte(r.name))
+		}
+	case kLive:
+		switch live, known := r.live(s.who(), s.Call); {
+		case live:
+			reply([]byte(inCall))
+		case known:
+			reply([]byte(notSo))
 		}
 	case kParty:
 		reply([]byte(r.party(s.who(), s.Call)))

@@ -47,6 +47,7 @@ type station struct {
 	seq     uint64
 	sees    map[string]wire.DeviceState // what it is told of the others
 	told    int                         // in how many messages
+	served  []wire.ICEServer            // for its media path
 	auto    bool                        // of the latest call that came in: the rules let it answer by itself
 }
 
@@ -81,7 +82,10 @@ func (s *station) send(e wire.Envelope) {
 		line += " " + string(b.Code)
 	case wire.Incoming:
 		b, _ := wire.Body[wire.IncomingBody](e)
-		s.auto = b.AutoAnswer
+		s.auto, s.served = b.AutoAnswer, b.ICEServers
+	case wire.Servers:
+		b, _ := wire.Body[wire.ServersBody](e)
+		s.served = b.ICEServers
 	case wire.Answered:
 		b, _ := wire.Body[wire.AnsweredBody](e)
 		s.tickets[e.Call] = b.Ticket

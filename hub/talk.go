@@ -70,7 +70,16 @@ func (t *talk) perform(acts []effect) {
 			clear(t.timers)
 		case done:
 			t.record()
+		case supply:
+			t.serve(a.to)
 		}
+	}
+}
+
+// serve tells a party the servers for its media path, where there are some. The lock is held.
+func (t *talk) serve(cuid string) {
+	if servers := t.r.servers(t.account, cuid, t.lane.Call); len(servers) > 0 {
+		t.tell(cuid, wire.New(wire.Servers, t.lane.Call, wire.ServersBody{ICEServers: servers}))
 	}
 }
 

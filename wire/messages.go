@@ -54,7 +54,7 @@ type WelcomeBody struct {
 	RingMS     int64       `json:"ring_ms"`
 	AckMS      int64       `json:"ack_ms,omitempty"` // within which a request is answered
 	PingMS     int64       `json:"ping_ms"`
-	ICEServers []ICEServer `json:"ice_servers"`
+	ICEServers []ICEServer `json:"ice_servers"` // STUN only: TURN has credentials, which belong to a call
 }
 
 // ICEServer is a STUN or TURN server, as in the browser's RTCIceServer.
@@ -200,12 +200,16 @@ func (r *Receivers) UnmarshalJSON(b []byte) error {
 // String joins the cuids as results show them.
 func (r Receivers) String() string { return strings.Join(r, ",") }
 
-// InvitedBody is the reply to an invite: for how long it will ring at most, how long the caller waits for a result, and
-// the servers for this call.
+// InvitedBody is the reply to an invite: for how long it will ring at most, and how long the caller waits for a result.
 type InvitedBody struct {
-	RingMS     int64       `json:"ring_ms"`
-	CallerMS   int64       `json:"caller_ms,omitempty"`
-	ICEServers []ICEServer `json:"ice_servers,omitempty"`
+	RingMS   int64 `json:"ring_ms"`
+	CallerMS int64 `json:"caller_ms,omitempty"`
+}
+
+// ServersBody has the servers for a party's media path in this call. The caller is told before the first call.ringing,
+// and whoever asks; the credentials end with the call.
+type ServersBody struct {
+	ICEServers []ICEServer `json:"ice_servers"`
 }
 
 // IncomingBody tells the callee who calls.
@@ -217,7 +221,7 @@ type IncomingBody struct {
 	RingMS         int64  `json:"ring_ms"`               // how long it will ring
 	AutoAnswer     bool   `json:"auto_answer,omitempty"` // the account's lists allow it; the station must as well
 
-	ICEServers []ICEServer `json:"ice_servers,omitempty"` // for this call
+	ICEServers []ICEServer `json:"ice_servers,omitempty"` // for this call, as in call.servers
 }
 
 // Check refuses what no hub would say, or could rewrite the screen that shows it.
@@ -236,6 +240,9 @@ func (b IncomingBody) Check(call string) *fault.Error {
 	}
 	return CheckServers(b.ICEServers)
 }
+
+// Check refuses more servers than a call can use.
+func (b ServersBody) Check() *fault.Error { return CheckServers(b.ICEServers) }
 
 // CheckServers allows as many STUN and TURN servers as a call can use.
 func CheckServers(all []ICEServer) *fault.Error {

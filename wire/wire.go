@@ -90,6 +90,7 @@ const (
 
 	Invite   Type = "call.invite"    // caller → hub, request
 	Incoming Type = "call.incoming"  // hub → callee
+	Servers  Type = "call.servers"   // hub → party; party → hub, request: tell me anew
 	Ringing  Type = "call.ringing"   // callee → hub → caller
 	SDP      Type = "call.sdp"       // either party → hub → the other: a session description
 	ICE      Type = "call.ice"       // either party → hub → the other: a candidate

@@ -93,6 +93,8 @@ func TestGoldenMessages(t *testing.T) {
 		}(),
 		Reply(invite, fault.In(fault.InvalidCall, "to", "A device cannot call itself; name another cuid.")),
 		New(Incoming, "c1", IncomingBody{From: "front_door", Name: "Front door", Context: "Delivery", RingMS: 30000}),
+		New(Servers, "c1", ServersBody{ICEServers: []ICEServer{{URLs: []string{"turn:hub:3478?transport=udp"}, Username: "demo:front_door:c1", Credential: "c2VjcmV0"}}}),
+		{T: Servers, ID: 7, Call: "c1"},
 		New(Ringing, "c1", SDPBody{SDP: "v=0", From: "reception"}),
 		New(SDP, "c1", SDPBody{SDP: "v=0", To: "reception"}),
 		New(ICE, "c1", ICEBody{Candidate: "candidate:1 1 udp 1 127.0.0.1 9 typ host"}),

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +38,7 @@ func TestStationsBehindTranslators(t *testing.T) {
 					Server: p.sound.Server, Sink: prefix + "_spk", Source: prefix + "_mic.monitor", Interfaces: []string{"eth0"}, Within: town.Inside(house)})
 				p.must(err)
 				p.must(s.Up(ctx))
-				p.until(s, "it was registered", func(st stage.Status) bool { return st.Hub.Online })
+				p.until(s, "it was registered and had sound", func(st stage.Status) bool { return st.Hub.Online && st.Sound.Sink != "" })
 				return s
 			}
 			p.scene.door = station("front_door", "door", "reception", 2)
@@ -50,6 +53,24 @@ func TestStationsBehindTranslators(t *testing.T) {
 				p.until(s, "it talked "+route, func(s stage.Status) bool { return s.Phase == "talking" && s.Quality != nil && s.Quality.Route == route })
 			}
 			p.until(p.scene.door, "it heard the other side", func(s stage.Status) bool { return s.Sound.SpkDBFS > -40 })
+			// What the hub relayed ends with the call, and the next call has its own.
+			relayed := func() int {
+				b, err := exec.CommandContext(ctx, "ip", append(slices.Clone(town.Public()[1:]), "ss", "-Hunal", "sport", ">=", ":49152")...).Output()
+				p.must(err)
+				return strings.Count(string(b), "\n")
+			}
+			if relayed() == 0 {
+				t.Error("the hub has no relayed address during the call")
+			}
+			p.must(p.scene.door.Press(ctx, "hangup"))
+			p.until(p.scene.reception, "it was idle", func(s stage.Status) bool { return s.Phase == "idle" })
+			p.must(p.scene.reception.Wait(ctx, "the relayed addresses were closed", func() bool { return relayed() == 0 }))
+			p.must(p.scene.reception.Press(ctx, "call"))
+			p.until(p.scene.door, "it rang", func(s stage.Status) bool { return s.Phase == "ringing" })
+			p.must(p.scene.door.Press(ctx, "answer"))
+			for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
+				p.until(s, "it talked again "+route, func(s stage.Status) bool { return s.Phase == "talking" && s.Quality != nil && s.Quality.Route == route })
+			}
 		})
 	}
 }

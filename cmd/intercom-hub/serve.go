@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -75,11 +76,6 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		return err
 	}
 	defer bus.Close()
-	servers, closeRelay, err := iceServers(cfg, secret, log)
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	defer closeRelay()
 	records := record.Open(cfg.Records(), cfg.Name, cfg.KeepRecords.Std(), bus, log)
 	notes := record.OpenNotes(cfg.Records())
 	hooks := hook.New(dir, log)
@@ -98,7 +94,12 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		Notes: func(account, station string, limit int) ([]record.Note, error) {
 			return record.Latest(cfg.Records(), account, station, limit)
 		},
-		Origins: cfg.Origins, Pages: pages(cfg), Servers: servers}, log)
+		Origins: cfg.Origins, Pages: pages(cfg), Servers: iceServers(cfg, secret)}, log)
+	closeRelay, err := openRelay(cfg, secret, certificates, h, log)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer closeRelay()
 	if len(dir.Accounts()) == 0 {
 		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'", "path", cfg.Accounts)
 	}
@@ -150,37 +151,69 @@ func tellSilence(hooks *hook.Sender, account, cuid string, silent bool, since ti
 	hooks.Send(e)
 }
 
-// iceServers starts the relay inside, if it is wanted, and says what a party of a call is told of it and of those
-// elsewhere. Credentials are made for each call.
-func iceServers(cfg *hub.Config, secret *access.Secret, log *slog.Logger) (servers func(account, cuid, call string) []wire.ICEServer, stop func(), err error) {
+// openRelay starts the relay inside, if it is wanted.
+func openRelay(cfg *hub.Config, secret *access.Secret, certificates *tls.Config, h *hub.Hub, log *slog.Logger) (stop func(), err error) {
 	t := cfg.TURN
-	stop = func() {}
-	var own []string
-	inside := secret.For("turn").Sign(nil)
-	if t.Listen != "" {
-		r, err := relay.Open(relay.Config{Listen: t.Listen, Public: t.Public, MinPort: t.MinPort, MaxPort: t.MaxPort, AllowPrivate: t.AllowPrivate, MostOf: t.PerAccount, Secret: inside}, log)
-		if err != nil {
-			return nil, nil, fmt.Errorf("cannot relay on %s: %w", t.Listen, err)
-		}
-		stop = func() { _ = r.Close() }
-		_, port, _ := net.SplitHostPort(t.Listen)
-		at := net.JoinHostPort(t.Public, port)
-		own = []string{"stun:" + at, "turn:" + at + "?transport=udp", "turn:" + at + "?transport=tcp"}
+	if t.Listen == "" {
+		return func() {}, nil
 	}
-	return func(account, cuid, call string) []wire.ICEServer {
-		return slices.Concat(offer(own, inside, account, cuid, call), offer(t.URLs, t.Secret().Reveal(), account, cuid, call))
-	}, stop, nil
+	c := relay.Config{Listen: t.Listen, ListenTLS: t.ListenTLS, Public: t.Public, MinPort: t.MinPort, MaxPort: t.MaxPort, AllowPrivate: t.AllowPrivate,
+		MostOf: t.PerAccount, AddressKbit: t.AddressKbit, AccountKbit: t.AccountKbit, Secret: relaySecret(secret), Calls: h}
+	if t.ListenTLS != "" {
+		c.TLS = certificates.Clone()
+		c.TLS.NextProtos = nil // those are the web's
+	}
+	r, err := relay.Open(c, log)
+	if err != nil {
+		return nil, fmt.Errorf("cannot relay on %s: %w; is another server there?", strings.Join(slices.Compact([]string{t.Listen, cmp.Or(t.ListenTLS, t.Listen)}), " and "), err)
+	}
+	return func() { _ = r.Close() }, nil
 }
 
-// offer gives addresses their credentials; without a call there are none, so only STUN is left.
-func offer(urls []string, secret, account, cuid, call string) (all []wire.ICEServer) {
-	stun := slices.DeleteFunc(slices.Clone(urls), func(u string) bool { return !strings.HasPrefix(u, "stun") })
-	turn := slices.DeleteFunc(slices.Clone(urls), func(u string) bool { return !strings.HasPrefix(u, "turn") })
+func relaySecret(secret *access.Secret) string { return secret.For("turn").Sign(nil) }
+
+// iceServers says what a party of a call is told of the relay inside, and of servers elsewhere. Credentials are made for
+// each party; without a call there are none, so only STUN is left.
+func iceServers(cfg *hub.Config, secret *access.Secret) func(account, cuid, call string) []wire.ICEServer {
+	own, inside := addresses(cfg), relaySecret(secret)
+	return func(account, cuid, call string) []wire.ICEServer {
+		p := relay.Party{Account: account, CUID: cuid, Call: call}
+		user, password := relay.Credentials(inside, p)
+		all := offer(own, call, user, password)
+		user, password = relay.Shared(cfg.TURN.Secret().Reveal(), p, time.Now())
+		return append(all, offer(cfg.TURN.URLs, call, user, password)...)
+	}
+}
+
+// addresses are those of the relay inside.
+func addresses(cfg *hub.Config) []string {
+	t := cfg.TURN
+	if t.Listen == "" {
+		return nil
+	}
+	_, port, _ := net.SplitHostPort(t.Listen)
+	at := net.JoinHostPort(t.Public, port)
+	all := []string{"stun:" + at, "turn:" + at + "?transport=udp", "turn:" + at + "?transport=tcp"}
+	if t.ListenTLS != "" {
+		_, port, _ := net.SplitHostPort(t.ListenTLS)
+		name := cmp.Or(t.TLSName, t.Public)
+		if t.TLSName == "" && len(cfg.ACME.Domains) > 0 {
+			name = cfg.ACME.Domains[0]
+		}
+		all = append(all, "turns:"+net.JoinHostPort(name, port)+"?transport=tcp")
+	}
+	return all
+}
+
+// offer gives the addresses of TURN servers their credentials.
+func offer(urls []string, call, user, password string) (all []wire.ICEServer) {
+	isSTUN := func(u string) bool { return strings.HasPrefix(u, "stun") }
+	stun := slices.DeleteFunc(slices.Clone(urls), func(u string) bool { return !isSTUN(u) })
+	turn := slices.DeleteFunc(slices.Clone(urls), isSTUN)
 	if len(stun) > 0 {
 		all = append(all, wire.ICEServer{URLs: stun})
 	}
 	if len(turn) > 0 && call != "" {
-		user, password := relay.Credentials(secret, account, cuid, call, time.Now())
 		all = append(all, wire.ICEServer{URLs: turn, Username: user, Credential: password})
 	}
 	return all

@@ -1,181 +1,301 @@
 // Package relay is STUN (RFC 8489) and TURN (RFC 8656) inside the hub, for stations that networks keep apart, and the
-// short-lived credentials for it or for a server elsewhere that shares a secret with the hub.
+// credentials for it or for a server elsewhere that shares a secret with the hub.
 //
-// The relay carries only between parties of calls: credentials are made for one call and one party, and it does not
-// reach into private ranges unless it may. A [Relay] runs from Open to Close. cmd/intercom-hub imports it; the only room
-// with pion/turn beside call/rtc, whose library uses it.
+// The relay carries UDP between the parties of live calls and nothing else: its credentials are those of one party of
+// one call, what it relays ends with the call, and of this machine it reaches only its own ports of the same call. Every
+// message passes [Relay.screen] before the library sees it, and every relayed packet passes its [socket]. A [Relay] runs
+// from Open to Close. cmd/intercom-hub imports it; the only room with pion/turn beside call/rtc, whose library uses it.
 package relay
 
 import (
-	"crypto/hmac"
-	"crypto/sha1"
-	"encoding/base64"
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/pion/logging"
-	"github.com/pion/stun/v4"
 	"github.com/pion/turn/v5"
+	"golang.org/x/time/rate"
 )
+
+// Calls knows which calls live. The hub does.
+type Calls interface {
+	// Live reports, at once, whether a party of a call may have a media path now; known is false for a call that this
+	// hub does not have.
+	Live(account, cuid, call string) (live, known bool)
+	// LiveElsewhere asks the other hubs about a call that this hub does not have; known is false when none has it. An
+	// error says that they could not be asked.
+	LiveElsewhere(ctx context.Context, account, cuid, call string) (live, known bool, err error)
+}
 
 // Config is how the relay is reached, and what it may do.
 type Config struct {
-	Listen       string // address and port, for UDP and TCP
-	Public       string // IP address at which others reach this machine
-	MinPort      int    // of the relayed addresses
+	Listen       string      // address and port, for UDP and TCP
+	ListenTLS    string      // address and port for TLS; "" for none
+	TLS          *tls.Config // of ListenTLS
+	Public       string      // IP address at which others reach this machine
+	MinPort      int         // of the relayed addresses
 	MaxPort      int
 	AllowPrivate bool // relay into private ranges too: the stations are all in one house
-	MostOf       int  // allocations of one account at once
+	MostOf       int  // relayed addresses of one account at once
+	AddressKbit  int  // kbit/s that one relayed address carries, each way
+	AccountKbit  int  // kbit/s that the relayed addresses of one account carry together, each way
 	Secret       string
+	Calls        Calls
+
+	times times // of tests; the usual ones are made by Open
 }
 
-// Life is how long credentials are good for a new allocation. What is there may go on: a call is not cut by the clock.
+// Limits that nobody needs to change.
 const (
-	Life  = time.Hour
-	After = 24 * time.Hour // how long an allocation can be kept with the credentials that made it
+	mostOfCall  = 80 // relayed addresses of one call: a caller and 16 who ring, each over UDP, TCP and TLS
+	mostOfParty = 24 // of one party: three ways, several interfaces, and again at a restart of ICE
+
+	look     = time.Second      // how often the relay looks which calls live, and at the machine's addresses
+	moveTime = 30 * time.Second // that a call may take to move to another hub
+	longest  = 24 * time.Hour   // of a relayed address while the other hubs cannot be asked
 )
 
-const realm = "intercom"
-
-// Credentials makes what a party of a call shows to the relay, as draft-uberti-behave-turn-rest-00 has it, which other
-// servers understand too: the name says until when, and the password is its HMAC.
-func Credentials(secret, account, cuid, call string, now time.Time) (username, password string) {
-	username = fmt.Sprintf("%d:%s:%s:%s", now.Add(Life).Unix(), account, cuid, call)
-	return username, passwordOf(secret, username)
+type times struct {
+	ask    time.Duration // how often the other hubs are asked about calls that this one does not have
+	lonely time.Duration // that a connection may be without a relayed address
+	write  time.Duration // that a message may take to be written to a connection
 }
 
-func passwordOf(secret, username string) string {
-	h := hmac.New(sha1.New, []byte(secret))
-	h.Write([]byte(username))
-	return base64.StdEncoding.EncodeToString(h.Sum(nil))
-}
+var usual = times{ask: 5 * time.Second, lonely: 10 * time.Second, write: 5 * time.Second}
 
 // Relay is a running server.
 type Relay struct {
-	cfg    Config
-	public netip.Addr
-	server *turn.Server
-	addr   net.Addr
+	cfg      Config
+	reach    reach
+	log      *slog.Logger
+	server   *turn.Server
+	udp, tcp net.Addr
+	tls      net.Addr // nil without
+	visitors visitors
+	lines    lines
+	stop     context.CancelFunc
+	ended    sync.WaitGroup
 
-	mu   sync.Mutex
-	held map[string]int // allocations by account
+	mu        sync.Mutex
+	sockets   map[uint16]*socket // by port
+	tuples    map[tuple]*socket
+	count     map[string]int // sockets by account, call and party
+	accounts  map[string]*shared
+	streams   map[*stream]struct{}
+	streamsOf map[netip.Addr]int
 }
+
+// tuple is how a client reaches the relay.
+type tuple struct {
+	network  string
+	from, to netip.AddrPort
+}
+
+// shared is what the relayed addresses of one account may carry together.
+type shared struct{ in, out *rate.Limiter }
 
 // Open listens and serves.
 func Open(cfg Config, log *slog.Logger) (*Relay, error) {
-	public, err := netip.ParseAddr(cfg.Public)
+	ip, err := netip.ParseAddr(cfg.Public)
 	if err != nil {
 		return nil, fmt.Errorf("%q is not an IP address", cfg.Public)
 	}
-	r := &Relay{cfg: cfg, public: public.Unmap(), held: map[string]int{}}
-	udp, err := net.ListenPacket("udp", cfg.Listen)
+	if cfg.times == (times{}) {
+		cfg.times = usual
+	}
+	r := &Relay{cfg: cfg, log: log, sockets: map[uint16]*socket{}, tuples: map[tuple]*socket{}, count: map[string]int{}, accounts: map[string]*shared{}, streams: map[*stream]struct{}{}, streamsOf: map[netip.Addr]int{}}
+	r.reach.public, r.reach.private, r.lines.log = ip.Unmap(), cfg.AllowPrivate, log
+	r.reach.refresh()
+
+	pc, err := net.ListenPacket("udp", cfg.Listen)
 	if err != nil {
 		return nil, err
 	}
-	tcp, err := net.Listen("tcp", udp.LocalAddr().String())
+	r.udp = pc.LocalAddr()
+	tcp, err := net.Listen("tcp", r.udp.String())
 	if err != nil {
-		return nil, errors.Join(err, udp.Close())
+		return nil, errors.Join(err, pc.Close())
 	}
-	host, _, err := net.SplitHostPort(cfg.Listen)
-	if err != nil {
-		return nil, errors.Join(err, udp.Close(), tcp.Close())
+	r.tcp = tcp.Addr()
+	listeners := []turn.ListenerConfig{{Listener: &listener{Listener: tcp, relay: r}, RelayAddressGenerator: generator{r}, PermissionHandler: r.permits}}
+	if cfg.ListenTLS != "" {
+		l, err := net.Listen("tcp", cfg.ListenTLS)
+		if err != nil {
+			return nil, errors.Join(err, pc.Close(), tcp.Close())
+		}
+		r.tls = l.Addr()
+		listeners = append(listeners, turn.ListenerConfig{Listener: &listener{Listener: l, relay: r, tls: cfg.TLS}, RelayAddressGenerator: generator{r}, PermissionHandler: r.permits})
 	}
-	ports := func() turn.RelayAddressGenerator {
-		return &turn.RelayAddressGeneratorPortRange{RelayAddress: net.IP(public.AsSlice()), Address: host, MinPort: uint16(cfg.MinPort), MaxPort: uint16(cfg.MaxPort)}
-	}
-	factory := logging.NewDefaultLoggerFactory()
-	factory.DefaultLogLevel = logging.LogLevelDisabled
+	quiet := logging.NewDefaultLoggerFactory()
+	quiet.DefaultLogLevel = logging.LogLevelDisabled
 	r.server, err = turn.NewServer(turn.ServerConfig{
-		Realm: realm, LoggerFactory: factory, AuthHandler: r.authenticate, QuotaHandler: func(username, _ string, _ net.Addr) bool { return r.room(accountOf(username)) },
-		EventHandler: turn.EventHandler{
-			OnAllocationCreated: func(_, _ net.Addr, _, account, _ string, _ net.Addr, _ int) { r.count(account, 1) },
-			OnAllocationDeleted: func(_, _ net.Addr, _, account, _ string) { r.count(account, -1) },
-		},
-		PacketConnConfigs: []turn.PacketConnConfig{{PacketConn: udp, RelayAddressGenerator: ports(), PermissionHandler: r.reaches}},
-		ListenerConfigs:   []turn.ListenerConfig{{Listener: tcp, RelayAddressGenerator: ports(), PermissionHandler: r.reaches}},
+		Realm: realm, LoggerFactory: quiet, AuthHandler: r.authenticate, EventHandler: r.events(), StrictAddressFamily: r.reach.public.Is4(),
+		PacketConnConfigs: []turn.PacketConnConfig{{PacketConn: &packets{UDPConn: pc.(*net.UDPConn), relay: r}, RelayAddressGenerator: generator{r}, PermissionHandler: r.permits}},
+		ListenerConfigs:   listeners,
 	})
 	if err != nil {
-		return nil, errors.Join(err, udp.Close(), tcp.Close())
+		err = errors.Join(err, pc.Close())
+		for _, l := range listeners {
+			err = errors.Join(err, l.Listener.Close())
+		}
+		return nil, err
 	}
-	r.addr = udp.LocalAddr()
-	log.Info("STUN and TURN", "listen", r.addr.String(), "public", cfg.Public)
+	ctx, stop := context.WithCancel(context.Background())
+	r.stop = stop
+	r.ended.Go(func() { r.watch(ctx) })
+	r.ended.Go(func() { r.ask(ctx) })
+	log.Info("STUN and TURN", "listen", r.udp.String(), "tls", cfg.ListenTLS, "public", cfg.Public)
 	return r, nil
 }
 
-// Close ends all allocations.
-func (r *Relay) Close() error { return r.server.Close() }
-
-// Allocations counts those that there are.
-func (r *Relay) Allocations() int { return r.server.AllocationCount() }
-
-// authenticate finds the key of a user (RFC 8489, section 9.2.2). One whose time is over can keep what it has.
-func (r *Relay) authenticate(a *turn.RequestAttributes) (account string, key []byte, ok bool) {
-	until, rest, found := strings.Cut(a.Username, ":")
-	seconds, err := strconv.ParseInt(until, 10, 64)
-	if !found || err != nil || strings.Count(rest, ":") != 2 {
-		return "", nil, false
+// Close ends everything that is relayed, and all connections.
+func (r *Relay) Close() error {
+	r.stop()
+	err := r.server.Close()
+	r.mu.Lock()
+	for s := range r.streams {
+		r.dismiss(s)
 	}
-	end := time.Unix(seconds, 0)
-	if a.Method != stun.MethodAllocate {
-		end = end.Add(After)
-	}
-	if time.Now().After(end) {
-		return "", nil, false
-	}
-	return accountOf(a.Username), turn.GenerateAuthKey(a.Username, realm, passwordOf(r.cfg.Secret, a.Username)), true
+	r.mu.Unlock()
+	r.ended.Wait()
+	return err
 }
 
-func accountOf(username string) string {
-	if parts := strings.Split(username, ":"); len(parts) == 4 {
-		return parts[1]
-	}
-	return username // that is what the library gives back of a user that was let in
-}
-
-func (r *Relay) room(account string) bool {
+// Allocations counts the relayed addresses that there are.
+func (r *Relay) Allocations() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.held[account] < r.cfg.MostOf
+	return len(r.sockets)
 }
 
-func (r *Relay) count(account string, n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.held[account] += n; r.held[account] <= 0 {
-		delete(r.held, account)
+// authenticate gives the library the key of a user (RFC 8489, section 9.2.2). Whether the call lives, screen has asked.
+func (r *Relay) authenticate(a *turn.RequestAttributes) (user string, key []byte, ok bool) {
+	p, ok := partyOf(a.Username)
+	if !ok {
+		return "", nil, false
 	}
+	return p.String(), keyOf(r.cfg.Secret, p), true
 }
 
-// reaches reports whether the relay may carry to an address. It may always carry to itself: the other party's relayed
-// address is there.
-func (r *Relay) reaches(_ net.Addr, peer net.IP) bool {
+// permits is the library's question; screen has asked it too, to answer with the right code.
+func (r *Relay) permits(_ net.Addr, peer net.IP) bool {
 	a, ok := netip.AddrFromSlice(peer)
-	if a = a.Unmap(); !ok {
-		return false
-	}
-	return a == r.public || r.cfg.AllowPrivate && (a.IsPrivate() || a.IsLoopback() || shared.Contains(a)) || public(a)
+	return ok && r.reach.of(a) != never
 }
 
-// shared is the range of carriers' own translators (RFC 6598).
-var shared = netip.MustParsePrefix("100.64.0.0/10")
-
-// public reports whether an address is of the global network (the registries of RFC 6890).
-func public(a netip.Addr) bool {
-	if !a.IsGlobalUnicast() || a.IsPrivate() {
-		return false
+// lives reports whether a party may have relayed addresses now. A call that is moving to another hub goes on with those
+// that it has; so its parties may also have new ones, as a restart of ICE needs.
+func (r *Relay) lives(p Party) bool {
+	live, known := r.cfg.Calls.Live(p.Account, p.CUID, p.Call)
+	if known {
+		return live
 	}
-	for _, p := range []string{"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-		"64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10"} {
-		if netip.MustParsePrefix(p).Contains(a) {
-			return false
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count[p.Account+":"+p.Call] > 0
+}
+
+// watch closes what belongs to calls that are over, and connections that want nothing, until ctx ends.
+func (r *Relay) watch(ctx context.Context) {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		r.reach.refresh()
+		r.leaveAlone(time.Now())
+		for _, s := range r.all() {
+			live, known := r.cfg.Calls.Live(s.party.Account, s.party.CUID, s.party.Call)
+			switch {
+			case known && !live:
+				s.end("its call is over")
+			case known:
+				s.unknown.Store(0)
+			default:
+				s.unknown.CompareAndSwap(0, time.Now().UnixNano())
+			}
 		}
 	}
-	return true
+}
+
+// ask asks the other hubs about the calls that this one does not have any more, until ctx ends. Another hub took them
+// over, or their parties are on their way there.
+func (r *Relay) ask(ctx context.Context) {
+	tick := time.NewTicker(r.cfg.times.ask)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		byParty := map[Party][]*socket{}
+		for _, s := range r.all() {
+			if s.unknown.Load() != 0 {
+				byParty[s.party] = append(byParty[s.party], s)
+			}
+		}
+		for p, sockets := range byParty {
+			live, known, err := r.cfg.Calls.LiveElsewhere(ctx, p.Account, p.CUID, p.Call)
+			for _, s := range sockets {
+				since := s.unknown.Load()
+				switch {
+				case since == 0 || ctx.Err() != nil:
+				case err != nil && time.Since(s.born) < longest: // a hub that is cut off ends no call
+				case err != nil:
+					s.end("no hub could be asked about its call for a day")
+				case known && live:
+					s.unknown.CompareAndSwap(since, time.Now().UnixNano())
+				case known:
+					s.end("its call is over")
+				case time.Since(time.Unix(0, since)) > moveTime:
+					s.end("no hub has its call any more")
+				}
+			}
+		}
+	}
+}
+
+func (r *Relay) all() (all []*socket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.sockets {
+		all = append(all, s)
+	}
+	return all
+}
+
+// lines are log lines about what is refused: one of a kind in a while, so that a flood does not fill the journal.
+type lines struct {
+	log  *slog.Logger
+	mu   sync.Mutex
+	last map[string]time.Time
+	more map[string]int
+}
+
+const lineEvery = 10 * time.Second
+
+func (l *lines) refuse(why string, attrs ...any) { l.line(slog.LevelWarn, why, attrs...) }
+
+func (l *lines) line(level slog.Level, why string, attrs ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last == nil {
+		l.last, l.more = map[string]time.Time{}, map[string]int{}
+	}
+	if time.Since(l.last[why]) < lineEvery {
+		l.more[why]++
+		return
+	}
+	l.log.Log(context.Background(), level, "the relay refuses", append([]any{"why", why, "more", l.more[why]}, attrs...)...)
+	l.last[why], l.more[why] = time.Now(), 0
 }

@@ -157,7 +157,7 @@ func (l *Link) Send(e wire.Envelope) bool {
 
 func isRequest(t wire.Type) bool {
 	switch t {
-	case wire.Invite, wire.Answer, wire.Decline, wire.Cancel, wire.HangUp, wire.Ping, wire.State, wire.Note, wire.Door, wire.DoorDone:
+	case wire.Invite, wire.Answer, wire.Decline, wire.Cancel, wire.HangUp, wire.Ping, wire.State, wire.Note, wire.Door, wire.DoorDone, wire.Servers:
 		return true
 	}
 	return false

@@ -99,7 +99,6 @@ export class Call extends Emitter {
       const why = /** @type {IntercomError} */ (err);
       return this.#end('failed', why.code === 'ERR_MIC_UNAVAILABLE' ? 'media_failed' : why.code === 'ERR_INTERNET_LOST' ? 'network_lost' : 'internal', why);
     }
-    if (b.ice_servers) this.#servers = b.ice_servers;
     this.#in('result', b.caller_ms ?? 35 * second, () => this.#cancel('ring_timeout'));
   }
 
@@ -175,6 +174,9 @@ export class Call extends Emitter {
   async take(e) {
     const b = e.b ?? {};
     switch (e.t) {
+      case 'call.servers':
+        this.#servers = b.ice_servers;
+        return this.#media?.serve(b.ice_servers);
       case 'call.ringing': return this.#ringing(b);
       case 'call.sdp': return this.#described(b, e.ack ?? 0);
       case 'call.ice': return this.#media?.candidate(b.candidate ?? '');

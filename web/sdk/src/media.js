@@ -97,6 +97,12 @@ export class Media {
   /** offering tells whether we wait for a reply. */
   get offering() { return this.#pc.signalingState === 'have-local-offer'; }
 
+  /**
+   * serve tells the servers to look for a way with, from the next restart on.
+   * @param {RTCIceServer[]} servers
+   */
+  serve(servers) { this.#pc.setConfiguration({ ...this.#pc.getConfiguration(), iceServers: servers }); }
+
   /** restart looks for a new way between the two (ICE restart, RFC 8445, section 9), and gives our description. */
   async restart() {
     this.#pc.restartIce();
