@@ -10,12 +10,13 @@ import (
 	"intercom/internal/fault"
 )
 
-// crowd has so many of an address ask for a turn that takes a while each, and gives what became of them.
+// asked is what became of one who asked for a turn.
 type asked struct {
 	waited time.Duration
 	err    *fault.Error
 }
 
+// askTurns has so many of an address ask for a turn that takes a while.
 func askTurns(q *turns, ctx context.Context, address string, many int, takes time.Duration) chan asked {
 	all := make(chan asked, many)
 	for range many {
@@ -33,19 +34,27 @@ func askTurns(q *turns, ctx context.Context, address string, many int, takes tim
 	return all
 }
 
+// now counts those that run, those that wait, and the addresses that do.
+func (q *turns) now() [3]int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return [3]int{q.running, q.waiting, len(q.order) + len(q.queues)}
+}
+
 // One address that floods keeps itself waiting, and is told; another has the next turn.
 func TestTurnsAreFair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &turns{most: 2}
 		flood := askTurns(q, t.Context(), "198.51.100.1", 40, 100*time.Millisecond)
-		if q.running != 2 || q.waiting != turnsOfAddress || len(flood) != 2+40-2-turnsOfAddress {
-			t.Errorf("%d run, %d wait, %d have an answer", q.running, q.waiting, len(flood))
+		if q.now() != [3]int{2, turnsOfAddress, 2} || len(flood) != 2+40-2-turnsOfAddress {
+			t.Errorf("%v, %d have an answer", q.now(), len(flood))
 		}
 		right := <-askTurns(q, t.Context(), "198.51.100.2", 1, 0)
 		if right.err != nil || right.waited > 200*time.Millisecond {
 			t.Errorf("another address: %v after %v", right.err, right.waited)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		refused := 0
 		for range 40 {
 			if a := <-flood; a.err != nil {
@@ -55,8 +64,8 @@ func TestTurnsAreFair(t *testing.T) {
 				}
 			}
 		}
-		if refused != 40-2-turnsOfAddress || q.running != 0 || q.waiting != 0 || len(q.order) != 0 || len(q.queues) != 0 {
-			t.Errorf("%d were refused; left: %+v", refused, q)
+		if refused != 40-2-turnsOfAddress || q.now() != [3]int{} {
+			t.Errorf("%d were refused; left: %v", refused, q.now())
 		}
 	})
 }
@@ -69,17 +78,18 @@ func TestTurnsWhenAllPlacesAreTaken(t *testing.T) {
 		for i := range turnsOfAll/turnsOfAddress + 1 {
 			floods = append(floods, askTurns(q, t.Context(), fmt.Sprint("198.51.100.", i), turnsOfAddress, 100*time.Millisecond))
 		}
-		if q.waiting != turnsOfAll {
-			t.Fatalf("%d wait", q.waiting)
+		if q.now()[1] != turnsOfAll {
+			t.Fatal(q.now())
 		}
 		right := askTurns(q, t.Context(), "203.0.113.1", 1, 0)
-		if q.waiting != turnsOfAll || len(right) != 0 {
-			t.Errorf("%d wait, %d have an answer", q.waiting, len(right))
+		if q.now()[1] != turnsOfAll || len(right) != 0 {
+			t.Errorf("%v, %d have an answer", q.now(), len(right))
 		}
 		if a := <-right; a.err != nil || a.waited > 2*time.Second {
 			t.Errorf("one that has none is refused: %+v", a)
 		}
 		time.Sleep(turnTime)
+		synctest.Wait()
 		for _, f := range floods {
 			for range turnsOfAddress {
 				if a := <-f; a.waited > turnTime {
@@ -100,15 +110,16 @@ func TestTurnsOfWhoIsGone(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		late := askTurns(q, t.Context(), "c", 1, 0)
-		if q.waiting != 1 || len(gone) != 3 {
-			t.Errorf("%d wait", q.waiting)
+		if q.now()[1] != 1 || len(gone) != 3 {
+			t.Error(q.now(), len(gone))
 		}
 		if a := <-late; a.err == nil || a.waited != turnTime {
 			t.Errorf("%+v", a)
 		}
 		time.Sleep(time.Minute)
-		if q.running != 0 || q.waiting != 0 {
-			t.Errorf("%+v", q)
+		synctest.Wait()
+		if q.now() != [3]int{} {
+			t.Error(q.now())
 		}
 	})
 }

@@ -49,7 +49,10 @@ export function Admin({ who }) {
     e.preventDefault();
     const form = e.target;
     const { password, role } = Object.fromEntries(new FormData(form));
-    if (await change(`users/${encodeURIComponent(name)}`, { method: 'PUT', body: { role, password: password || undefined } }, `${name} is changed.`)) form.reset();
+    if (await change(`users/${encodeURIComponent(name)}`, { method: 'PUT', body: { role, password: password || undefined } }, `${name} is changed.`)) {
+      form.reset();
+      if (name === who.name && password) location.reload(); // the session is another one now
+    }
   };
   return html`
     <h1>Administration</h1>

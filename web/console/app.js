@@ -98,8 +98,13 @@ function App() {
   if (who === null) return html`<${SignIn} done=${meet} />`;
   const leave = async () => {
     await hub?.client.logout();
-    await signOut().catch(() => {});
-    meet(null);
+    try {
+      await signOut();
+      meet(null);
+    } catch (err) { // the session goes on, so it is shown
+      complain(err.message);
+      again();
+    }
   };
   const state = hub ? hub.client.state : 'connecting';
   return html`

@@ -191,6 +191,27 @@ test('keys, groups and operators', async () => {
   await page.getByLabel('Password').last().fill('another horse');
   await page.getByRole('button', { name: 'Add the operator' }).click();
   await page.getByText('Berta can sign in now.').waitFor();
+  // One who is there is changed, and not made again; the last administrator stays one, and signed in with a new password.
+  await page.getByLabel('Name').last().fill('Berta');
+  await page.getByLabel('Password').last().fill('a third horse');
+  await page.getByRole('button', { name: 'Add the operator' }).click();
+  await page.getByText('Berta is an operator of demo already').waitFor();
+  let loaded = false;
+  const change = async (name, what) => {
+    const row = page.getByRole('listitem').filter({ hasText: name });
+    if (!await row.getByRole('button', { name: `Save ${name}` }).isVisible()) await row.getByText('Change', { exact: true }).click();
+    await what(row);
+    await row.getByRole('button', { name: `Save ${name}` }).click();
+  };
+  await change('Anna', (row) => row.getByLabel('Role').selectOption('operator'));
+  await page.getByText('Anna is the last administrator of demo').waitFor();
+  await change('Anna', async (row) => {
+    await row.getByLabel('Role').selectOption('administrator');
+    await row.getByLabel('New password').fill('correct horse battery');
+    page.once('load', () => { loaded = true; });
+  });
+  await until('loaded again', async () => loaded);
+  await page.getByText('Connected', { exact: true }).waitFor();
   await look('admin');
   page.once('dialog', (d) => d.accept());
   await page.getByRole('button', { name: 'Remove Berta' }).click();
@@ -202,6 +223,13 @@ test('keys, groups and operators', async () => {
 });
 
 test('signing out', async () => {
+  // When the hub does not hear of it, the session goes on, and the page does not say otherwise.
+  await page.route('**/v1/session', (route) => (route.request().method() === 'DELETE' ? route.abort() : route.continue()));
+  const failed = page.waitForEvent('requestfailed');
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await failed;
+  await page.getByText('Connected', { exact: true }).waitFor();
+  await page.unroute('**/v1/session');
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();
   await page.reload();
