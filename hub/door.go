@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"time"
 
 	"intercom/internal/fault"
@@ -33,7 +31,7 @@ func (r *router) mayOpen(t *talk, w who) *fault.Error {
 	}
 	r.log.Info("a door is not opened: no rule may_open_door", "call", l.Call, "cuid", w.cuid, "peer", other)
 	if t.refusals++; r.note != nil && t.refusals <= mostRefusals {
-		n := wire.NoteBody{ID: noteID(), Kind: wire.DoorNote, At: time.Now().UTC(), Who: w.cuid, Why: "no rule may_open_door of the account has it", Result: "refused", Call: l.Call}
+		n := wire.NoteBody{ID: random(), Kind: wire.DoorNote, At: time.Now().UTC(), Who: w.cuid, Why: "no rule may_open_door of the account has it", Result: "refused", Call: l.Call}
 		account := t.account
 		r.background(func() {
 			if err := r.note(account, other, n); err != nil {
@@ -42,10 +40,4 @@ func (r *router) mayOpen(t *talk, w who) *fault.Error {
 		})
 	}
 	return fault.In(fault.NotAllowed, "", "The account does not let %s open the door of %s: no rule may_open_door has both.", w.cuid, other)
-}
-
-func noteID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails since Go 1.24
-	return hex.EncodeToString(b[:])
 }
