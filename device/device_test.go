@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -460,19 +461,17 @@ func TestItStartsAgainWhenItIsIdle(t *testing.T) {
 }
 
 // given is a fake store of settings: it takes what is signed "good", and one key waits for a restart.
-type given struct {
-	taken, refused uint64
-	asked          int
-}
+type given struct{ taken, refused, asked atomic.Uint64 }
 
-func (g *given) Versions() (taken, refused uint64) { return g.taken, g.refused }
+func (g *given) Versions() (taken, refused uint64) { return g.taken.Load(), g.refused.Load() }
 
 func (g *given) Take(_ context.Context, b wire.SettingsBody) ([]string, error) {
-	if g.asked++; b.Signature != "good" {
-		g.refused = b.Version
+	if g.asked.Add(1); b.Signature != "good" {
+		g.refused.Store(b.Version)
 		return nil, errors.New("not signed")
 	}
-	g.taken, g.refused = b.Version, 0
+	g.taken.Store(b.Version)
+	g.refused.Store(0)
 	return []string{"button"}, nil
 }
 
@@ -482,25 +481,25 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		b.online()
 		said := func() (s wire.StateBody) {
 			synctest.Wait()
-			_ = json.Unmarshal(b.wire.State.B, &s)
+			_ = b.Ask(b.Context(), func() { _ = json.Unmarshal(b.wire.State.B, &s) })
 			return s
 		}
 		b.hub(wire.Settings, wire.SettingsBody{Version: 7})
 		if s := said(); s.Refused != 7 || s.Settings != 0 || s.Codes["settings"] != "SETTINGS_REFUSED" || !strings.Contains(s.Faults["settings"], "settings 7 of the hub are not used: not signed") {
 			t.Fatalf("the hub is told %+v", s)
 		}
-		b.wire.State = wire.Envelope{}
+		_ = b.Ask(b.Context(), func() { b.wire.State = wire.Envelope{} })
 		for range 100 {
 			b.hub(wire.Settings, wire.SettingsBody{Version: 7})
 		}
-		if b.wire.State.T != "" || b.given.asked != 1 {
-			t.Errorf("it answers what it has refused already; asked %d times", b.given.asked)
+		if s := said(); s.Health != "" || b.given.asked.Load() != 1 {
+			t.Errorf("it answers what it has refused already; asked %d times", b.given.asked.Load())
 		}
 		for v := range uint64(1000) {
 			b.hub(wire.Settings, wire.SettingsBody{Version: 8 + v})
 		}
-		if time.Sleep(settingsTime); b.given.asked > 8 || said().Refused != 1007 {
-			t.Errorf("of a flood %d are looked at, the last is %d", b.given.asked, said().Refused)
+		if time.Sleep(settingsTime); b.given.asked.Load() > 8 || said().Refused != 1007 {
+			t.Errorf("of a flood %d are looked at, the last is %d", b.given.asked.Load(), said().Refused)
 		}
 		b.hub(wire.Settings, wire.SettingsBody{Version: 9, Signature: "good"})
 		if time.Sleep(settingsTime); said().Settings != 9 || said().Refused != 0 || len(said().Faults) > 0 {
