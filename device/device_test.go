@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -354,6 +356,41 @@ func TestControl(t *testing.T) {
 }
 
 // A page gets how it is, and then what happens, as server-sent events.
+// Who follows the events is not cut off by the time that a request, or its answer, may take.
+func TestEventsGoOnForAsLongAsTheyAreRead(t *testing.T) {
+	tape := devicetest.NewTape()
+	sound := &devicetest.Sound{Tape: tape}
+	d := device.New(settings(), device.Parts{Media: &devicetest.Media{Tape: tape}, Sound: sound, Lamps: []device.Lamp{&devicetest.Lamp{Tape: tape}}}, slog.New(slog.DiscardHandler))
+	d.Connect(&devicetest.Wire{Tape: tape})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	s := httptest.NewUnstartedServer(d.Handler(nil))
+	s.Config.ReadTimeout, s.Config.WriteTimeout = 50*time.Millisecond, 100*time.Millisecond
+	s.Start()
+	defer s.Close()
+	r, err := http.Get(s.URL + "/v1/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	lines := bufio.NewScanner(r.Body)
+	for range 3 { // another request has had its whole time
+		c, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, "POST /v1/call HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+		_, _ = io.Copy(io.Discard, c)
+		c.Close()
+		d.Fault("audio", time.Now().String())
+		if !lines.Scan() {
+			t.Fatal("the events have ended: ", lines.Err())
+		}
+	}
+}
+
 func TestTheKioskTellsWhatHappens(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte("a-long-random-word"), 0o600); err != nil {

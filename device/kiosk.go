@@ -77,8 +77,9 @@ func (d *Device) serveSSE(w http.ResponseWriter, r *http.Request) {
 	defer leave()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	flush := http.NewResponseController(w)
+	flush := endless(w)
 	send := func(name string, v any) bool {
+		soon(flush)
 		b, err := json.Marshal(v)
 		if err == nil {
 			_, err = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, b)
@@ -95,6 +96,7 @@ func (d *Device) serveSSE(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-tick.C:
+			soon(flush)
 			if _, err := fmt.Fprint(w, ": still there\n\n"); err != nil || flush.Flush() != nil {
 				return
 			}

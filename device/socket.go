@@ -380,7 +380,7 @@ func (d *Device) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	defer leave()
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	flush := http.NewResponseController(w)
+	flush := endless(w)
 	out := json.NewEncoder(w)
 	_ = flush.Flush() // the client may wait for the headers before it acts
 	for {
@@ -388,12 +388,27 @@ func (d *Device) serveEvents(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case e, ok := <-events:
-			if !ok || out.Encode(e) != nil || flush.Flush() != nil {
+			if !ok {
+				return
+			}
+			soon(flush)
+			if out.Encode(e) != nil || flush.Flush() != nil {
 				return
 			}
 		}
 	}
 }
+
+// endless is for an answer that goes on for as long as the client is there.
+func endless(w http.ResponseWriter) *http.ResponseController {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Time{})
+	soon(c)
+	return c
+}
+
+// soon is how long what is written now may take: a client that does not read is left.
+func soon(c *http.ResponseController) { _ = c.SetWriteDeadline(time.Now().Add(10 * time.Second)) }
 
 func body[T any](w http.ResponseWriter, r *http.Request) (T, error) {
 	var b T

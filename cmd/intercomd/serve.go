@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"intercom/audio"
 	"intercom/device"
 	"intercom/device/mqtt"
@@ -232,8 +234,19 @@ func listen(path string) (net.Listener, error) {
 	return l, os.Chmod(path, 0o660)
 }
 
+// What a client of this machine may take: connections at once, and time for a request, for its answer, and between two. What
+// goes on, as events do, sets its own.
+const (
+	mostClients = 64
+	requestTime = 5 * time.Second
+	answerTime  = 2 * time.Minute // a button may be held for one
+	idleTime    = 30 * time.Second
+	headerSize  = 16 << 10 // bytes
+)
+
 func control(ctx context.Context, l net.Listener, h http.Handler) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerSize}
+	l = netutil.LimitListener(l, mostClients)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
 	select {

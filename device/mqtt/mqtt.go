@@ -18,11 +18,13 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/eclipse/paho.golang/autopaho"
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
+	"golang.org/x/time/rate"
 
 	"intercom/call"
 	"intercom/device/control"
@@ -68,6 +70,9 @@ type Bridge struct {
 	log     *slog.Logger
 	caller  string // who called last
 	seen    string // the call of the last ring
+
+	floods     atomic.Int32  // connections that a broker lost by sending too much; it is called ever more seldom
+	complaints *rate.Limiter // about commands that are not done
 }
 
 // New makes one. fault is told what is wrong with the broker, and nothing when it is well.
@@ -77,7 +82,7 @@ func New(cfg Config, s Station, fault func(text string), log *slog.Logger) *Brid
 		whole.Host = net.JoinHostPort(cfg.URL.Hostname(), map[string]string{"mqtt": "1883", "mqtts": "8883"}[cfg.URL.Scheme])
 		cfg.URL = &whole
 	}
-	return &Bridge{cfg: cfg, station: s, fault: fault, log: log}
+	return &Bridge{cfg: cfg, station: s, fault: fault, log: log, complaints: rate.NewLimiter(rate.Every(time.Minute), 5)}
 }
 
 func (b *Bridge) topic(name string) string { return b.cfg.Prefix + "/" + b.cfg.CUID + "/" + name }
@@ -100,14 +105,21 @@ func (b *Bridge) Run(ctx context.Context) error {
 	commands := make(chan string, 8)
 	connection, err := autopaho.NewConnection(ctx, autopaho.ClientConfig{
 		ServerUrls:                    []*url.URL{b.cfg.URL},
-		TlsCfg:                        b.cfg.TLS,
 		KeepAlive:                     20,
 		CleanStartOnInitialConnection: true,
 		ConnectTimeout:                patience,
-		ReconnectBackoff:              func(n int) time.Duration { return min(firstWait<<min(n, 6), longestWait) },
+		ReconnectBackoff:              func(n int) time.Duration { return min(firstWait<<min(n+int(b.floods.Load()), 6), longestWait) },
 		ConnectUsername:               b.cfg.User,
 		ConnectPassword:               []byte(b.cfg.Password),
-		WillMessage:                   &paho.WillMessage{Topic: b.topic("online"), Payload: []byte("offline"), QoS: 1, Retain: true},
+		AttemptConnection: func(ctx context.Context, _ autopaho.ClientConfig, u *url.URL) (net.Conn, error) {
+			return dial(ctx, u, b.cfg.TLS)
+		},
+		ConnectPacketBuilder: func(c *paho.Connect, _ *url.URL) (*paho.Connect, error) {
+			size, number := uint32(maxPacket), uint16(maxInFlight)
+			c.Properties = &paho.ConnectProperties{MaximumPacketSize: &size, ReceiveMaximum: &number, RequestProblemInfo: true}
+			return c, nil
+		},
+		WillMessage: &paho.WillMessage{Topic: b.topic("online"), Payload: []byte("offline"), QoS: 1, Retain: true},
 		OnConnectionUp: func(*autopaho.ConnectionManager, *paho.Connack) {
 			select {
 			case up <- struct{}{}:
@@ -121,6 +133,12 @@ func (b *Bridge) Run(ctx context.Context) error {
 		OnConnectError: func(err error) { b.fault(why(err)) },
 		ClientConfig: paho.ClientConfig{
 			ClientID: "intercom-" + b.cfg.CUID,
+			OnClientError: func(err error) {
+				if errors.Is(err, errTooLarge) {
+					b.floods.Add(1)
+					b.fault(err.Error())
+				}
+			},
 			OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(r paho.PublishReceived) (bool, error) {
 				if r.Packet.Retain { // said to whoever was here before: a door does not open for what lies about
 					return true, nil
@@ -200,7 +218,7 @@ func (b *Bridge) greet(ctx context.Context, c *autopaho.ConnectionManager) error
 	if len(b.cfg.Commands) > 0 {
 		limited, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		if _, err := c.Subscribe(limited, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: b.topic("do"), QoS: 1}}}); err != nil {
+		if _, err := c.Subscribe(limited, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: b.topic("do"), QoS: 1, RetainHandling: 2}}}); err != nil {
 			return fmt.Errorf("the broker does not let it read %s: %w", b.topic("do"), err)
 		}
 	}
@@ -270,7 +288,7 @@ func (b *Bridge) obey(ctx context.Context, what string) {
 	if slices.Contains(b.cfg.Commands, what) {
 		err = b.station.Command(ctx, what, "mqtt")
 	}
-	if err != nil {
+	if err != nil && b.complaints.Allow() {
 		b.log.Warn("not done, though the broker said so", "command", fmt.Sprintf("%.40q", what), "err", err)
 	}
 }

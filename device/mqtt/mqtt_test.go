@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -15,10 +16,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/eclipse/paho.golang/autopaho"
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
+	"golang.org/x/time/rate"
 
 	"intercom/call"
 	"intercom/device/control"
@@ -233,7 +237,7 @@ func TestAStationAtABroker(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, what := range []string{"hangup", strings.Repeat("x", 1<<16), "open"} {
+	for _, what := range []string{"hangup", strings.Repeat("x", maxPacket), "open"} {
 		say(what, false)
 	}
 	if told := <-p.told; told != "open by mqtt" {
@@ -277,4 +281,158 @@ func TestAWrongPassword(t *testing.T) {
 		t.Errorf("%q", fault)
 	}
 	end()
+}
+
+// Messages of 20 MB do not reach the station, which stays connected: the broker drops them for it, as it was told in CONNECT.
+func TestMessagesThatAreTooLarge(t *testing.T) {
+	b := startBroker(t)
+	_, got := b.listener()
+	p, _, end := b.bridge("right")
+	b.await(got, "home/front_door/state", `"phase":"idle"`)
+	port := b.address[strings.LastIndexByte(b.address, ':')+1:]
+	pub := func(args ...string) {
+		t.Helper()
+		args = append([]string{"-h", "127.0.0.1", "-p", port, "--cafile", filepath.Join(b.dir, "cert.pem"), "-V", "5", "-u", "door", "-P", "right", "-t", "home/front_door/do"}, args...)
+		if out, err := exec.CommandContext(b.ctx, "mosquitto_pub", args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	large := filepath.Join(b.dir, "large")
+	if err := os.WriteFile(large, make([]byte, 20<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, qos := range []string{"0", "1", "2"} {
+		pub("-f", large, "-q", qos)
+	}
+	pub("-m", "open", "-q", "1")
+	select {
+	case told := <-p.told:
+		if told != "open by mqtt" {
+			t.Error("it was told to", told)
+		}
+	case <-b.ctx.Done():
+		t.Error("a command does not get through any more")
+	}
+	for len(got) > 0 {
+		if m := <-got; m.topic == "home/front_door/online" && m.text == "offline" {
+			t.Error("it was away for a while")
+		}
+	}
+	end()
+}
+
+// false broker is one that takes no notice of what it is told. It gives what a connection of it sends after CONNACK, and
+// reports how many bytes the station has taken.
+func falseBroker(t *testing.T, says func(net.Conn) error) (address string, dials <-chan error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan error, 100)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+			buf := make([]byte, 4096)
+			_, err = c.Read(buf) // CONNECT
+			if err == nil {
+				_, err = c.Write([]byte{0x20, 3, 0, 0, 0}) // CONNACK: come in
+			}
+			if err == nil {
+				err = says(c)
+			}
+			said <- err
+			c.Close()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-done })
+	return l.Addr().String(), said
+}
+
+// A broker that sends more than it was told to loses the connection before the station has taken much of it, and is tried
+// again; the fault says why.
+func TestABrokerThatSendsTooMuch(t *testing.T) {
+	for name, header := range map[string][]byte{
+		"256 MB":               {0x30, 0xff, 0xff, 0xff, 0x7f},
+		"a length without end": {0x30, 0xff, 0xff, 0xff, 0xff, 0xff},
+		"a little too much":    {0x30, 0x81, 0x20}, // 4,097 bytes
+		"and not in a PUBLISH": {0xd0, 0xff, 0xff, 0xff, 0x7f},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			took := make(chan int, 10)
+			address, dials := falseBroker(t, func(c net.Conn) error {
+				n, err := c.Write(header)
+				for block := make([]byte, 64<<10); err == nil; {
+					var more int
+					more, err = c.Write(block)
+					n += more
+				}
+				took <- n
+				return nil
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			p := &puppet{events: make(chan control.Event, 10), told: make(chan string, 10), status: control.Status{CUID: "front_door", Phase: call.Idle}}
+			faults := make(chan string, 100)
+			bridge := New(Config{URL: &url.URL{Scheme: "mqtt", Host: address}, CUID: "front_door", Prefix: "home", Commands: []string{"open"}}, p, func(text string) { faults <- text }, slog.New(slog.DiscardHandler))
+			ended := make(chan error, 1)
+			go func() { ended <- bridge.Run(ctx) }()
+			for range 2 { // and comes back by itself
+				if err := <-dials; err != nil {
+					t.Fatal(err)
+				}
+				if n := <-took; n > 16<<20 { // what the kernel holds on both sides
+					t.Fatalf("it has taken %d bytes", n)
+				}
+			}
+			for text := ""; !strings.Contains(text, "more than it was told to"); {
+				select {
+				case text = <-faults:
+				case <-ctx.Done():
+					t.Fatal("no fault says why")
+				}
+			}
+			cancel()
+			<-ended
+		})
+	}
+}
+
+// What comes in comes no faster than it may, whoever sends it.
+func TestPacketsHaveAPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, out := net.Pipe()
+		closed, stop := context.WithCancel(t.Context())
+		l := &limited{Conn: out, pace: rate.NewLimiter(perSecond, burst), closed: closed, stop: stop}
+		go func() {
+			for {
+				if _, err := in.Write([]byte{0x30, 4, 0, 1, 'a', 'x'}); err != nil {
+					return
+				}
+			}
+		}()
+		began := time.Now()
+		const n = burst + 10*perSecond
+		for range n {
+			if _, err := packets.ReadPacket(l); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took < 9*time.Second {
+			t.Errorf("%d packets came in %v", n, took)
+		}
+		go func() { time.Sleep(time.Millisecond); l.Close() }()
+		for { // whoever waits for the next is let go
+			if _, err := packets.ReadPacket(l); err != nil {
+				break
+			}
+		}
+		in.Close()
+	})
 }

@@ -87,10 +87,21 @@ func publicOnly(_, address string, _ syscall.RawConn) error {
 		return err
 	}
 	ip := at.Addr().Unmap()
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || carrier.Contains(ip) {
+	if !ip.IsGlobalUnicast() || ip.IsPrivate() || slices.ContainsFunc(inward, func(p netip.Prefix) bool { return p.Contains(ip) }) {
 		return fmt.Errorf("%s is a private address", ip)
 	}
 	return nil
 }
 
-var carrier = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
+// inward lead into a private network, too, or can.
+var inward = []netip.Prefix{
+	netip.MustParsePrefix("100.64.0.0/10"),  // RFC 6598: of a provider
+	netip.MustParsePrefix("0.0.0.0/8"),      // RFC 6890: this host
+	netip.MustParsePrefix("198.18.0.0/15"),  // RFC 2544: of laboratories
+	netip.MustParsePrefix("240.0.0.0/4"),    // RFC 1112: reserved
+	netip.MustParsePrefix("::/96"),          // RFC 4291, section 2.5.5.1: IPv4 in IPv6, as it was once written
+	netip.MustParsePrefix("64:ff9b::/96"),   // RFC 6052: an IPv4 address behind a translator
+	netip.MustParsePrefix("64:ff9b:1::/48"), // RFC 8215: the same, of a network's own
+	netip.MustParsePrefix("2001::/32"),      // RFC 4380: Teredo
+	netip.MustParsePrefix("2002::/16"),      // RFC 3056: 6to4, which has an IPv4 address in it
+}

@@ -45,7 +45,8 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
-	for address, good := range map[string]bool{"93.184.216.34:443": true, "10.0.0.1:443": false, "127.0.0.1:443": false, "[::1]:443": false, "169.254.169.254:80": false, "100.64.1.1:443": false, "[fd00::1]:443": false, "[::ffff:192.168.0.1]:443": false} {
+	for address, good := range map[string]bool{"93.184.216.34:443": true, "10.0.0.1:443": false, "127.0.0.1:443": false, "[::1]:443": false, "169.254.169.254:80": false, "100.64.1.1:443": false, "[fd00::1]:443": false, "[::ffff:192.168.0.1]:443": false,
+		"0.0.0.0:443": false, "[64:ff9b::a00:1]:443": false, "[2002:a00:1::]:443": false, "[::10.0.0.1]:443": false, "[fe80::1]:443": false, "[2606:4700::1111]:443": true} {
 		if err := publicOnly("tcp", address, nil); (err == nil) != good {
 			t.Errorf("%s: %v", address, err)
 		}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/time/rate"
 
 	"intercom/internal/backoff"
 	"intercom/internal/config"
@@ -112,8 +113,9 @@ func (l *Link) Run(ctx context.Context) error {
 		} else {
 			wrongKey = 0
 		}
-		if after := fault.Of(err).RetryAfter(); after > 0 {
-			wait, patient = after, true
+		if after := fault.Of(err).RetryAfterMS; after > 0 {
+			patient = true
+			wait = time.Duration(min(after, mostRetryAfter.Milliseconds())) * time.Millisecond
 		}
 		// One line a change, not a line a try: a hub that is away for a night must not fill the journal.
 		if err.Error() != told {
@@ -162,6 +164,13 @@ func isRequest(t wire.Type) bool {
 	}
 	return false
 }
+
+// perSecond is how many messages a hub may say in a second, on average: four times of what it lets others say to us in one
+// call, for those who watch a large account.
+const perSecond = 100
+
+// mostRetryAfter is how long a hub can keep a client away with one word.
+const mostRetryAfter = 10 * time.Minute
 
 // goodbyeTime is how long a hub that does not read can hold up the end.
 const goodbyeTime = time.Second
@@ -231,8 +240,12 @@ func (l *Link) signIn(ctx context.Context, t *attempt) (*websocket.Conn, wire.We
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return l.dial(ctx, t, network, addr)
 		}}
+	// A flood of control frames waits in the network. Pongs are not left out: by them the hub knows that this one is alive.
+	control := rate.NewLimiter(perSecond, perSecond)
 	ws, reply, err := websocket.Dial(ctx, l.cfg.URLs[l.url], &websocket.DialOptions{
-		Subprotocols: []string{wire.Subprotocol},
+		Subprotocols:   []string{wire.Subprotocol},
+		OnPingReceived: func(ctx context.Context, _ []byte) bool { return control.Wait(ctx) == nil },
+		OnPongReceived: func(ctx context.Context, _ []byte) { _ = control.Wait(ctx) },
 		// The hello has the key: it goes to the hub that is configured, and nowhere that a reply sends us on to.
 		HTTPClient: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	})
@@ -315,7 +328,8 @@ func refusal(e wire.Envelope) error {
 }
 
 func (s *session) read(ctx context.Context, l *Link) error {
-	var leaving error // the hub said that it is about to stop
+	var leaving error                                                             // the hub said that it is about to stop
+	pace := rate.NewLimiter(perSecond, wire.MaxQueue+wire.KeptMessages+perSecond) // at once: what it kept for us, and what waits
 	for {
 		// The writer pings every 15 s, so that a healthy hub is never silent for 20.
 		rctx, cancel := context.WithTimeout(ctx, wire.DeadAfter)
@@ -328,6 +342,8 @@ func (s *session) read(ctx context.Context, l *Link) error {
 			return fmt.Errorf("the hub was silent for %v", wire.DeadAfter)
 		case err != nil:
 			return err
+		case !pace.Allow():
+			return fault.In(fault.RateLimited, "", "The hub says more than a hub has to say: more than %d messages a second.", perSecond)
 		case e.T == wire.GoAway:
 			leaving = goAway(e)
 			continue

@@ -289,6 +289,72 @@ func TestTheHubsWishIsWhenToComeBack(t *testing.T) {
 	})
 }
 
+// A hub that has nothing better to say than "come back in 30,000 years" is asked again all the same.
+func TestAHubCannotSendAClientAwayForEver(t *testing.T) {
+	for _, ms := range []int64{1 << 50, 1<<63 - 1} {
+		try(t, func(ctx context.Context, ws *websocket.Conn) {
+			e, _ := hear(ctx, ws)
+			f := fault.New(fault.RateLimited)
+			f.RetryAfterMS = ms
+			say(ctx, ws, wire.Reply(e, f))
+		}, func(b *bench) {
+			time.Sleep(time.Hour)
+			if got := b.take(); len(got) < 6 {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+}
+
+// A hub that floods the client with messages is left, and tried again.
+func TestAHubThatFloods(t *testing.T) {
+	try(t, func(ctx context.Context, ws *websocket.Conn) {
+		hello, _ := hear(ctx, ws)
+		w := wire.New(wire.Welcome, "", wire.WelcomeBody{Session: "s"})
+		w.Re = hello.ID
+		say(ctx, ws, w)
+		for i := 0; i < 5000 && ws.Write(ctx, websocket.MessageText, []byte(`{"t":"identify","b":{}}`)) == nil; i++ {
+		}
+		_, _ = hear(ctx, ws)
+	}, func(b *bench) {
+		time.Sleep(time.Second)
+		synctest.Wait()
+		got := b.take()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if n := len(b.got); n > wire.MaxQueue+wire.KeptMessages+2*perSecond {
+			t.Errorf("%d messages were taken in a second", n)
+		}
+		if len(got) < 2 || !strings.Contains(got[1], "ERR_RATE_LIMITED") {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// A flood of pings is answered no faster than it may be, and the session goes on.
+func TestAHubThatPings(t *testing.T) {
+	var pongs atomic.Int32
+	try(t, func(ctx context.Context, ws *websocket.Conn) {
+		for range 2000 {
+			go func() {
+				time.Sleep(time.Second) // after the sign-in
+				if ws.Ping(ctx) == nil {
+					pongs.Add(1)
+				}
+			}()
+		}
+		welcome(ctx, ws)
+	}, func(b *bench) {
+		time.Sleep(5 * time.Second)
+		if n := pongs.Load(); n < perSecond || n > 5*perSecond {
+			t.Errorf("%d pongs in four seconds", n)
+		}
+		if got := b.take(); len(got) != 1 {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 func TestAHubThatRestartsIsComeBackToWithinItsSpread(t *testing.T) {
 	restarted := false
 	try(t, func(ctx context.Context, ws *websocket.Conn) {
