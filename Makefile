@@ -1,9 +1,10 @@
 # make demo          a hub and two stations on this machine, live on the terminal
 # make demo ONCE=1   four calls, measured, with one line of JSON at the end
 # make test          everything that is checked, as CI does
-# make test-web      its part in real browsers: the SDK and the operator's pages (root, three minutes)
+# make test-web      its part in real browsers: the SDK and the operator's pages (root, six minutes)
 # make test-attacks  its part that attacks a hub and stations, and says what got through (docs/security.md)
 # make test-board    its part on a virtual board: a real kernel, GPIO chip, systemd and journal (root, six minutes)
+# make sdk           the browser SDK as an npm package with its types, into out/
 # make deb           the Debian packages for amd64, arm64 and armhf, into out/packages
 # make test-packages their part of the tests: a Debian machine in a container (root, two minutes)
 # make image         a card for a Raspberry Pi, and an update for those that were flashed (ten minutes the first time)
@@ -21,7 +22,7 @@ SHELL := /bin/bash
 # hraban/opus without the file reader, which would need libopusfile.
 export GOFLAGS := $(GOFLAGS) -tags=nolibopusfile
 
-.PHONY: build web deb image test-image deps-image test-packages deps-packages test-attacks test-web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
+.PHONY: build web sdk deb image test-image deps-image test-packages deps-packages test-attacks test-web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
 
 build: deps
 	go build -trimpath -o bin/ ./cmd/...
@@ -43,6 +44,11 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 test-attacks: build deps-test
 	@mkdir -p out
 	bin/intercom-attack -bin bin -json out/attacks.json
+
+# The browser SDK as an npm package; the hub serves the same.
+sdk: web
+	@mkdir -p out
+	cd web/sdk && npm pack --silent --pack-destination ../../out
 
 # The SDK and the pages in real browsers, against a real hub, station and PulseAudio, in a network of their own.
 test-web: web deps-test
@@ -131,8 +137,9 @@ bench-web: build web
 	bin/intercom-lab -bin bin -only web -json bin/bench-web.json
 
 # The documents and golden files that are made from the code.
-generate:
+generate: web
 	go test ./device ./device/setup ./hub ./hub/access ./wire ./call ./systemd -update
+	cd web/sdk && npm run --silent types
 
 clean:
 	rm -rf bin out

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-//go:embed console sdk/src
+//go:embed console sdk/src sdk/types sdk/package.json sdk/README.md
 var files embed.FS
 
 // Policy is the Content-Security-Policy of the pages: scripts and styles of this server, and nothing inline.
@@ -32,6 +32,7 @@ func Handler() http.Handler {
 	mux.HandleFunc("GET "+TrustPath, page("console/trust.html"))
 	mux.HandleFunc("GET /{$}", page("console/index.html"))
 	mux.HandleFunc("GET "+SetupPath, page("console/setup.html"))
+	mux.HandleFunc("GET "+PackagePath, servePackage)
 	mux.HandleFunc("GET /sdk/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*") // pages of other sites may import it
 		w.Header().Set("Cache-Control", "no-cache")

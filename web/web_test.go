@@ -1,10 +1,15 @@
 package web
 
 import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -51,5 +56,43 @@ func TestPages(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The package that npm installs from the hub has the SDK, its types, and what npm wants of a package.
+func TestPackage(t *testing.T) {
+	s := httptest.NewServer(Handler())
+	defer s.Close()
+	r, err := http.Get(s.URL + PackagePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	z, err := gzip.NewReader(r.Body)
+	if err != nil {
+		t.Fatal(r.Status, err)
+	}
+	var names []string
+	for all := tar.NewReader(z); ; {
+		h, err := all.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, err := files.ReadFile("sdk" + strings.TrimPrefix(h.Name, "package")); err != nil || string(want) != string(text) {
+			t.Errorf("%s is another file: %v", h.Name, err)
+		}
+		names = append(names, h.Name)
+	}
+	for _, must := range []string{"package/package.json", "package/README.md", "package/src/intercom.js", "package/types/intercom.d.ts"} {
+		if !slices.Contains(names, must) {
+			t.Errorf("no %s in %q", must, names)
+		}
 	}
 }

@@ -79,10 +79,11 @@ export function checkContext(s) {
 export function checkReceivers(to, self) {
   const all = Array.isArray(to) ? to : [to];
   if (!all.length || all.length > 16) throw wrong(badCall, 'to', 'Name one receiver, or a list of at most 16.');
-  for (const one of all) {
+  for (const [i, one] of all.entries()) {
     if (one === undefined || one === null || one === '') throw wrong(badCall, 'to', 'The receiver is missing; name the cuid to call, for example reception.');
     if (cuidProblem(one)) throw wrong(badCall, 'to', 'The receiver is not a cuid; it must be a string of 5 to 50 letters, digits and underscores, for example reception.');
     if (one === self) throw wrong(badCall, 'to', 'A device cannot call itself; name another cuid.');
+    if (all.indexOf(one) !== i) throw wrong(badCall, 'to', `The receiver ${one} is named twice.`);
   }
 }
 
@@ -114,15 +115,18 @@ export function checkRingtone(s) {
  * @param {unknown} s
  */
 export function hubURL(s) {
+  const whole = s ?? globalThis.location?.origin;
   let u;
   try {
-    u = new URL(/** @type {string} */ (s ?? globalThis.location?.origin), globalThis.location?.href);
-  } catch { /* it is told below */ }
-  if ((s !== undefined && s !== null && typeof s !== 'string') || !u?.host || !/^(https?|wss?):$/.test(u.protocol)) {
-    throw wrong(invalid, 'url', "The url must be the hub's address, for example https://hub.example.org.");
+    u = new URL(/** @type {string} */ (whole));
+  } catch { /* the message below says so */ }
+  if (typeof whole !== 'string' || !u?.host || !/^(https?|wss?):$/.test(u.protocol)) {
+    const bare = typeof s === 'string' && /^[\w-]+(\.[\w-]+)*(:\d+)?(\/\S*)?$/.test(s); // a host without a scheme
+    throw wrong(invalid, 'url', bare ? `The url has no scheme; write https://${s}.` : "The url must be the hub's address, for example https://hub.example.org.");
   }
   u.protocol = u.protocol.replace('http', 'ws');
   if (u.pathname === '/') u.pathname = '/v1/ws';
+  u.hash = ''; // a WebSocket's address has none
   return u.href;
 }
 
@@ -138,6 +142,39 @@ function isURL(s, scheme) {
   } catch {
     return false;
   }
+}
+
+/**
+ * checkNumber allows none, 0 for none, or a whole number within limits.
+ * @param {string} field
+ * @param {unknown} v
+ * @param {number} least
+ * @param {number} most
+ */
+export function checkNumber(field, v, least, most) {
+  if (v === undefined || v === null || v === 0) return;
+  if (!Number.isInteger(v) || /** @type {number} */ (v) < least || /** @type {number} */ (v) > most) throw wrong(badCall, field, `${field} must be a whole number of milliseconds from ${least} to ${most}.`);
+}
+
+/**
+ * checkScreens allows none, true or false, or the options of the screens.
+ * @param {unknown} s
+ */
+export function checkScreens(s) {
+  if (s === undefined || s === null || typeof s === 'boolean') return;
+  if (typeof s !== 'object') throw wrong(invalid, 'screens', 'screens must be true, false, or an object with texts, parent or dir.');
+  const { texts, parent, dir } = /** @type {Record<string, unknown>} */ (s);
+  checkOption(invalid, 'texts', texts, 'object');
+  if (parent !== undefined && parent !== null && !(parent instanceof HTMLElement)) throw wrong(invalid, 'parent', 'parent must be an element of the page.');
+  if (dir !== undefined && dir !== null && dir !== 'ltr' && dir !== 'rtl') throw wrong(invalid, 'dir', 'dir must be ltr or rtl.');
+}
+
+/**
+ * checkAnalytics allows none, or an analytics instance.
+ * @param {unknown} s
+ */
+export function checkAnalytics(s) {
+  if (s !== undefined && s !== null && typeof s !== 'object' && typeof s !== 'function') throw wrong(invalid, 'clevertap', 'clevertap must be an analytics instance.');
 }
 
 /**

@@ -1,7 +1,7 @@
 // A device that is signed in at a hub, and its calls.
 
 import { Call } from './call.js';
-import { checkContext, checkCUID, checkImage, checkName, checkOption, checkReceivers, checkRingtone, checkSecret, hubURL } from './check.js';
+import { checkAnalytics, checkContext, checkCUID, checkImage, checkName, checkNumber, checkOption, checkReceivers, checkRingtone, checkScreens, checkSecret, hubURL } from './check.js';
 import { Devices } from './devices.js';
 import { Emitter } from './emitter.js';
 import { IntercomError } from './errors.js';
@@ -37,17 +37,25 @@ const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map((b) => 
  * @returns {Promise<Client>}
  */
 export async function connect(options) {
-  const client = new Client(checkOptions(options));
+  const set = checkOptions(options);
+  const screens = set.screens === false ? undefined : import('./screens.js');
+  screens?.catch(() => {}); // or a sign-in that is refused would leave it unhandled
+  const client = new Client(set);
   await client.ready;
-  if (options.screens === undefined || options.screens) {
-    const { show } = await import('./screens.js');
-    show(client, typeof options.screens === 'object' ? options.screens : {});
+  try {
+    (await screens)?.show(client, typeof set.screens === 'object' && set.screens || {});
+  } catch (err) {
+    client.logout();
+    throw new IntercomError('ERR_INTERNET_LOST', `The call screens could not be loaded: ${/** @type {Error} */ (err).message}.`);
   }
   return client;
 }
 
-/** @param {Options} o */
-function checkOptions(o) {
+/**
+ * checkOptions says what is wrong with options before anything is done with them, and gives them as they are used.
+ * @param {Options} o
+ */
+export function checkOptions(o) {
   if (typeof o !== 'object' || o === null) throw new IntercomError('ERR_MISSING_INITPARAMETERS', 'The options are missing.');
   const url = hubURL(o.url);
   if (o.token === undefined || o.account !== undefined) checkSecret('account', o.account);
@@ -55,7 +63,8 @@ function checkOptions(o) {
   if (o.apikey !== undefined) checkSecret('apikey', o.apikey);
   checkCUID(o.cuid);
   checkRingtone(o.ringtone);
-  checkOption('ERR_INVALID_INITPARAMETERS', 'clevertap', o.clevertap, 'object');
+  checkAnalytics(o.clevertap);
+  checkScreens(o.screens);
   for (const name of /** @type {const} */ (['tabs', 'relay'])) checkOption('ERR_INVALID_INITPARAMETERS', name, o[name], 'boolean');
   return { ...o, url, name: checkName(o.name) };
 }
@@ -140,7 +149,8 @@ export class Client extends Emitter {
    * @param {CallOptions} [options]
    */
   call(to, context, options = {}) {
-    if (this.state === 'signed_out' || this.state === 'connecting') throw new IntercomError('ERR_CONNECTION_NOT_ESTABLISHED');
+    if (this.state === 'signed_out') throw IntercomError.signedOut();
+    if (this.state === 'connecting') throw new IntercomError('ERR_CONNECTION_NOT_ESTABLISHED');
     checkReceivers(to, this.cuid);
     checkContext(context);
     const bad = 'ERR_INVALID_CALL_PARAMETERS';
@@ -148,7 +158,8 @@ export class Client extends Emitter {
     checkOption(bad, 'receiver_name', options.receiver_name, 'string');
     checkImage('receiver_image', options.receiver_image);
     checkImage('initiator_image', options.initiator_image);
-    for (const n of /** @type {const} */ (['each_ms', 'max_duration_ms'])) checkOption(bad, n, options[n], 'number');
+    checkNumber('each_ms', options.each_ms, 1000, 60_000);
+    checkNumber('max_duration_ms', options.max_duration_ms, 1, 24 * 3600 * 1000);
     if (options.mode !== undefined && options.mode !== 'parallel' && options.mode !== 'sequence') throw new IntercomError(bad, 'mode must be parallel or sequence.', { field: 'mode' });
     if (this.current || (!this.#tabs.leading && this.#tabs.news?.call)) throw new IntercomError('ERR_OUTGOING_CALL_IN_PROGRESS');
     if (this.state !== 'registered') throw new IntercomError('ERR_INTERNET_LOST');
@@ -205,8 +216,10 @@ export class Client extends Emitter {
   async #secret() {
     const { apikey, token } = this.#set;
     if (token === undefined) return { apikey };
-    this.#token = typeof token === 'function' ? await token() : token;
-    return { token: this.#token };
+    const got = typeof token === 'function' ? await token() : token;
+    checkSecret('token', got, 2048);
+    this.#token = got;
+    return { token: got };
   }
 
   /** @param {any} welcome */
@@ -302,7 +315,7 @@ export class Client extends Emitter {
     if (this.state === 'signed_out') return;
     this.#become('signed_out');
     this.#off();
-    if (this.#tabs.leading) this.#link.stop();
+    this.#link.stop(this.#tabs.leading);
     this.#tabs.close();
     this.#tones.close();
     this.devices.close();

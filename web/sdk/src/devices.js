@@ -41,6 +41,7 @@ export class Devices extends Emitter {
    * @param {string} id
    */
   choose(kind, id) {
+    if (!['microphone', 'speaker', 'ringer'].includes(kind) || typeof id !== 'string') throw new IntercomError('ERR_INVALID_INITPARAMETERS', 'A device is chosen for microphone, speaker or ringer, by its id.', { field: 'kind' });
     this.#chosen[kind] = id;
     try {
       localStorage.setItem(key, JSON.stringify(this.#chosen));

@@ -1,14 +1,20 @@
-// The Direct Call contract: initDirectCall and what it gives.
+// The Direct Call contract: initDirectCall. What it gives is in direct-client.js.
 
-import { checkCUID, checkName, checkRingtone, checkSecret } from './check.js';
-import { connect } from './client.js';
+import { checkCUID, checkSecret } from './check.js';
+import { checkOptions, connect } from './client.js';
+import { DirectCallClient } from './direct-client.js';
 import { IntercomError } from './errors.js';
+
+export { connect };
 
 /**
  * @typedef {{
  *   accountId: string, apikey: string, cuid: string, clevertap: any, name?: string, ringtone?: string, url?: string, screens?: boolean | object,
  * }} DirectCallOptions url and screens are ours: the hub's address, the page's own origin when left out, and false for screens of one's own
  */
+
+/** How long the ids of an analytics instance that is starting are waited for. */
+const analyticsTime = 5000;
 
 /**
  * initDirectCall signs in. It rejects with {code, message} whenever it does not.
@@ -18,45 +24,31 @@ import { IntercomError } from './errors.js';
 export async function initDirectCall(options) {
   const { accountId, apikey, cuid, clevertap, name, ringtone, url, screens } = options ?? {};
   if (!clevertap || !['object', 'function'].includes(typeof clevertap)) throw new IntercomError('ERR_CLEVERTAP_DETAILS_NOT_FOUND');
-  if (clevertap.getAccountID && !clevertap.getAccountID()) throw new IntercomError('ERR_MISSING_CT_ACCOUNTID');
-  if (clevertap.getCleverTapID && !clevertap.getCleverTapID()) throw new IntercomError('ERR_MISSING_CT_ID');
   checkSecret('accountId', accountId);
   checkSecret('apikey', apikey);
   checkCUID(cuid);
-  checkName(name);
-  checkRingtone(ringtone);
-  return new DirectCallClient(await connect({ account: accountId, apikey, cuid, clevertap, name, ringtone, url, screens }));
+  const own = { account: accountId, apikey, cuid, clevertap, name, ringtone, url, screens };
+  checkOptions(own);
+  await identified(clevertap);
+  return new DirectCallClient(await connect(own));
 }
 
-/** DirectCallClient is a device that is signed in. */
-export class DirectCallClient {
-  #client;
-
-  /** @param {import('./client.js').Client} client */
-  constructor(client) { this.#client = client; }
-
-  /** isEnabled tells whether calls can be made now. */
-  isEnabled() { return this.#client.isEnabled(); }
-
-  /**
-   * call calls somebody, and shows it. It resolves with "over" when the call was answered and has ended; it rejects with
-   * "declined", "missed" or "cancelled", or with {code, message}.
-   * @param {string} receiver
-   * @param {string} context
-   * @param {{receiver_image?: string, initiator_image?: string}} [options]
-   * @returns {Promise<'over'>}
-   */
-  async call(receiver, context, options) {
-    const { status, reason, error } = await this.#client.call(receiver, context, options ?? {}).result;
-    if (status === 'over') return status;
-    if (error) throw error;
-    if (status === 'failed') throw new IntercomError(reason === 'network_lost' ? 'ERR_INTERNET_LOST' : 'ERR_INTERNAL');
-    throw status;
+/**
+ * identified waits until an analytics instance has its account and its id, as far as it can tell them.
+ * @param {any} clevertap
+ */
+async function identified(clevertap) {
+  const has = (/** @type {string} */ id) => {
+    try {
+      return typeof clevertap[id] !== 'function' || Boolean(clevertap[id]());
+    } catch {
+      return false; // not started yet
+    }
+  };
+  for (const end = Date.now() + analyticsTime; ;) {
+    const account = has('getAccountID');
+    if (account && has('getCleverTapID')) return;
+    if (Date.now() >= end) throw new IntercomError(account ? 'ERR_MISSING_CT_ID' : 'ERR_MISSING_CT_ACCOUNTID');
+    await new Promise((ok) => { setTimeout(ok, 50); });
   }
-
-  /** hangup ends the call that there is, if any. */
-  hangup() { this.#client.current?.hangup(); }
-
-  /** logout signs out; initDirectCall signs in again. */
-  logout() { return this.#client.logout(); }
 }

@@ -1,4 +1,5 @@
-// The errors of the contract, and ours. Codes never change their meaning; docs/errors.md has the same table.
+// The errors of the contract, and ours. Codes never change their meaning; docs/errors.md has the same table. This file is
+// read before the browser is checked (intercom.js).
 
 /** @type {Record<string, [text: string, retryable: boolean]>} */
 export const codes = {
@@ -36,12 +37,18 @@ export class IntercomError extends Error {
    * @param {{field?: string, retryable?: boolean, retry_after_ms?: number}} [more]
    */
   constructor(code, message, more = {}) {
-    super(message ?? codes[code]?.[0] ?? codes.ERR_INTERNAL[0]);
+    const [text, retryable] = codes[code] || [codes.ERR_INTERNAL[0], true];
+    super(message || text);
     this.name = 'IntercomError';
     this.code = code;
     this.field = more.field;
-    this.retryable = more.retryable ?? codes[code]?.[1] ?? true;
+    this.retryable = more.retryable === undefined ? retryable : more.retryable;
     this.retry_after_ms = more.retry_after_ms;
+  }
+
+  /** signedOut is for what is asked of a client after its logout. */
+  static signedOut() {
+    return new IntercomError('ERR_CONNECTION_NOT_ESTABLISHED', 'This client has signed out; sign in again with initDirectCall or connect.', { retryable: false });
   }
 
   /**
@@ -49,6 +56,7 @@ export class IntercomError extends Error {
    * @param {any} body
    */
   static of(body) {
-    return new IntercomError(body?.code ?? 'ERR_INTERNAL', body?.message, body);
+    const b = body || {};
+    return new IntercomError(b.code || 'ERR_INTERNAL', b.message, b);
   }
 }

@@ -27,6 +27,7 @@ export class Link {
   #ws;
   #up = false;
   #active = false;
+  #stopped = false;
   #tries = 0;
   #wrong = 0; // keys in a row
   #since = 0; // of the sign-in
@@ -54,9 +55,13 @@ export class Link {
     this.#dial();
   }
 
-  /** stop leaves for good, so that nobody waits for it to come back. */
-  stop() {
-    this.pause();
+  /**
+   * stop leaves for good.
+   * @param {boolean} [bye] says so to the hub, so that nobody waits for it to come back
+   */
+  stop(bye = true) {
+    this.#stopped = true;
+    if (bye) this.pause();
     this.yield();
   }
 
@@ -65,8 +70,11 @@ export class Link {
     this.#active = false;
     this.#drop(1000);
     this.#session = '';
-    this.#forget(new IntercomError('ERR_CONNECTION_NOT_ESTABLISHED'));
+    this.#forget(this.#away());
   }
+
+  /** away says why nothing can be asked. */
+  #away() { return this.#stopped ? IntercomError.signedOut() : new IntercomError('ERR_CONNECTION_NOT_ESTABLISHED'); }
 
   /** pause leaves for as long as the page sleeps; now comes back. */
   pause() {
@@ -107,7 +115,7 @@ export class Link {
     return new Promise((ok, fail) => {
       const id = ++this.#ids;
       if (!this.#say({ t, id, call, b })) {
-        fail(new IntercomError('ERR_CONNECTION_NOT_ESTABLISHED'));
+        fail(this.#away());
         return;
       }
       const stop = after(ackTime, () => {
@@ -142,7 +150,8 @@ export class Link {
     try {
       ws = new WebSocket(this.#set.url, 'intercom.v1');
     } catch (err) {
-      this.#lost(new IntercomError('ERR_INTERNET_LOST', `The hub's address cannot be used: ${/** @type {Error} */ (err).message}.`));
+      // For example ws:// from a page that came over https: trying again does not help.
+      this.#lost(new IntercomError('ERR_INVALID_INITPARAMETERS', `The hub's address cannot be used: ${/** @type {Error} */ (err).message}`, { field: 'url' }));
       return;
     }
     this.#ws = ws;

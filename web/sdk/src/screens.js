@@ -16,16 +16,28 @@ import { texts as english } from './texts.js';
 
 const style = `
 :host {
-  --accent: var(--intercom-accent, light-dark(#0b5fbf, #7db8ff));
-  --on-accent: var(--intercom-on-accent, light-dark(#fff, #0c1520));
-  --surface: var(--intercom-surface, light-dark(#fff, #1e2127));
-  --text: var(--intercom-text, light-dark(#1c1f24, #e8eaee));
-  --quiet: var(--intercom-quiet, light-dark(#5b6370, #a3abb8));
-  --good: var(--intercom-good, light-dark(#17713a, #6fd596));
-  --bad: var(--intercom-bad, light-dark(#b3261e, #ff9a94));
-  --on-bad: var(--intercom-on-bad, light-dark(#fff, #2b0a08));
+  --accent: var(--intercom-accent, #0b5fbf);
+  --on-accent: var(--intercom-on-accent, #fff);
+  --surface: var(--intercom-surface, #fff);
+  --text: var(--intercom-text, #1c1f24);
+  --quiet: var(--intercom-quiet, #5b6370);
+  --good: var(--intercom-good, #17713a);
+  --bad: var(--intercom-bad, #b3261e);
+  --on-bad: var(--intercom-on-bad, #fff);
   color-scheme: light dark;
   font: 16px/1.5 var(--intercom-font, system-ui, sans-serif);
+}
+@media (prefers-color-scheme: dark) {
+  :host {
+    --accent: var(--intercom-accent, #7db8ff);
+    --on-accent: var(--intercom-on-accent, #0c1520);
+    --surface: var(--intercom-surface, #1e2127);
+    --text: var(--intercom-text, #e8eaee);
+    --quiet: var(--intercom-quiet, #a3abb8);
+    --good: var(--intercom-good, #6fd596);
+    --bad: var(--intercom-bad, #ff9a94);
+    --on-bad: var(--intercom-on-bad, #2b0a08);
+  }
 }
 [hidden] { display: none !important; }
 section {
@@ -84,7 +96,7 @@ export function show(client, options = {}) {
   if (!customElements.get('intercom-screens')) customElements.define('intercom-screens', Screens);
   const e = /** @type {Screens} */ (document.createElement('intercom-screens'));
   e.follow(client, options);
-  (options.parent ?? document.body).append(e);
+  (options.parent ?? document.body ?? document.documentElement).append(e);
   return e;
 }
 

@@ -39,11 +39,18 @@ test('init: every option, wrong in every way', async () => {
     ['{...good, cuid: "91_8899555"}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, cuid: "<img src=x>"}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, cuid: ["a"]}', 'ERR_INVALID_INITPARAMETERS'],
     ['{...good, name: "ab"}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, name: 5}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, name: "x".repeat(51)}', 'ERR_INVALID_INITPARAMETERS'],
     ['{...good, ringtone: "javascript:alert(1)"}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, ringtone: 5}', 'ERR_INVALID_INITPARAMETERS'],
-    ['{...good, url: "ftp://example.org"}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, url: 5}', 'ERR_INVALID_INITPARAMETERS'],
+    ['{...good, url: "ftp://example.org"}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, url: "hub.example.org"}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, url: "127.0.0.1:9"}', 'ERR_INVALID_INITPARAMETERS'],
+    ['{...good, screens: "none"}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, screens: {parent: "#id"}}', 'ERR_INVALID_INITPARAMETERS'], ['{...good, screens: {dir: "up"}}', 'ERR_INVALID_INITPARAMETERS'],
+    ['{...good, clevertap: {...good.clevertap, getAccountID() { throw new Error("not started"); }}}', 'ERR_MISSING_CT_ACCOUNTID'], ['{...good, url: 5}', 'ERR_INVALID_INITPARAMETERS'],
     ['{...good, accountId: "nobody"}', 'ERR_INVALID_CREDENTIALS'], ['{...good, apikey: "ik_wrong"}', 'ERR_INVALID_CREDENTIALS'],
     ['{...good, cuid: "front_door"}', 'ERR_ALREADY_SIGNEDIN'], ['{...good, url: "http://127.0.0.1:9"}', 'ERR_INTERNET_LOST'],
   ]) assert.equal(await init(options), code, options);
   assert.equal(await page.evaluate(() => document.querySelector('img')), null, 'nothing became markup');
+});
+
+test('an analytics instance that tells nothing of itself is good enough', async () => {
+  assert.equal(await init('{...good, cuid: "plain_web", clevertap: {}}'), 'signed in');
+  await page.evaluate(() => window.client.logout());
 });
 
 test('call: every parameter, wrong in every way', async () => {
@@ -61,10 +68,16 @@ test('cuids of digits, and with underscores anywhere, call one another', async (
     const ends = [];
     for (const [i, caller] of clients.entries()) {
       const callee = clients[(i + 1) % all.length];
-      const off = callee.on('incoming', (call) => call.decline());
+      const over = new Promise((ok) => { // for the one called too
+        const off = callee.on('incoming', (call) => {
+          off();
+          call.decline();
+          ok(call.result);
+        });
+      });
       const { status, reason, from, to } = await caller.call(callee.cuid, 'x').result;
       ends.push([from, to, status, reason]);
-      off();
+      await over;
     }
     for (const c of clients) c.logout();
     return ends;
@@ -76,14 +89,14 @@ test('offline', async () => {
   assert.equal(await call('"nobody_here", "x"'), '404');
 });
 
-test('missed and busy', async () => {
+test('a busy callee declines, as the contract has it', async () => {
   const other = await open(browser);
   await other.evaluate(analytics);
   assert.equal(await init('{...good, cuid: "other_web"}', other), 'signed in');
   const first = call('"front_door", "x"', other);
   await until('it rings', async () => (await door('status')).phase === 'ringing');
-  assert.equal(await call('"front_door", "x"'), 'ERR_USER_BUSY');
-  await other.evaluate(() => window.client.hangup());
+  assert.equal(await call('"front_door", "x"'), 'declined');
+  await other.evaluate(() => window.client.cancel());
   assert.equal(await first, 'cancelled');
   await other.context().close();
 });
@@ -109,10 +122,71 @@ test('a microphone that is denied: to the caller, and by the one called', async 
   }
 });
 
-test('before the sign-in, and after the sign-out', async () => {
-  await page.evaluate(() => window.client.logout());
-  assert.equal(await call('"front_door", "x"'), 'ERR_CONNECTION_NOT_ESTABLISHED');
+test('a callee without microphone declines, as the contract has it', async () => {
+  const deaf = await browse({ allow: false, args: ['--deny-permission-prompts'] });
+  try {
+    const page2 = await open(deaf);
+    await page2.evaluate(async ([url, apikey]) => {
+      const c = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'deaf_web', screens: false });
+      c.on('incoming', (call) => { call.answer(); });
+    }, [hub, key]);
+    assert.equal(await call('"deaf_web", "x"'), 'declined');
+    assert.deepEqual(await page.evaluate(async ([url, apikey]) => { // while connect keeps the reason
+      const c = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'keen_web', screens: false });
+      const { status, reason, error } = await c.call('deaf_web', 'x').result;
+      await c.logout();
+      return [status, reason, error.code];
+    }, [hub, key]), ['declined', 'mic_unavailable', 'ERR_MIC_UNAVAILABLE']);
+  } finally {
+    await deaf.close();
+  }
+});
+
+test('an analytics id that comes late is waited for', async () => {
+  assert.equal(await page.evaluate(async ([url, apikey]) => {
+    let id;
+    setTimeout(() => { id = 'late'; }, 1500);
+    const clevertap = { event: { push() {} }, getCleverTapID: () => id, getAccountID: () => { if (!id) throw new Error('not started'); return 'account'; } };
+    const client = await window.sdk.initDirectCall({ accountId: 'demo', apikey, cuid: 'late_web', clevertap, url, screens: false });
+    const { enabled, id: got } = { enabled: client.isEnabled(), id };
+    await client.logout();
+    return `${enabled} ${got}`;
+  }, [hub, key]), 'true late');
+});
+
+test('after the sign-out everything says so', async () => {
+  const said = await page.evaluate(async ([url, apikey]) => {
+    const all = [];
+    const note = async (f) => { try { all.push(`${await f()}`); } catch (err) { all.push(`${err.code} ${err.retryable} ${err.message}`); } };
+    const client = window.client;
+    await client.logout();
+    await note(() => client.call('front_door', 'x'));
+    await note(() => client.call('', ''));
+    client.hangup(), client.cancel(), client.isEnabled();
+    await client.logout();
+    const c = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'gone_web', screens: false });
+    const asked = note(() => c.identify('front_door')); // while it is not answered yet
+    await c.logout();
+    await asked;
+    await note(() => c.identify('front_door'));
+    await note(() => c.call('front_door', 'x'));
+    return all;
+  }, [hub, key]);
+  assert.equal(said.length, 5);
+  for (const one of said) assert.match(one, /^ERR_CONNECTION_NOT_ESTABLISHED false This client has signed out/);
   assert.equal(await page.evaluate(() => window.client.isEnabled()), false);
+});
+
+test('screens that cannot be loaded are told, and nothing stays signed in', async () => {
+  const context = await browser.newContext();
+  const other = await context.newPage();
+  await other.route('**/sdk/screens.js', (route) => route.abort());
+  await other.goto(site);
+  await other.evaluate(async (hub) => { window.sdk = await import(`${hub}/sdk/intercom.js`); }, hub);
+  await other.evaluate(analytics);
+  assert.equal(await init('{...good, cuid: "bare_web", screens: true}', other), 'ERR_INTERNET_LOST');
+  assert.equal(await init('{...good, cuid: "bare_web"}', other), 'signed in');
+  await context.close();
 });
 
 test('the hub is lost while it rings', async () => {

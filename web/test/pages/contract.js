@@ -18,6 +18,7 @@ window.events = [];
 const clevertap = { event: { push: (name, properties) => window.events.push({ name, ...properties }) }, getCleverTapID: () => 'id', getAccountID: () => 'account' };
 
 let DirectCallClient;
+window.client = () => DirectCallClient; // for the tests
 
 $('init').onclick = () => initDirectCall({
   accountId: 'demo', apikey: query.get('key'), cuid: query.get('cuid') ?? 'shop_web', clevertap, name: 'The shop', url: query.get('hub'),

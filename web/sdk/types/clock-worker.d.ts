@@ -1,0 +1,1 @@
+declare const timers: Map<any, any>;

@@ -1,0 +1,12 @@
+export function connect(options: Options): Promise<Client>;
+export function initDirectCall(options: DirectCallOptions): Promise<DirectCallClient>;
+export type Client = import("./client.js").Client;
+export type Options = import("./client.js").Options;
+export type CallOptions = import("./client.js").CallOptions;
+export type Call = import("./call.js").Call;
+export type Outcome = import("./call.js").Outcome;
+export type DirectCallOptions = import("./direct.js").DirectCallOptions;
+import { DirectCallClient } from './direct-client.js';
+import { codes } from './errors.js';
+import { IntercomError } from './errors.js';
+export { codes, DirectCallClient, IntercomError, initDirectCall as initSignedCall, DirectCallClient as SignedCallClient };

@@ -1,0 +1,50 @@
+// A browser that is too old is told so when the SDK is loaded. This one is made older.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { browse, hub, site } from './stage.js';
+
+let browser;
+before(async () => { browser = await browse(); });
+after(() => browser?.close());
+
+/** load gives what comes of loading the SDK in a page, whose browser lacks something, and which files were loaded. */
+async function load(remove) {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  if (remove) await page.addInitScript(remove);
+  const loaded = [];
+  page.on('request', (r) => { if (r.url().includes('/sdk/')) loaded.push(r.url().split('/sdk/')[1]); });
+  await page.goto(site);
+  const said = await page.evaluate((hub) => import(`${hub}/sdk/intercom.js`).then(() => 'loaded', ({ code, field, retryable, message }) => ({ code, field, retryable, message })), hub);
+  await context.close();
+  return { said, loaded };
+}
+
+test('a browser that lacks something is told at load', async () => {
+  for (const [remove, what] of [
+    ['delete RTCPeerConnection.prototype.restartIce', 'RTCPeerConnection.restartIce'],
+    ['delete window.RTCPeerConnection', 'RTCPeerConnection.connectionState, RTCPeerConnection.restartIce'],
+    ['delete String.prototype.replaceAll', 'String.replaceAll'],
+    ['delete CSSStyleSheet.prototype.replaceSync', 'CSSStyleSheet.replaceSync'],
+    ['delete window.CSS', 'CSS inset'],
+  ]) {
+    const { said, loaded } = await load(remove);
+    assert.equal(said.code, 'ERR_VERSION', what);
+    assert.equal(said.field, 'browser');
+    assert.equal(said.retryable, false);
+    assert.ok(said.message.includes(`it has no ${what}. Use Chrome`), said.message);
+    assert.ok(!loaded.includes('client.js'), 'and what it may not be able to read is not loaded');
+  }
+  assert.equal((await load()).said, 'loaded');
+});
+
+test('the check is also a plain script, for browsers that know no modules', async () => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.addInitScript('delete RTCPeerConnection.prototype.restartIce');
+  await page.goto(site);
+  await page.addScriptTag({ url: `${hub}/sdk/browser.js` });
+  assert.match(await page.evaluate(() => window.intercomUnsupported), /^This browser cannot make calls: it has no RTCPeerConnection.restartIce. Use Chrome/);
+  await context.close();
+});
