@@ -11,7 +11,15 @@ const of = (c) => /** @type {import('./client.js').Client} */ (clients.get(c));
 /** DirectCallClient is a device that is signed in. */
 export class DirectCallClient {
   /** @param {import('./client.js').Client} client */
-  constructor(client) { clients.set(this, client); }
+  constructor(client) {
+    clients.set(this, client);
+    // A program may pass a method on: setTimeout(client.hangup, 20000).
+    this.isEnabled = this.isEnabled.bind(this);
+    this.call = this.call.bind(this);
+    this.hangup = this.hangup.bind(this);
+    this.cancel = this.cancel.bind(this);
+    this.logout = this.logout.bind(this);
+  }
 
   /** isEnabled tells whether calls can be made now. */
   isEnabled() { return of(this).isEnabled(); }

@@ -1,8 +1,11 @@
 // A browser that is too old is told so when the SDK is loaded. This one is made older.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { browse, hub, site } from './stage.js';
+import { browse, hub, run, site } from './stage.js';
 
 let browser;
 before(async () => { browser = await browse(); });
@@ -47,4 +50,25 @@ test('the check is also a plain script, for browsers that know no modules', asyn
   await page.addScriptTag({ url: `${hub}/sdk/browser.js` });
   assert.match(await page.evaluate(() => window.intercomUnsupported), /^This browser cannot make calls: it has no RTCPeerConnection.restartIce. Use Chrome/);
   await context.close();
+});
+
+test('the operators\' page says so too', async () => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.addInitScript('delete RTCPeerConnection.prototype.restartIce');
+  await page.goto(hub);
+  await page.getByRole('alert').filter({ hasText: 'This browser cannot make calls' }).waitFor();
+  await context.close();
+});
+
+test('npm installs the package from the hub', async () => {
+  const at = mkdtempSync(join(tmpdir(), 'intercom-sdk-'));
+  try {
+    writeFileSync(join(at, 'package.json'), '{"name": "shop", "private": true}');
+    await run('npm', ['install', '--silent', '--no-audit', '--no-fund', '--cache', join(at, 'cache'), `${hub}/sdk/intercom-sdk.tgz`], { cwd: at });
+    const installed = (name) => readFileSync(join(at, 'node_modules/intercom-sdk', name), 'utf8');
+    for (const name of ['src/intercom.js', 'types/intercom.d.ts', 'README.md']) assert.equal(installed(name), readFileSync(new URL(`../../sdk/${name}`, import.meta.url), 'utf8'), name);
+  } finally {
+    rmSync(at, { recursive: true, force: true });
+  }
 });
