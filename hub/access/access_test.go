@@ -207,6 +207,17 @@ func FuzzEdit(f *testing.F) {
 		if after.Group("new_one") == nil || len(after.Keys) != len(before.Keys) || len(after.Users) != len(before.Users) {
 			t.Fatalf("the edit made\n%s", b)
 		}
+		for len(after.Keys) > 0 {
+			gone := after.Keys[0]
+			if err := Edit(folder, "demo", func(e *Editor) error { return e.RevokeKey(gone.ID) }); err != nil {
+				return // said, not done by halves
+			}
+			left, err := Load(file)
+			if err != nil || len(left.Keys) != len(after.Keys)-1 || !slices.Equal(left.Keys, after.Keys[1:]) || len(left.Groups) != len(after.Groups) {
+				t.Fatalf("%v: revoking %q left %v of %v", err, gone.ID, left.Keys, after.Keys)
+			}
+			after = left
+		}
 	})
 }
 

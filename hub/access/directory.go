@@ -17,8 +17,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"intercom/internal/config"
 	"intercom/wire"
@@ -52,9 +53,16 @@ type kept struct {
 
 // look is what a file looks like from outside: another one is read again.
 type look struct {
-	size  int64
+	size uint64
+	at   unix.StatxTimestamp // of the last change, of its name too (ctime)
+	file identity
+}
+
+// identity tells a file from the one that had its name before, and, where the kernel knows when it was made, from the one
+// whose inode it got.
+type identity struct {
 	inode uint64
-	at    time.Time // of the last change, of its name too (ctime)
+	made  unix.StatxTimestamp
 }
 
 // resting is a file that was written over in place, and since when it looks as it does.
@@ -190,7 +198,7 @@ func (d *Directory) load(file string, l look, was kept) (kept, error) {
 	if blank(file) {
 		return kept{}, errors.New("is empty, and the account stays as it was; remove the file to remove the account")
 	}
-	if l.inode != was.look.inode {
+	if l.file != was.look.file {
 		return kept{look: l, account: a}, nil
 	}
 	r := d.resting[file]
@@ -198,7 +206,7 @@ func (d *Directory) load(file string, l look, was kept) (kept, error) {
 		r = resting{look: l, since: time.Now()}
 		d.resting[file] = r
 	}
-	if time.Since(r.since) < RestTime && time.Since(l.at) < RestTime {
+	if time.Since(r.since) < RestTime && time.Since(time.Unix(l.at.Sec, int64(l.at.Nsec))) < RestTime {
 		return kept{}, fmt.Errorf("holds less than it did, and may still be written; it is taken when it has rested for %v", RestTime)
 	}
 	return kept{look: l, account: a}, nil
@@ -251,15 +259,11 @@ func (d *Directory) look() (map[string]look, error) {
 			continue
 		}
 		file := filepath.Join(d.folder, e.Name())
-		info, err := os.Stat(file) // of what a link leads to
-		if err != nil || info.IsDir() {
+		var st unix.Statx_t // of what a link leads to
+		if unix.Statx(unix.AT_FDCWD, file, 0, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st) != nil || st.Mode&unix.S_IFMT == unix.S_IFDIR {
 			continue
 		}
-		l := look{size: info.Size(), at: info.ModTime()}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			l.inode, l.at = st.Ino, time.Unix(st.Ctim.Unix())
-		}
-		found[file] = l
+		found[file] = look{st.Size, st.Ctime, identity{st.Ino, st.Btime}}
 	}
 	return found, nil
 }

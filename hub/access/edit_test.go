@@ -13,6 +13,7 @@ import (
 
 	"intercom/internal/durable"
 	"intercom/internal/fault"
+	"intercom/wire"
 )
 
 // hashOf is the hash of a password, made once: it takes its time.
@@ -291,6 +292,32 @@ func TestOneFileDoesNotHoldUpAnother(t *testing.T) {
 	}
 }
 
+// Commands that follow one another before anybody looks are whole files all the same, also when one gets the inode of the
+// one before.
+func TestTwoCommandsBetweenTwoLooks(t *testing.T) {
+	folder := folderWith(t, key("a")+key("b"))
+	d, err := Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		if err := Edit(folder, "demo", func(e *Editor) error {
+			return e.SetGroup(Group{ID: fmt.Sprint("group_", i), Members: []string{"front_door"}})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			continue
+		}
+		if err := Edit(folder, "demo", func(e *Editor) error { return e.RevokeKey(e.Keys[0].ID) }); err != nil {
+			t.Fatal(err)
+		}
+		if changed, err := d.Reload(); !changed || err != nil || len(d.Account("demo").Keys) != 1-i/2 {
+			t.Fatal(changed, err, d.Account("demo").Keys)
+		}
+	}
+}
+
 // Whoever asks for a key that is not known has the files read; those who follow the changes hear of it all the same.
 func TestAChangeIsToldWhoeverSawIt(t *testing.T) {
 	folder := folderWith(t, key("a"))
@@ -335,5 +362,29 @@ func TestTwoWhoMakeTheSecretHaveTheSame(t *testing.T) {
 		if s != signed[0] {
 			t.Fatal("two secrets were made")
 		}
+	}
+}
+
+// Of two who push settings at the same time, both are there one after the other, or one is told.
+func TestSettingsAreNotLost(t *testing.T) {
+	folder := folderWith(t, key("a"))
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	kept := 0
+	for range 8 {
+		all.Go(func() {
+			err := SetSettings(folder, "demo", "front_door", wire.SettingsBody{Version: 7})
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				kept++
+			} else if !fault.Is(err, fault.Conflict) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if kept != 1 {
+		t.Errorf("%d were kept as the same version", kept)
 	}
 }
