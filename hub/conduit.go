@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
+	"intercom/internal/fault"
 	"intercom/wire"
 )
 
@@ -17,10 +19,17 @@ const (
 	writeBytes = 16 // the same for writing, where the conduit gathers what belongs together
 )
 
-// conduit is a connection that can hold back what is written, to write it at once.
+// conduit is a connection that can hold back what is written, to write it at once, and that counts what is read.
 type conduit struct {
 	net.Conn
 	early []byte // what the HTTP server had read already
+
+	// Of the reader alone, but for heard.
+	heard    atomic.Uint32 // grows with whatever is read
+	frames   frames
+	of       rate // of frames
+	perFrame allowance
+	perByte  allowance
 
 	mu   sync.Mutex
 	held *[]byte // nil while nothing is held back
@@ -55,15 +64,78 @@ func (c *conduit) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (c *conduit) Read(b []byte) (int, error) {
+// Read fails with [fault.RateLimited] when too much comes: each frame costs something, also one that the library answers
+// or throws away by itself.
+func (c *conduit) Read(b []byte) (n int, err error) {
 	if len(c.early) > 0 {
-		n := copy(b, c.early)
+		n = copy(b, c.early)
 		if c.early = c.early[n:]; len(c.early) == 0 {
 			c.early = nil
 		}
-		return n, nil
+	} else if n, err = c.Conn.Read(b); n == 0 {
+		return n, err
 	}
-	return c.Conn.Read(b)
+	c.heard.Add(1)
+	frames := c.perFrame.spend(c.of, float64(c.frames.count(b[:n])))
+	if !c.perByte.spend(byteRate, float64(n)) || !frames {
+		return 0, fault.New(fault.RateLimited)
+	}
+	return n, err
+}
+
+// close lets what is on its way come in, so that it does not reset the connection before the close frame is read.
+func (c *conduit) close() { c.of, c.perFrame, c.perByte = lastFrames, allowance{}, allowance{} }
+
+// frames finds the frames in what a client sends (RFC 6455, section 5.2).
+type frames struct {
+	skip   uint64 // bytes until the next that says something
+	size   uint64 // of the payload, as far as it is read
+	more   uint8  // bytes of the size that are missing
+	state  uint8  // of the next byte
+	masked bool
+}
+
+const (
+	firstByte uint8 = iota
+	sizeByte
+	moreOfSize
+)
+
+// count is how many frames begin in b, which follows what was counted before.
+func (f *frames) count(b []byte) (n int) {
+	for len(b) > 0 {
+		if f.skip > 0 {
+			k := min(f.skip, uint64(len(b)))
+			f.skip, b = f.skip-k, b[k:]
+			continue
+		}
+		next := b[0]
+		b = b[1:]
+		switch f.state {
+		case firstByte:
+			n++
+			f.state = sizeByte
+			continue
+		case sizeByte:
+			f.masked, f.size, f.more = next&0x80 != 0, uint64(next&0x7f), 0
+			if f.size > 125 {
+				f.more, f.size = 2, 0
+				if next&0x7f == 127 {
+					f.more = 8
+				}
+			}
+			f.state = moreOfSize
+		default:
+			f.size, f.more = f.size<<8|uint64(next), f.more-1
+		}
+		if f.more == 0 {
+			f.skip, f.state = f.size, firstByte
+			if f.masked {
+				f.skip += 4
+			}
+		}
+	}
+	return n
 }
 
 // slim hands the connection of a request over with buffers of its own, smaller than those of the HTTP server.
@@ -78,7 +150,7 @@ func (s *slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s.out = &conduit{Conn: nc}
+	s.out = &conduit{Conn: nc, of: helloFrames}
 	if n := brw.Reader.Buffered(); n > 0 { // the client was quick
 		b, _ := brw.Reader.Peek(n)
 		s.out.early = bytes.Clone(b)

@@ -33,6 +33,8 @@ type Config struct {
 	CallerTime  config.Duration `toml:"caller_time" doc:"how long a caller waits for a result, 1s to 3m; a sequence of stations may take longer"`
 	AckTime     config.Duration `toml:"ack_time" doc:"how long an answer to a request may take, and a station that is there may take to ring, 1s to 30s"`
 	Origins     []string        `toml:"origins" doc:"other sites whose pages may sign in here, like https://crm.example.org; those of the hub itself may always"`
+	Trusted     []string        `toml:"trusted_proxies" doc:"addresses or prefixes of reverse proxies in front of the hub, like \"127.0.0.1\" or \"10.0.0.0/24\", whose word about a client's address is believed; see hub.md"`
+	ProxyHeader string          `toml:"proxy_header" doc:"the header in which they say it: X-Forwarded-For, or Forwarded (RFC 7239)"`
 	Metrics     string          `toml:"metrics" doc:"loopback address and port for /metrics (Prometheus); empty for none"`
 	KeepRecords config.Duration `toml:"keep_records" doc:"how long call records are kept; 0s for ever"`
 	LogLevel    string          `toml:"log_level" doc:"debug, info, warn or error"`
@@ -164,6 +166,7 @@ func Defaults() *Config {
 		AckTime:     config.Duration(wire.AckTime),
 		KeepRecords: config.Duration(365 * 24 * time.Hour),
 		LogLevel:    "info",
+		ProxyHeader: XForwardedFor,
 		ACME:        ACMEConfig{Directory: "https://acme-v02.api.letsencrypt.org/directory"},
 		TURN:        TURNConfig{MinPort: 49152, MaxPort: 65535, PerAccount: 300, AddressKbit: 250, AccountKbit: 20_000},
 	}
@@ -211,6 +214,17 @@ func (c *Config) Secret() string {
 		return c.SecretFile
 	}
 	return filepath.Join(c.StateDir, "secret")
+}
+
+// Proxies are those in front of the hub, as far as they are right; see Check.
+func (c *Config) Proxies() Proxies {
+	p := Proxies{Header: c.ProxyHeader}
+	for _, s := range c.Trusted {
+		if t, err := ParseProxy(s); err == nil {
+			p.Trusted = append(p.Trusted, t)
+		}
+	}
+	return p
 }
 
 // Check names every problem of the file.
@@ -262,6 +276,16 @@ func (c *Config) Check(r *config.Report) {
 		if u, err := url.Parse(o); err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.Path != "" || strings.ContainsAny(o, "*?[\\") {
 			r.Addf(fmt.Sprintf("origins[%d]", i), "%q is no origin; write it like https://crm.example.org", o)
 		}
+	}
+	for i, s := range c.Trusted {
+		if p, err := ParseProxy(s); err != nil {
+			r.Addf(fmt.Sprintf("trusted_proxies[%d]", i), "%v", err)
+		} else if p.Bits() == 0 {
+			r.Addf(fmt.Sprintf("trusted_proxies[%d]", i), "%q are all addresses, so that everybody could say to be another; name the proxy's", s)
+		}
+	}
+	if c.ProxyHeader != XForwardedFor && c.ProxyHeader != Forwarded {
+		r.Addf("proxy_header", "%q is not a header that is known; it must be %s or %s", c.ProxyHeader, XForwardedFor, Forwarded)
 	}
 	if c.Metrics != "" {
 		if host, _, err := net.SplitHostPort(c.Metrics); err != nil || !config.Loopback(host) {

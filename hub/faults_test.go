@@ -31,7 +31,7 @@ import (
 func (s *server) upgrade(from int) (net.Conn, *bufio.Reader) {
 	s.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 3, 0, byte(1+from%250))}}
-	c, err := d.DialContext(s.Context(), "tcp", s.Listener.Addr().String())
+	c, err := d.DialContext(s.Context(), "tcp", strings.TrimPrefix(s.URL, "http://"))
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -246,12 +246,15 @@ func TestBruteForce(t *testing.T) {
 func TestTheLogIsSafe(t *testing.T) {
 	var log bytes.Buffer
 	var mu sync.Mutex
-	s := serve(t)
-	s.hub.log = slog.New(slog.NewTextHandler(writer(func(b []byte) (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serveLogging(t, l, func(*Settings) {}, slog.New(slog.NewTextHandler(writer(func(b []byte) (int, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		return log.Write(b)
-	}), nil))
+	}), nil)))
 	for _, evil := range []string{"x\nlevel=ERROR msg=forged", "x\x1b[31mred", "x\u202egnp.exe", "x\u2028y"} {
 		c := s.dial()
 		c.hello(wire.HelloBody{Account: "demo", APIKey: s.key, CUID: "front_door", Instance: "i", Agent: evil, Name: "abc" + evil})

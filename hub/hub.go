@@ -15,8 +15,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +47,7 @@ type Settings struct {
 	Notes    func(account, station string, limit int) ([]record.Note, error) // the newest of these
 	Pages    http.Handler                                                    // what people see in a browser; nil for nothing
 	Servers  func(account, cuid, call string) []wire.ICEServer               // STUN and TURN for a party of a call, STUN alone for no call; nil for none
+	Proxies  Proxies                                                         // in front of the hub
 }
 
 // Times are a hub's own; zeros are the standard ones of package wire.
@@ -65,11 +68,18 @@ type Hub struct {
 	unwatch  func() // the accounts
 	router   *router
 	metrics  *metrics
-	lobby    lobby
 	ready    atomic.Bool
-	signIns  atomic.Int64
+	signedIn atomic.Int64
 	mux      *http.ServeMux
 	sockets  tasks.Group
+
+	// What clients hold before they have proved who they are, and how often they may do what; see limits.go.
+	conns, requests, greeting crowd
+	guesses                   guesses
+	pages                     quota[netip.Prefix]
+	queries, minted           quota[string]
+	signIns                   quota[who]
+	askedAs, passedOn         sync.Once
 }
 
 // New makes a hub. Run must run.
@@ -79,6 +89,8 @@ func New(s Settings, log *slog.Logger) *Hub {
 		s.Ended, _ = access.OpenEnded("") // which cannot fail
 	}
 	h := &Hub{log: log, set: s, hashing: turns{most: max(1, min(4, runtime.GOMAXPROCS(0)/2))}, tokens: s.Secret.For(access.ForTokens), sessions: s.Secret.For("operator session"), mux: http.NewServeMux()}
+	h.conns, h.requests, h.greeting = crowd{each: maxConns, all: maxAllConns}, crowd{each: maxRequests}, crowd{each: maxSockets}
+	h.pages.rate, h.queries.rate, h.minted.rate, h.signIns.rate = pageRate, queryRate, tokenRate, signInRate
 	h.metrics = h.newMetrics()
 	record := s.Record
 	s.Record = func(account string, r outcome.Result) {
@@ -96,16 +108,6 @@ func New(s Settings, log *slog.Logger) *Hub {
 	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, true) })
 	h.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, h.ready.Load()) })
 	return h
-}
-
-// ServeHTTP serves the WebSocket at /v1/ws, tokens, operators and the history under /v1, and the probes /healthz and
-// /readyz.
-func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	head := w.Header()
-	head.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	head.Set("X-Content-Type-Options", "nosniff")
-	head.Set("Referrer-Policy", "no-referrer")
-	h.mux.ServeHTTP(w, r)
 }
 
 // health answers a probe: 200 or 503 with the same JSON.
@@ -189,7 +191,7 @@ func (h *Hub) Calm(ctx context.Context) error {
 	var seen, settled int64
 	for ctx.Err() == nil {
 		backoff.Sleep(ctx, quiet)
-		now := h.signIns.Load()
+		now := h.signedIn.Load()
 		if now == seen && now-settled > many {
 			debug.FreeOSMemory()
 			debug.FreeOSMemory() // pools keep what they have for one collection

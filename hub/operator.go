@@ -118,25 +118,22 @@ func sameOrigin(r *http.Request) *fault.Error {
 	return nil
 }
 
-// guarded reads a request with a password, from an address that has a place in the lobby.
+// guarded reads a request with a password. A wrong one is answered late.
 func (h *Hub) guarded(w http.ResponseWriter, r *http.Request, then func(q signInRequest) *fault.Error) {
-	room, leave, ok := h.lobby.enter(r.RemoteAddr)
-	if !ok {
-		refuse(w, fault.New(fault.RateLimited))
-		return
-	}
-	defer leave()
 	var q signInRequest
 	err := sameOrigin(r)
-	if err == nil && json.NewDecoder(http.MaxBytesReader(w, r.Body, wire.MaxBeforeSignIn)).Decode(&q) != nil {
-		err = fault.In(fault.BadMessage, "", "The body must be JSON with account, name and password.")
+	if err == nil {
+		err = body(w, r, &q, "The body must be JSON with account, name and password.")
 	}
 	if err == nil {
 		err = then(q)
 	}
 	if err != nil {
-		if err.Code == fault.Credentials {
-			backoff.Sleep(r.Context(), h.lobby.refuse(room))
+		switch err.Code {
+		case fault.Credentials:
+			h.wrong(r)
+		case fault.RateLimited: // so that who does not wait does not come again at once
+			backoff.Sleep(r.Context(), time.Second)
 		}
 		refuse(w, err)
 	}
@@ -144,7 +141,7 @@ func (h *Hub) guarded(w http.ResponseWriter, r *http.Request, then func(q signIn
 
 func (h *Hub) signInOperator(w http.ResponseWriter, r *http.Request) {
 	h.guarded(w, r, func(q signInRequest) *fault.Error {
-		done, busy := h.hashing.wait(r.Context(), host(r.RemoteAddr))
+		done, busy := h.hashing.wait(r.Context(), clientOf(r).String())
 		if busy != nil {
 			return busy
 		}
@@ -194,7 +191,7 @@ func (h *Hub) firstOperator(w http.ResponseWriter, r *http.Request) {
 
 // hash makes what is kept of a password, in turn with all the others.
 func (h *Hub) hash(r *http.Request, password string) (string, *fault.Error) {
-	done, busy := h.hashing.wait(r.Context(), host(r.RemoteAddr))
+	done, busy := h.hashing.wait(r.Context(), clientOf(r).String())
 	if busy != nil {
 		return "", busy
 	}
@@ -282,25 +279,29 @@ func (h *Hub) signOutOperator(w http.ResponseWriter, r *http.Request) {
 // where it finds nobody.
 func (h *Hub) reader(w http.ResponseWriter, r *http.Request) (account string, ok bool) {
 	if o, _, ok := h.operatorOf(r); ok {
-		return o.Account, true
+		return o.Account, h.mayAsk(w, o.Account)
 	}
-	room, leave, free := h.lobby.enter(r.RemoteAddr)
-	if !free {
-		refuse(w, fault.New(fault.RateLimited))
-		return "", false
-	}
-	defer leave()
 	key, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if account = r.URL.Query().Get("account"); key == "" {
 		refuse(w, fault.In(fault.Credentials, "", "Sign in, or send the API key as Authorization: Bearer."))
 		return "", false
 	}
 	if _, ok := h.set.Access.Allowed(account, key); !ok {
-		backoff.Sleep(r.Context(), h.lobby.refuse(room))
+		h.wrong(r)
 		refuse(w, fault.New(fault.Credentials))
 		return "", false
 	}
-	return account, true
+	proved(r)
+	return account, h.mayAsk(w, account)
+}
+
+// mayAsk lets an account ask now and then: an answer takes a look at many records.
+func (h *Hub) mayAsk(w http.ResponseWriter, account string) bool {
+	wait, ok := h.queries.take(account)
+	if !ok {
+		refuse(w, tooOften(wait))
+	}
+	return ok
 }
 
 // history gives a page of call records.

@@ -5,19 +5,24 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"net/http"
 	"os"
 	"time"
 
 	"intercom/hub/access"
-	"intercom/internal/backoff"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
 
 // signIn goes through challenge, hello and welcome.
-func (h *Hub) signIn(s *socket, room *waitingRoom) (*member, error) {
+func (h *Hub) signIn(r *http.Request, s *socket) (*member, error) {
+	place := h.greeting.enter(clientOf(r), s.makeRoom)
 	s.send(wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: random(), Version: wire.Subprotocol}))
 	e, err := s.read(wire.SignInTime, wire.MaxBeforeSignIn)
+	place.leave()
+	if s.over() {
+		err = errClosed
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = errSignInTime
 	}
@@ -28,12 +33,18 @@ func (h *Hub) signIn(s *socket, room *waitingRoom) (*member, error) {
 	hi, ferr := h.greet(e)
 	if ferr != nil {
 		if ferr.Code == fault.Credentials {
-			backoff.Sleep(context.Background(), h.lobby.refuse(room))
+			h.wrong(r)
 		}
 		s.fail(e, ferr)
 		return nil, ferr
 	}
+	proved(r)
 	w := who{hi.Account, hi.CUID}
+	if wait, ok := h.signIns.take(w); !ok {
+		ferr := tooOften(wait)
+		s.fail(e, ferr)
+		return nil, ferr
+	}
 	welcome := wire.WelcomeBody{ServerTime: time.Now().UTC().Truncate(time.Millisecond), RingMS: h.set.Times.Ring.Milliseconds(), AckMS: h.set.Times.Ack.Milliseconds(),
 		PingMS: wire.PingEvery.Milliseconds(), ICEServers: []wire.ICEServer{}}
 	welcome.ICEServers = append(welcome.ICEServers, h.router.servers(hi.Account, hi.CUID, "")...)
@@ -44,7 +55,7 @@ func (h *Hub) signIn(s *socket, room *waitingRoom) (*member, error) {
 		s.fail(e, ferr)
 		return nil, ferr
 	}
-	h.signIns.Add(1)
+	h.signedIn.Add(1)
 	h.log.Info("signed in", "cuid", hi.CUID, "account", hi.Account, "agent", hi.Agent)
 	return m, nil
 }

@@ -21,12 +21,14 @@ import (
 // socket is one connection. One goroutine reads; another writes while there is something to write, and only then: most
 // of the time most of ten thousand sockets have nothing to say.
 type socket struct {
-	ws    *websocket.Conn
-	in    *bufio.Reader // what ws reads from; of the reader alone
-	out   *conduit
-	heard atomic.Uint64 // messages so far
+	ws       *websocket.Conn
+	in       *bufio.Reader // what ws reads from; of the reader alone
+	out      *conduit
+	handling atomic.Bool // the reader has a message in hand, and reads no further
 
 	mu      sync.Mutex
+	proved  time.Time // when the other end last answered the question whether it is alive
+	hurry   bool      // nobody waits for the other end to close too
 	queue   []wire.Envelope
 	writing bool
 	ending  bool
@@ -101,10 +103,8 @@ func (s *socket) flush() {
 	}
 }
 
+// put writes messages. How long that may take, the connection knows: see countedConn.
 func (s *socket) put(queue []wire.Envelope) error {
-	if err := s.out.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
-		return err
-	}
 	s.out.cork()
 	for _, e := range queue {
 		if err := s.ws.Write(context.Background(), websocket.MessageText, wire.Encode(e)); err != nil {
@@ -128,32 +128,42 @@ func (s *socket) pong(e wire.Envelope) {
 	s.flush()                     // and what was queued meanwhile
 }
 
-// alive asks the other end for a sign of life.
+// believedFor is how long an answer to the question whether one is alive holds: many who want its place must not have it
+// asked without end.
+const believedFor = time.Second
+
+// alive asks the other end for a sign of life. A WebSocket ping is answered by the client's library, so also by a client
+// whose own loop is stuck; and whatever else comes counts as well. While the hub itself is slow with what came, the
+// other end cannot be heard, and is believed.
 func (s *socket) alive(within time.Duration) bool {
-	before := s.heard.Load()
+	s.mu.Lock()
+	believed := !s.ending && !s.proved.IsZero() && time.Since(s.proved) < believedFor
+	s.mu.Unlock()
+	if believed {
+		return true
+	}
+	before := s.out.heard.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	// A WebSocket ping is answered by the client's library, so also by a client whose own loop is stuck; and a message
-	// of its own counts as well.
-	return s.ws.Ping(ctx) == nil || s.heard.Load() > before
+	if s.ws.Ping(ctx) != nil && s.out.heard.Load() == before && !s.handling.Load() {
+		return false
+	}
+	s.mu.Lock()
+	s.proved = time.Now()
+	s.mu.Unlock()
+	return true
 }
 
-const (
-	bucket       = 48 // messages at once; fewer than a peer's queue holds, so that nobody can flood another out
-	perSecond    = 25 // messages a second
-	writeTime    = 10 * time.Second
-	farewellTime = 2 * time.Second // for the other end to close too
-)
+// makeRoom closes a socket that has not said hello, since others of its address want its place.
+func (s *socket) makeRoom() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hurry = true
+	s.end(wire.CloseRate, "too many connections of this address are not signed in yet")
+}
 
 // serveSocket signs a connection in. What serves it from then on is a goroutine of its own, whose stack is small.
 func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
-	room, leave, ok := h.lobby.enter(r.RemoteAddr)
-	if !ok {
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "too many connections of this address are not signed in yet", http.StatusTooManyRequests)
-		return
-	}
-	defer leave()
 	if !h.sockets.Enter() {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "the hub stops", http.StatusServiceUnavailable)
@@ -163,7 +173,8 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 	ws, err := websocket.Accept(sw, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, OriginPatterns: h.set.Origins})
 	if err != nil {
 		h.sockets.Leave()
-		return // Accept has answered
+		h.wrong(r) // Accept has answered; the same connection must not ask again at once
+		return
 	}
 	s := &socket{ws: ws, in: sw.in, out: sw.out}
 	if ws.Subprotocol() != wire.Subprotocol {
@@ -171,7 +182,15 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ws.SetReadLimit(-1) // we count ourselves, to close with a code of ours
-	m, err := h.signIn(s, room)
+	stop := context.AfterFunc(r.Context(), func() {
+		if h.router.isStopped() {
+			s.close(wire.CloseRestart, "the hub restarts")
+		} else {
+			s.makeRoom()
+		}
+	})
+	m, err := h.signIn(r, s)
+	stop()
 	if err != nil {
 		h.metrics.refused.Inc()
 		h.log.Info("sign-in failed", "err", cause(err), "address", r.RemoteAddr)
@@ -189,6 +208,7 @@ func (h *Hub) finish(s *socket, code int, why string) {
 	s.mu.Lock()
 	s.end(code, why)
 	code, why = s.code, s.why
+	hurry := s.hurry
 	var wait chan struct{}
 	if s.writing {
 		s.flushed = make(chan struct{})
@@ -204,8 +224,13 @@ func (h *Hub) finish(s *socket, code int, why string) {
 			return
 		}
 	}
-	now := time.Now()
-	if s.out.SetReadDeadline(now.Add(farewellTime)) == nil && s.out.SetWriteDeadline(now.Add(farewellTime)) == nil {
+	s.out.close()
+	soon := time.Now().Add(farewellTime)
+	read := soon
+	if hurry {
+		read = time.Unix(1, 0)
+	}
+	if s.out.SetReadDeadline(read) == nil && s.out.SetWriteDeadline(soon) == nil {
 		s.ws.Close(websocket.StatusCode(code), why)
 	}
 }
@@ -231,7 +256,8 @@ func (h *Hub) serve(s *socket, m *member) {
 // listen reads until the end. It waits for a message at little depth and goes down to read it only when it is there: the
 // stack of a goroutine that waits deep down cannot be made small again.
 func (h *Hub) listen(s *socket, m *member) (forGood bool, err error) {
-	rate := allowance{tokens: bucket, last: time.Now()}
+	var messages allowance
+	s.out.of, s.out.perFrame = frameRate, allowance{}
 	for !forGood && err == nil {
 		if err = s.out.SetReadDeadline(time.Now().Add(wire.DeadAfter)); err == nil && s.over() { // see flush
 			err = errClosed
@@ -240,30 +266,19 @@ func (h *Hub) listen(s *socket, m *member) (forGood bool, err error) {
 			_, err = s.in.Peek(1)
 		}
 		if err == nil {
-			forGood, err = h.take(s, m, &rate)
+			forGood, err = h.take(s, m, &messages)
 		}
 	}
 	return forGood, err
 }
 
-// allowance is how many messages a device may send.
-type allowance struct {
-	tokens float64
-	last   time.Time
-}
-
-func (a *allowance) spend() bool {
-	now := time.Now()
-	a.tokens = min(bucket, a.tokens+now.Sub(a.last).Seconds()*perSecond) - 1
-	a.last = now
-	return a.tokens >= 0
-}
-
 // take reads and handles one message.
-func (h *Hub) take(s *socket, m *member, rate *allowance) (forGood bool, err error) {
+func (h *Hub) take(s *socket, m *member, messages *allowance) (forGood bool, err error) {
 	e, err := s.read(wire.DeadAfter, wire.MaxMessage)
+	s.handling.Store(true)
+	defer s.handling.Store(false)
 	h.router.fenceIfStale()
-	if err == nil && !rate.spend() {
+	if err == nil && !messages.spend(messageRate, 1) {
 		err = fault.New(fault.RateLimited)
 	}
 	if err != nil {
@@ -366,6 +381,9 @@ func (s *socket) read(patience time.Duration, limit int) (wire.Envelope, error) 
 	if err := s.out.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return wire.Envelope{}, err
 	}
+	if s.over() { // see flush
+		return wire.Envelope{}, errClosed
+	}
 	kind, r, err := s.ws.Reader(context.Background())
 	if err != nil {
 		return wire.Envelope{}, err
@@ -385,7 +403,6 @@ func (s *socket) read(patience time.Duration, limit int) (wire.Envelope, error) 
 			return wire.Envelope{}, err
 		}
 	}
-	s.heard.Add(1)
 	if kind != websocket.MessageText {
 		return wire.Envelope{}, fault.In(fault.BadMessage, "", "The message is binary; send text.")
 	}

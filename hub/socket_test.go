@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,14 +26,28 @@ import (
 // server is a real hub on a real socket.
 type server struct {
 	*testing.T
-	*httptest.Server
+	URL    string
 	hub    *Hub
 	key    string
 	folder string
 	dir    *access.Directory
 }
 
-func serve(t *testing.T) *server {
+func serve(t *testing.T) *server { return serveWith(t, func(*Settings) {}) }
+
+func serveWith(t *testing.T, change func(*Settings)) *server {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, l, change)
+}
+
+func serveOn(t *testing.T, l net.Listener, change func(*Settings)) *server {
+	return serveLogging(t, l, change, quiet)
+}
+
+func serveLogging(t *testing.T, l net.Listener, change func(*Settings), log *slog.Logger) *server {
 	folder := t.TempDir()
 	key, err := access.NewKey(folder, "demo", time.Now())
 	if err != nil {
@@ -42,15 +58,18 @@ func serve(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	s := &server{T: t, key: key, folder: folder, dir: d}
-	var net hubtest.Net
-	s.hub = New(Settings{Origins: []string{"https://crm.example.org"}, Bus: net.Join("hub"), Access: d, Secret: access.NewSecret(), Record: func(string, outcome.Result) {},
+	var bus hubtest.Net
+	set := Settings{Origins: []string{"https://crm.example.org"}, Bus: bus.Join("hub"), Access: d, Secret: access.NewSecret(), Record: func(string, outcome.Result) {},
 		Recorded: func(string, string) (outcome.Result, bool) { return outcome.Result{}, false }, Trouble: func() error { return nil },
-		Calls: func(f record.Filter) (record.Page, error) { return record.Query(folder, f) }}, quiet)
+		Calls: func(f record.Filter) (record.Page, error) { return record.Query(folder, f) }}
+	change(&set)
+	s.hub = New(set, log)
+	s.URL = "http://" + l.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { defer close(ended); _ = s.hub.Run(ctx) }()
-	s.Server = httptest.NewServer(s.hub)
-	t.Cleanup(func() { s.hub.Stop(); s.hub.Wait(5 * time.Second); s.Server.Close(); cancel(); <-ended })
+	var work sync.WaitGroup
+	work.Go(func() { _ = s.hub.Run(ctx) })
+	work.Go(func() { _ = s.hub.Serve(ctx, l, nil) })
+	t.Cleanup(func() { cancel(); work.Wait() })
 	return s
 }
 
@@ -367,19 +386,6 @@ func TestTokensOverHTTP(t *testing.T) {
 	c.hello(wire.HelloBody{Account: "demo", Token: got["token"].(string), CUID: "browser_2", Instance: "i"})
 	if _, code := c.until("nothing"); code != wire.CloseCredentials {
 		t.Errorf("closed with %d", code)
-	}
-}
-
-// An address has twenty places for those who have not signed in; who has does not count.
-func TestTheLobby(t *testing.T) {
-	s := serve(t)
-	s.sign("front_door", "1")
-	for range lobbyPlaces {
-		s.dial()
-	}
-	_, r, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(s.URL, "http")+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
-	if err == nil || r == nil || r.StatusCode != http.StatusTooManyRequests {
-		t.Errorf("%v %v", r, err)
 	}
 }
 

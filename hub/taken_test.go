@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,8 +84,13 @@ func (h *house) hub(name string) (s *server, stop func()) {
 			time.Sleep(50 * time.Millisecond)
 		}
 	})
-	s.Server = httptest.NewServer(s.hub)
-	stop = sync.OnceFunc(func() { s.hub.Stop(); s.hub.Wait(5 * time.Second); s.Close(); cancel(); all.Wait() })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		h.Fatal(err)
+	}
+	s.URL = "http://" + l.Addr().String()
+	all.Go(func() { _ = s.hub.Serve(ctx, l, nil) })
+	stop = sync.OnceFunc(func() { cancel(); all.Wait() })
 	h.Cleanup(stop)
 	return s, stop
 }

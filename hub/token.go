@@ -3,11 +3,11 @@ package hub
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"intercom/hub/access"
-	"intercom/internal/backoff"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -29,22 +29,20 @@ type tokenReply struct {
 
 // mintToken makes a token for a browser. It is called by the application's server: the key stays there.
 func (h *Hub) mintToken(w http.ResponseWriter, r *http.Request) {
-	room, leave, ok := h.lobby.enter(r.RemoteAddr)
-	if !ok {
-		refuse(w, fault.New(fault.RateLimited))
-		return
-	}
-	defer leave()
 	var q tokenRequest
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, wire.MaxBeforeSignIn)).Decode(&q); err != nil {
-		refuse(w, fault.In(fault.BadMessage, "", "The body must be JSON with account, and cuid and ttl_s if wanted."))
+	if err := body(w, r, &q, "The body must be JSON with account, and cuid and ttl_s if wanted."); err != nil {
+		refuse(w, err)
 		return
 	}
 	key, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	grant, ok := h.set.Access.Allowed(q.Account, key)
 	if !ok {
-		backoff.Sleep(r.Context(), h.lobby.refuse(room))
+		h.wrong(r)
 		refuse(w, fault.New(fault.Credentials))
+		return
+	}
+	if wait, ok := h.minted.take(q.Account); !ok {
+		refuse(w, tooOften(wait))
 		return
 	}
 	ttl := time.Duration(q.TTL) * time.Second
@@ -82,7 +80,9 @@ func refuse(w http.ResponseWriter, err *fault.Error) {
 		status = http.StatusConflict
 	case fault.RateLimited:
 		status = http.StatusTooManyRequests
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", strconv.FormatInt(max(1, (err.RetryAfterMS+999)/1000), 10))
+	case fault.HubDegraded:
+		status = http.StatusServiceUnavailable
 	case fault.Internal:
 		status = http.StatusInternalServerError
 	}

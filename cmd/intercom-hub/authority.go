@@ -82,7 +82,7 @@ func renew(ctx context.Context, cfg *hub.Config, log *slog.Logger) error {
 }
 
 // giveCA serves the certificate of the own authority without TLS, for those who do not trust it yet, where it is wanted.
-func giveCA(ctx context.Context, cfg *hub.Config) error {
+func giveCA(ctx context.Context, cfg *hub.Config, h *hub.Hub) error {
 	if cfg.CAListen == "" {
 		<-ctx.Done()
 		return nil
@@ -91,7 +91,7 @@ func giveCA(ctx context.Context, cfg *hub.Config) error {
 	if err != nil {
 		return err
 	}
-	return serveUntil(ctx, l, web.Trust(caOf(cfg)))
+	return h.ServePages(ctx, l, web.Trust(caOf(cfg)))
 }
 
 // pages are those of the hub, with the certificate of its own authority.

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -94,7 +93,7 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		Notes: func(account, station string, limit int) ([]record.Note, error) {
 			return record.Latest(cfg.Records(), account, station, limit)
 		},
-		Origins: cfg.Origins, Pages: pages(cfg), Servers: iceServers(cfg, secret)}, log)
+		Origins: cfg.Origins, Proxies: cfg.Proxies(), Pages: pages(cfg), Servers: iceServers(cfg, secret)}, log)
 	closeRelay, err := openRelay(cfg, secret, certificates, h, log)
 	if err != nil {
 		return errors.Join(err, l.Close())
@@ -124,9 +123,9 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 			})
 		}},
 		supervise.Part{Name: "accounts", Run: func(ctx context.Context) error { return reload(ctx, dir, log) }},
-		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error { return listen(ctx, l, certificates, h) }},
+		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error { return h.Serve(ctx, l, certificates) }},
 		supervise.Part{Name: "certificate", Run: func(ctx context.Context) error { return renew(ctx, cfg, log) }},
-		supervise.Part{Name: "authority", Run: func(ctx context.Context) error { return giveCA(ctx, cfg) }},
+		supervise.Part{Name: "authority", Run: func(ctx context.Context) error { return giveCA(ctx, cfg, h) }},
 		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, cfg.Control(), h) }},
 		supervise.Part{Name: "metrics", Run: func(ctx context.Context) error { return measure(ctx, cfg.Metrics, h) }},
 		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error { return systemd.Watchdog(ctx, log, h.Alive) }},
@@ -280,33 +279,11 @@ func measure(ctx context.Context, address string, h *hub.Hub) error {
 }
 
 func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	s := &http.Server{Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()
 	if err := s.Serve(l); ctx.Err() == nil {
 		return err
 	}
-	return nil
-}
-
-func listen(ctx context.Context, l net.Listener, certificates *tls.Config, h *hub.Hub) error {
-	s := &http.Server{Handler: h, TLSConfig: certificates, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)}
-	ended := make(chan error, 1)
-	go func() {
-		if certificates != nil {
-			ended <- s.ServeTLS(l, "", "")
-		} else {
-			ended <- s.Serve(l)
-		}
-	}()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	h.Stop()
-	h.Wait(3 * time.Second)
-	s.Close()
-	<-ended
 	return nil
 }

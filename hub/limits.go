@@ -1,0 +1,53 @@
+package hub
+
+import (
+	"time"
+
+	"intercom/internal/fault"
+)
+
+// All that comes to the hub from outside has a rate, a size, a number and a time. These are the hub's own; those that
+// clients must know are in package wire. docs/protocol.md lists both.
+
+// Rates.
+var (
+	messageRate = rate{48, 25}              // messages of a device: fewer than a peer's queue holds, so that nobody can flood another out
+	helloFrames = rate{16, 1}               // WebSocket frames of any kind before the sign-in
+	frameRate   = rate{200, 100}            // and after it
+	lastFrames  = rate{5000, 1}             // and until the other end has closed too
+	byteRate    = rate{512 << 10, 64 << 10} // bytes of a connection
+	signInRate  = rate{60, 0.5}             // sign-ins of one cuid
+	inviteRate  = rate{40, 1}               // calls that a device places
+	watchRate   = rate{5, 0.1}              // lists of all devices that a client asks for
+	findRate    = rate{5, 1}                // stations that an operator's client has blink
+	noteRate    = rate{30, 0.5}             // notes of a station
+	pageRate    = rate{300, 50}             // HTTP requests of an address without a key
+	queryRate   = rate{60, 10}              // questions of an account about its calls and notes
+	tokenRate   = rate{200, 50}             // tokens that are made for an account
+)
+
+// Numbers, for an address; IPv6 addresses of one /64 count as one.
+const (
+	maxConns    = 256      // connections on which nobody has signed in
+	maxRequests = 64       // HTTP requests at once, WebSockets before the sign-in among them
+	maxSockets  = 20       // WebSockets that have not said hello
+	maxAllConns = 16 << 10 // connections on which nobody has signed in, of all addresses
+)
+
+// Times.
+const (
+	requestTime  = 10 * time.Second // for a whole request, and for a TLS handshake
+	answerTime   = 30 * time.Second // for a whole answer
+	idleTime     = 75 * time.Second // between two requests on a connection
+	writeTime    = 10 * time.Second // for each write
+	farewellTime = 2 * time.Second  // for the other end to close too
+	slowest      = 4 * time.Second  // that the answer to a wrong key waits
+	wrongForgets = time.Minute      // after the last wrong key
+)
+
+// tooOften is the error for who has to wait.
+func tooOften(wait time.Duration) *fault.Error {
+	f := fault.New(fault.RateLimited)
+	f.RetryAfterMS = max(1, wait.Milliseconds())
+	return f
+}

@@ -1,0 +1,281 @@
+package hub
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"intercom/internal/backoff"
+	"intercom/internal/fault"
+	"intercom/wire"
+)
+
+// Serve serves what connects to a listener until ctx ends, and then stops the hub: see [Hub.Stop].
+//
+// It speaks HTTP/1.1 only: WebSockets need no more, and HTTP/2 would let one connection hold a hundred requests.
+func (h *Hub) Serve(ctx context.Context, l net.Listener, certificates *tls.Config) error {
+	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	s := h.server(requests, h)
+	s.TLSConfig = certificates
+	ended := make(chan error, 1)
+	go func() {
+		if l := (counter{l, h}); certificates != nil {
+			ended <- s.ServeTLS(l, "", "")
+		} else {
+			ended <- s.Serve(l)
+		}
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	h.Stop()
+	cancel()
+	h.Wait(3 * time.Second)
+	s.Close()
+	<-ended
+	return nil
+}
+
+// ServePages serves other pages, without TLS, within the same limits.
+func (h *Hub) ServePages(ctx context.Context, l net.Listener, pages http.Handler) error {
+	s := h.server(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.admitRequest(w, r, pages) }))
+	stop := context.AfterFunc(ctx, func() { s.Close() })
+	defer stop()
+	if err := s.Serve(counter{l, h}); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+func (h *Hub) server(requests context.Context, handler http.Handler) *http.Server {
+	s := &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return requests }, Protocols: new(http.Protocols),
+		ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, countedOf(c))
+		},
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if g := countedOf(c).guest; state == http.StateActive && g != nil {
+				g.renew()
+			}
+		}}
+	s.Protocols.SetHTTP1(true)
+	return s
+}
+
+type (
+	connKey  struct{}
+	placeKey struct{}
+)
+
+// counter counts what it accepts.
+type counter struct {
+	net.Listener
+	h *Hub
+}
+
+func (l counter) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	counted := &countedConn{Conn: c}
+	if a, ok := addressOf(c.RemoteAddr().String()); ok && !l.h.set.Proxies.trusts(a) { // a proxy's connections are of many
+		counted.guest = l.h.conns.enter(subscriber(a), func() { _ = c.Close() })
+	}
+	return counted, nil
+}
+
+// countedConn is a connection that counts for its address until somebody signs in on it. Each write has its own time: a
+// deadline that is set once stays, and fails whoever writes later: a ping, a close, the TLS layer while it reads.
+type countedConn struct {
+	net.Conn
+	guest *guest       // nil for a trusted proxy's
+	until atomic.Int64 // the deadline of all writes, as time since born; 0 for none
+}
+
+var born = time.Now() // wall clocks jump
+
+// countedOf finds the connection below TLS.
+func countedOf(c net.Conn) *countedConn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	return c.(*countedConn)
+}
+
+// SetDeadline and SetWriteDeadline bound all writes together.
+func (c *countedConn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
+
+func (c *countedConn) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() {
+		c.until.Store(0)
+	} else {
+		c.until.Store(int64(t.Sub(born)))
+	}
+	return c.Conn.SetWriteDeadline(t)
+}
+
+func (c *countedConn) Write(b []byte) (int, error) {
+	until := time.Now().Add(writeTime)
+	if at := time.Duration(c.until.Load()); at != 0 && at < until.Sub(born) {
+		until = born.Add(at)
+	}
+	if err := c.Conn.SetWriteDeadline(until); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+// Close closes it, and counts it no longer.
+func (c *countedConn) Close() error {
+	if c.guest != nil {
+		c.guest.leave()
+	}
+	return c.Conn.Close()
+}
+
+// proved counts a request and its connection no longer: it has shown a right key.
+func proved(r *http.Request) {
+	if c, ok := r.Context().Value(connKey{}).(*countedConn); ok && c.guest != nil {
+		c.guest.leave()
+	}
+	if g, ok := r.Context().Value(placeKey{}).(*guest); ok {
+		g.leave()
+	}
+}
+
+// ServeHTTP serves the WebSocket at /v1/ws, tokens, operators and the history under /v1, and the probes /healthz and
+// /readyz. From here on, RemoteAddr of a request is the client's address without a port.
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	head := w.Header()
+	head.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	head.Set("X-Content-Type-Options", "nosniff")
+	head.Set("Referrer-Policy", "no-referrer")
+	h.admitRequest(w, r, h.mux)
+}
+
+// admitRequest serves a request when it is not one too many.
+func (h *Hub) admitRequest(w http.ResponseWriter, r *http.Request, handler http.Handler) {
+	from := h.client(r)
+	client := subscriber(from)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	control := http.NewResponseController(w)
+	place := h.requests.enter(client, func() {
+		cancel()
+		_ = control.SetReadDeadline(time.Unix(1, 0)) // of a body that does not come
+	})
+	defer place.leave()
+	r = r.WithContext(context.WithValue(ctx, placeKey{}, place))
+	r.RemoteAddr = from.String()
+	if wait, ok := h.pages.take(client); !ok && !h.provesItself(r) {
+		backoff.Sleep(ctx, time.Second) // so that the same connection does not ask again at once
+		refuse(w, tooOften(wait))
+		return
+	}
+	handler.ServeHTTP(w, r)
+}
+
+// provesItself says that a request is let in for what it knows, or refused for that; see [Hub.wrong].
+func (h *Hub) provesItself(r *http.Request) bool {
+	switch r.URL.Path {
+	case wire.Path:
+		return r.Header.Get("Upgrade") != ""
+	case TokenPath, SetupPath:
+		return r.Method == http.MethodPost
+	case SessionPath:
+		if r.Method == http.MethodPost {
+			return true
+		}
+	case CallsPath, NotesPath, ExpectPath:
+		if r.Header.Get("Authorization") != "" {
+			return true
+		}
+	}
+	_, _, ok := h.operatorOf(r)
+	return ok
+}
+
+// client is the address that a request comes from.
+func (h *Hub) client(r *http.Request) netip.Addr {
+	peer, _ := addressOf(r.RemoteAddr)
+	p := h.set.Proxies
+	client := p.client(peer, r.Header)
+	switch {
+	case p.trusts(client):
+		h.askedAs.Do(func() {
+			h.log.Warn("a trusted proxy does not say whose requests it passes on, so that all its clients count as one; see docs/hub.md", "address", peer.String(), "header", p.Header)
+		})
+	case client == peer && (r.Header.Get(XForwardedFor) != "" || r.Header.Get(Forwarded) != ""):
+		h.passedOn.Do(func() {
+			h.log.Warn("a request says that it was passed on, but comes from no address of trusted_proxies, so that is not believed; see docs/hub.md", "address", peer.String())
+		})
+	}
+	return client
+}
+
+// clientOf is what a request counts for.
+func clientOf(r *http.Request) netip.Prefix {
+	a, _ := addressOf(r.RemoteAddr)
+	return subscriber(a)
+}
+
+// wrong waits before a wrong key is answered: the longer, the more of them the address sent. Who waits holds no place
+// that somebody with a right key needs.
+func (h *Hub) wrong(r *http.Request) {
+	backoff.Sleep(r.Context(), h.guesses.delay(clientOf(r)))
+}
+
+// guesses are the wrong keys of each address.
+type guesses struct {
+	mu sync.Mutex
+	of table[netip.Prefix, guessed]
+}
+
+type guessed struct {
+	count  int
+	latest time.Time
+}
+
+// delay notes a wrong key, and says how long its answer has to wait.
+func (g *guesses) delay(address netip.Prefix) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	one := g.of.at(address, func(one *guessed) bool { return now.Sub(one.latest) > wrongForgets })
+	if now.Sub(one.latest) > wrongForgets {
+		one.count = 0
+	}
+	one.count, one.latest = one.count+1, now
+	return min(slowest, 50*time.Millisecond<<min(one.count, 8))
+}
+
+// body reads a small JSON body.
+func body(w http.ResponseWriter, r *http.Request, v any, what string) *fault.Error {
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, wire.MaxBeforeSignIn)).Decode(v)
+	switch {
+	case err == nil:
+		return nil
+	case r.Context().Err() != nil || errors.Is(err, os.ErrDeadlineExceeded):
+		return fault.In(fault.RateLimited, "", "The body did not come in time, or too many requests of this address wait at once; send it whole.")
+	}
+	return fault.In(fault.BadMessage, "", "%s", what)
+}
