@@ -77,6 +77,8 @@ func (a *ACMEConfig) check(r *config.Report) {
 
 var domain = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$`)
 
+const hostLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"
+
 // TURNConfig says which STUN and TURN servers stations are told of.
 type TURNConfig struct {
 	Listen       string   `toml:"listen" doc:"address and port of the server inside, for UDP and TCP, like \"0.0.0.0:3478\"; empty for none"`
@@ -107,6 +109,9 @@ func (t *TURNConfig) check(r *config.Report, tls bool) {
 		} else if !tls {
 			r.Addf("turn.listen_tls", "needs the hub's certificate; set tls_cert and tls_key, acme.domains or tls_private")
 		}
+	}
+	if t.TLSName != "" && strings.Trim(t.TLSName, hostLetters) != "" {
+		r.Addf("turn.tls_name", "%q is not a host; write it without scheme and port, like \"hub.example.org\"", t.TLSName)
 	}
 	if t.Listen != "" {
 		if _, port, err := net.SplitHostPort(t.Listen); err != nil || port == "0" || port == "" {

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"encoding/binary"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -27,18 +28,22 @@ func (r *Relay) screen(from tuple, b []byte) (pass bool, answer []byte) {
 	if b[0] >= 0x40 && b[0] <= 0x4f { // ChannelData (RFC 8656, section 12.4)
 		return r.at(from) != nil, nil
 	}
-	m := &stun.Message{Raw: bytes.Clone(b)}
-	if !stun.IsMessage(b) || m.Decode() != nil {
+	if !stun.IsMessage(b) {
 		return false, nil
 	}
-	if m.Type == stun.NewType(stun.MethodSend, stun.ClassIndication) {
+	var kind stun.MessageType
+	kind.ReadValue(binary.BigEndian.Uint16(b))
+	switch {
+	case kind == stun.NewType(stun.MethodSend, stun.ClassIndication):
 		return r.at(from) != nil, nil
-	}
-	if m.Type.Class != stun.ClassRequest {
+	case kind.Class != stun.ClassRequest:
+		return false, nil
+	case !r.visitors.welcome(from.from.Addr(), time.Now()): // before anything that takes longer
+		r.lines.refuse("more requests of one address than it may have", "peer", from.from.Addr().String())
 		return false, nil
 	}
-	if !r.visitors.welcome(from.from.Addr(), time.Now()) {
-		r.lines.refuse("more requests of one address than it may have", "peer", from.from.Addr().String())
+	m := &stun.Message{Raw: bytes.Clone(b)}
+	if m.Decode() != nil {
 		return false, nil
 	}
 	switch m.Type.Method {
