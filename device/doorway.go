@@ -116,31 +116,86 @@ func (d *Device) DoorInput(name string, active bool) {
 
 // doorAsked takes the wish of the other side of a call, and answers it.
 func (d *Device) doorAsked(id, from string) {
-	why, done := d.mayNotOpen(id, from), refused
+	reason, why := d.mayNotOpen(id, from)
+	b := d.opens(reason, why, from, "in a call")
+	d.wire.Send(wire.New(wire.DoorDone, id, b))
+}
+
+// doorWanted takes the wish of an operator outside a call, and answers it. Who asks says the hub, and this station believes
+// it because its own list door.remote says so.
+func (d *Device) doorWanted(b wire.OpenDoorBody) {
+	reason, why := wire.DoorReason(""), ""
 	switch {
-	case why == "":
-		done = d.openDoor(from, "in a call")
-	case d.refusals.Allow(): // each is on record, but for a flood of them
-		d.doorDone(from, why, refused)
+	case !setup.Listed(d.cfg.Door.Remote, b.From):
+		reason, why = wire.DoorNotAllowed, "not on the list door.remote"
+	case !d.remotely.Allow():
+		reason, why = wire.DoorTooOften, "asked again and again"
 	}
-	d.wire.Send(wire.New(wire.DoorDone, id, wire.DoorBody{Result: done}))
+	who := b.From
+	if b.By != "" {
+		who += " (" + wire.Printable(b.By, 50) + ")"
+	}
+	done := d.opens(reason, why, who, "asked by an operator, outside a call")
+	d.wire.Send(wire.New(wire.OpenDone, "", wire.OpenDoorBody{ID: b.ID, CUID: b.From, Result: done.Result, Reason: done.Reason}))
+}
+
+// opens opens the door for somebody, unless there is a reason not to, and has it on record.
+func (d *Device) opens(reason wire.DoorReason, why, who, asked string) wire.DoorBody {
+	switch {
+	case reason != "":
+		if d.refusals.Allow() { // each is on record, but for a flood of them
+			d.doorDone(who, why, refused)
+		}
+	case !d.hasDoor():
+		reason = wire.DoorNone
+		if d.refusals.Allow() {
+			d.doorDone(who, asked, refused)
+		}
+	case d.openDoor(who, asked) != opened:
+		reason = wire.DoorLocked
+	default:
+		return wire.DoorBody{Result: opened}
+	}
+	return wire.DoorBody{Result: refused, Reason: reason}
 }
 
 // mayNotOpen is why somebody may not open the door here; empty when it may. Who the other side is says the hub, so that it
 // counts only as far as this station knows it: the cuid that it called, or for a group the name of the group.
-func (d *Device) mayNotOpen(id, from string) string {
+func (d *Device) mayNotOpen(id, from string) (wire.DoorReason, string) {
 	s := d.state
 	switch {
 	case id != s.ID || !s.Live() || from != s.Peer:
-		return "not in a call with this station"
+		return wire.DoorNotInCall, "not in a call with this station"
 	case s.Phase == call.Connecting:
-		return "the voices are not connected yet"
+		return wire.DoorNotConnected, "the voices are not connected yet"
 	case !setup.Listed(d.cfg.Door.Allow, from):
-		return "not on the list door.allow"
+		return wire.DoorNotAllowed, "not on the list door.allow"
 	case s.Caller && !slices.Contains(d.placed.to, from) && !slices.ContainsFunc(d.placed.to, func(to string) bool { return setup.Listed(d.cfg.Door.Allow, to) }):
-		return "called under another name (" + d.placed.to.String() + "), which is not on the list door.allow"
+		return wire.DoorNotAllowed, "called under another name (" + d.placed.to.String() + "), which is not on the list door.allow"
 	}
-	return ""
+	return "", ""
+}
+
+// told is what the other side of a call knows of what it may do here.
+type told struct {
+	call string
+	door bool
+}
+
+// tellCapabilities tells the other side of a call whether it may open the door, when that changed.
+func (d *Device) tellCapabilities() {
+	now := told{}
+	if d.state.Live() {
+		reason, _ := d.mayNotOpen(d.state.ID, d.state.Peer)
+		now = told{d.state.ID, d.hasDoor() && reason == ""}
+	}
+	if now == d.capable {
+		return
+	}
+	silent := !now.door && (now.call == "" || now.call != d.capable.call) // nothing is what the other side expects
+	if silent || d.wire.Send(wire.New(wire.Capabilities, now.call, wire.CapabilitiesBody{Door: now.door})) {
+		d.capable = now
+	}
 }
 
 // doorDone writes down who did what, has it told, and sets the relay.

@@ -37,6 +37,7 @@ func frames(pick func(n int) int) wire.Envelope {
 		{T: wire.Answered, Call: id},
 		wire.New(wire.Door, id, wire.DoorBody{From: who}),
 		wire.New(wire.Door, id, wire.DoorBody{From: "reception"}),
+		wire.New(wire.OpenDoor, "", wire.OpenDoorBody{ID: "000102030405060708090a0b0c0d0e0f", From: who, By: "Anna"}),
 		wire.New(wire.DoorDone, id, wire.DoorBody{From: who, Result: one("opened", "refused", "held")}),
 		wire.New(wire.Ringing, id, wire.SDPBody{SDP: one("", "offer"), From: who}),
 		wire.New(wire.SDP, id, wire.SDPBody{SDP: "offer", From: who}),

@@ -13,7 +13,9 @@ func (d *Device) Reload(ctx context.Context, next *setup.Config) (waits []string
 	err = d.Ask(ctx, func() {
 		c := d.cfg
 		c.Context, c.Image, c.LogLevel, c.Trial = next.Context, next.Image, next.LogLevel, next.Trial
-		c.Call, c.Auto, c.Schedule, c.Door.Allow = next.Call, next.Auto, next.Schedule, next.Door.Allow
+		c.Call, c.Auto, c.Schedule, c.Door.Allow, c.Door.Remote = next.Call, next.Auto, next.Schedule, next.Door.Allow, next.Door.Remote
+		d.declare()
+		d.tellCapabilities()
 		waits = c.Differs(next)
 		d.declare() // settings of the hub that were refused may be wanted now
 		d.log.Info("the configuration was read again", "waits", strings.Join(waits, " "))

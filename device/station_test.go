@@ -2,6 +2,7 @@ package device_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -286,6 +287,128 @@ func TestTheDoorOpensForAPartyOnTheListOnly(t *testing.T) {
 	})
 }
 
+// Outside a call a door opens for who is on the station's own list of its own, and for nobody where that is empty.
+func TestTheDoorOpensOutsideACallForItsOwnListOnly(t *testing.T) {
+	const id = "000102030405060708090a0b0c0d0e0f"
+	asks := func(b *bench, from string) wire.OpenDoorBody {
+		t.Helper()
+		b.wire.Sent = nil
+		b.Receive(link.Message{Envelope: wire.New(wire.OpenDoor, "", wire.OpenDoorBody{ID: id, From: from, By: "Anna"})})
+		synctest.Wait()
+		for _, e := range b.wire.Sent {
+			if e.T == wire.Note {
+				b.wire.Last = e // for ackNote
+			}
+			if e.T == wire.OpenDone {
+				done, err := wire.Body[wire.OpenDoorBody](e)
+				if err != nil || done.ID != id || done.CUID != from {
+					t.Errorf("%+v, %v", done, err)
+				}
+				return done
+			}
+		}
+		t.Fatalf("%s is not answered", from)
+		return wire.OpenDoorBody{}
+	}
+	tryWith(t, withDoor, func(b *bench) { // whom door.allow has may not outside a call
+		b.online()
+		if done := asks(b, "reception"); b.energised() || done.Result != wire.DoorRefused || done.Reason != wire.DoorNotAllowed {
+			t.Errorf("%+v; the door is open: %v", done, b.energised())
+		}
+		if n := b.ackNote(); n.Who != "reception (Anna)" || n.Why != "not on the list door.remote" || n.Result != "refused" {
+			t.Errorf("%+v", n)
+		}
+	})
+	remote := func(c *setup.Config) { withDoor(c); c.Door.Remote = []string{"console_*"} }
+	tryWith(t, remote, func(b *bench) {
+		b.online()
+		if done := asks(b, "reception"); b.energised() || done.Reason != wire.DoorNotAllowed {
+			t.Errorf("%+v; the door is open: %v", done, b.energised())
+		}
+		b.ackNote()
+		if done := asks(b, "console_anna"); !b.energised() || done.Result != wire.DoorOpened {
+			t.Errorf("%+v; the door is open: %v", done, b.energised())
+		}
+		if n := b.ackNote(); n.Who != "console_anna (Anna)" || n.Why != "asked by an operator, outside a call" || n.Result != "opened" || n.Call != "" {
+			t.Errorf("%+v", n)
+		}
+		time.Sleep(10 * time.Second)
+		last := wire.OpenDoorBody{}
+		for range 10 {
+			last = asks(b, "console_anna")
+		}
+		if last.Reason != wire.DoorTooOften {
+			t.Errorf("ten at once: %+v", last)
+		}
+		time.Sleep(10 * time.Second)
+		b.DoorInput("tamper", true)
+		if done := asks(b, "console_anna"); b.energised() || done.Reason != wire.DoorLocked {
+			t.Errorf("with the case open: %+v", done)
+		}
+		b.Receive(link.Message{Envelope: wire.New(wire.OpenDoor, "", wire.OpenDoorBody{ID: "x", From: "console_anna"})})
+		b.Receive(link.Message{Envelope: wire.Envelope{T: wire.OpenDoor}})
+	})
+	tryWith(t, func(c *setup.Config) { c.Door.Remote = []string{"*"} }, func(b *bench) {
+		b.online()
+		if done := asks(b, "console_anna"); done.Reason != wire.DoorNone {
+			t.Errorf("a station without a door: %+v", done)
+		}
+	})
+}
+
+// The other side of a call hears that there is a door that it may open, when that is so and only then.
+func TestTheOtherSideIsToldWhatItMayDo(t *testing.T) {
+	said := func(b *bench) (all []bool) {
+		t.Helper()
+		synctest.Wait()
+		for _, e := range b.wire.Sent {
+			if e.T == wire.Capabilities {
+				c, err := wire.Body[wire.CapabilitiesBody](e)
+				if err != nil {
+					t.Error(err)
+				}
+				all = append(all, c.Door)
+			}
+		}
+		b.wire.Sent = nil
+		return all
+	}
+	tryWith(t, withDoor, func(b *bench) {
+		b.talk()
+		if got := said(b); !slices.Equal(got, []bool{true}) {
+			t.Errorf("in a call: %v", got)
+		}
+		b.Up(wire.WelcomeBody{}) // a new session: the hub may have lost it
+		if got := said(b); !slices.Equal(got, []bool{true}) {
+			t.Errorf("in a new session: %v", got)
+		}
+		next := settings()
+		withDoor(next)
+		next.Door.Allow = nil
+		if _, err := b.Reload(b.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+		if got := said(b); !slices.Equal(got, []bool{false}) {
+			t.Errorf("when it may no longer: %v", got)
+		}
+		b.press(setup.ActHangUp)
+		if got := said(b); len(got) != 0 {
+			t.Errorf("after the call: %v", got)
+		}
+	})
+	for name, set := range map[string]func(*setup.Config){
+		"without a door":       func(*setup.Config) {},
+		"who is not on a list": func(c *setup.Config) { withDoor(c); c.Door.Allow = []string{"guard_1"} },
+	} {
+		tryWith(t, set, func(b *bench) {
+			b.talk()
+			if got := said(b); len(got) != 0 {
+				t.Errorf("%s: %v", name, got)
+			}
+		})
+	}
+}
+
 // A station without a door asks the other side of its call, and hears what became of it.
 func TestTheOtherSidesDoor(t *testing.T) {
 	try(t, func(b *bench) {
@@ -405,7 +528,7 @@ func TestTheAccessibleProfile(t *testing.T) {
 		b.tape.Take()
 		b.hub(wire.Answered, nil)
 		look(control.LightTalking)
-		b.expect("0s plays speak", "0s voice opens")
+		b.expect("0s plays speak", "0s voice opens", "0s sends call.capabilities")
 		b.press(setup.ActDoor)
 		look(control.LightDoor)
 		if lines := b.tape.Take(); len(lines) == 0 || lines[0] != "0s plays door" {

@@ -136,6 +136,9 @@ func (d *Device) Up(w wire.WelcomeBody) {
 		if d.anyServers = w.ICEServers; wire.CheckServers(w.ICEServers) != nil {
 			d.anyServers = nil
 		}
+		if !w.Resumed {
+			d.capable = told{} // what was said of it may be lost
+		}
 		d.handle(call.LinkUp{Ack: millis(w.AckMS)})
 		if d.path != nil { // for a restart of ICE: another hub may have the call now
 			d.wire.Send(wire.New(wire.Servers, d.state.ID, nil))
@@ -200,6 +203,9 @@ func (d *Device) declare() {
 	for part, text := range d.faults {
 		part = wire.Printable(part, 64)
 		b.Faults[part], b.Codes[part] = wire.Printable(text, 500), control.About(part, text).Code
+	}
+	if d.hasDoor() {
+		b.Door = d.cfg.Door.Remote
 	}
 	if d.settings != nil {
 		b.Settings, b.Refused = d.settings.Versions()
@@ -345,6 +351,15 @@ func (d *Device) receive(m link.Message) *fault.Error {
 			return err
 		}
 		d.doorAnswered(m.Call, b)
+	case wire.OpenDoor:
+		b, err := wire.Body[wire.OpenDoorBody](m.Envelope)
+		if err == nil {
+			err = b.Check()
+		}
+		if err != nil {
+			return err
+		}
+		d.doorWanted(b)
 	case wire.Settings:
 		b, err := wire.Body[wire.SettingsBody](m.Envelope)
 		if err != nil {

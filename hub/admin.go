@@ -81,7 +81,9 @@ func (h *Hub) stations() []Station {
 	all := []Station{}
 	for w, m := range h.router.members {
 		if m.online() {
-			all = append(all, Station{w.account, h.router.deviceOf(m)})
+			d := h.router.deviceOf(m)
+			d.Openers = nil
+			all = append(all, Station{w.account, d})
 		}
 	}
 	slices.SortFunc(all, func(a, b Station) int {

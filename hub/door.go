@@ -30,14 +30,100 @@ func (r *router) mayOpen(t *talk, w who) *fault.Error {
 		return nil
 	}
 	r.log.Info("a door is not opened: no rule may_open_door", "call", l.Call, "cuid", w.cuid, "peer", other)
-	if t.refusals++; r.note != nil && t.refusals <= mostRefusals {
-		n := wire.NoteBody{ID: random(), Kind: wire.DoorNote, At: time.Now().UTC(), Who: w.cuid, Why: "no rule may_open_door of the account has it", Result: "refused", Call: l.Call}
-		account := t.account
-		r.background(func() {
-			if err := r.note(account, other, n); err != nil {
-				r.log.Error("a refusal cannot be written down", "call", n.Call, "cuid", other, "err", err)
-			}
-		})
+	if t.refusals++; t.refusals <= mostRefusals {
+		r.noteRefusal(who{t.account, other}, w.cuid, l.Call)
 	}
-	return fault.In(fault.NotAllowed, "", "The account does not let %s open the door of %s: no rule may_open_door has both.", w.cuid, other)
+	return noRule(w.cuid, other)
+}
+
+func noRule(from, to string) *fault.Error {
+	return fault.In(fault.NotAllowed, "", "The account does not let %s open the door of %s: no rule may_open_door has both.", from, to)
+}
+
+// noteRefusal has a refusal of the account's rules written down, beside what the station notes.
+func (r *router) noteRefusal(door who, by, call string) {
+	if r.note == nil {
+		return
+	}
+	n := wire.NoteBody{ID: random(), Kind: wire.DoorNote, At: time.Now().UTC(), Who: by, Why: "no rule may_open_door of the account has it", Result: wire.DoorRefused, Call: call}
+	r.background(func() {
+		if err := r.note(door.account, door.cuid, n); err != nil {
+			r.log.Error("a refusal cannot be written down", "call", call, "cuid", door.cuid, "err", err)
+		}
+	})
+}
+
+// mayBeOpened reports whether the account's rules let the other side of a call open the door of this party.
+func (r *router) mayBeOpened(t *talk, w who) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	other := t.lane.From
+	if w.cuid == other {
+		other = t.lane.To
+	}
+	acct := r.access.Account(t.account)
+	return acct != nil && acct.MayOpen(other, w.cuid)
+}
+
+// openDoor passes on an operator's wish that a station opens its door outside a call. The account's rules are asked here,
+// and the station's own list there.
+func (r *router) openDoor(m *member, e wire.Envelope) *fault.Error {
+	b, err := wire.Body[wire.OpenDoorBody](e)
+	if err == nil {
+		err = b.Check()
+	}
+	if err != nil {
+		return err
+	}
+	if b.CUID == "" {
+		return fault.In(fault.BadMessage, "cuid", "Name the station whose door is to be opened.")
+	}
+	r.mu.Lock()
+	operator := m.grant.User
+	r.mu.Unlock()
+	if operator == "" {
+		return fault.In(fault.NotAllowed, "", "Only a signed-in operator may open a door outside a call.")
+	}
+	door := who{m.account, b.CUID}
+	if acct := r.access.Account(m.account); acct == nil || !acct.MayOpen(m.cuid, b.CUID) {
+		r.log.Info("a door is not opened: no rule may_open_door", "cuid", m.cuid, "peer", b.CUID, "name", operator)
+		r.mu.Lock()
+		m.refusals++
+		few := m.refusals <= mostRefusals
+		r.mu.Unlock()
+		if few {
+			r.noteRefusal(door, m.cuid+" ("+wire.Printable(operator, 50)+")", "")
+		}
+		return noRule(m.cuid, b.CUID)
+	}
+	return r.pass(door, wire.New(wire.OpenDoor, "", wire.OpenDoorBody{ID: b.ID, From: m.cuid, By: wire.Printable(operator, 50)}))
+}
+
+// doorDone passes on what became of such a wish. The client knows its own wishes by their ids.
+func (r *router) doorDone(m *member, e wire.Envelope) *fault.Error {
+	b, err := wire.Body[wire.OpenDoorBody](e)
+	if err == nil {
+		err = b.Check()
+	}
+	if err != nil {
+		return err
+	}
+	return r.pass(who{m.account, b.CUID}, wire.New(wire.OpenDone, "", wire.OpenDoorBody{ID: b.ID, From: m.cuid, Result: b.Result, Reason: b.Reason}))
+}
+
+// pass gives a message to a device that is signed in now, wherever that is.
+func (r *router) pass(w who, e wire.Envelope) *fault.Error {
+	r.mu.Lock()
+	m := r.members[w]
+	r.mu.Unlock()
+	if m != nil && m.online() {
+		m.send(e)
+		return nil
+	}
+	hub, err := r.locate(w, false)
+	if err != nil || hub == "" {
+		return fault.New(fault.ReceiverOffline)
+	}
+	r.send(hub, slip{Kind: kTell, Account: w.account, CUID: w.cuid, Env: &e})
+	return nil
 }

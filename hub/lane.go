@@ -222,7 +222,7 @@ func (l *lane) step(n news, now time.Time) (acts []effect, did bool) {
 // relay passes on what a party says about its media path. While it rings, the caller hears of one callee's only.
 func (l *lane) relay(n news, now time.Time) []effect {
 	e := wire.Envelope{T: n.env.T, Call: l.Call, B: n.env.B}
-	if door := e.T == wire.Door || e.T == wire.DoorDone; door && l.AnsweredAt == nil {
+	if door := e.T == wire.Door || e.T == wire.DoorDone || e.T == wire.Capabilities; door && l.AnsweredAt == nil {
 		return nil // who only rings opens nothing
 	}
 	if n.by == l.From {

@@ -42,6 +42,7 @@ type member struct {
 	seeking  []string        // calls whose owner is being looked for
 	held     []wire.Envelope // what it said about a call whose owner is being looked for
 	drop     *time.Timer     // ends the session of one that is away
+	refusals int             // of doors that it wanted opened outside a call
 	expiry   *time.Timer     // ends the session of one that came in by a token
 
 	mu      sync.Mutex // below the router's

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"intercom/hub/access"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -82,7 +83,7 @@ func (r *router) deviceOf(m *member) wire.Device {
 	d := wire.Device{CUID: m.cuid, Name: m.name, State: wire.Idle, Agent: m.agent, Hub: r.name, Since: m.since}
 	if m.state != nil {
 		d.Health, d.Faults, d.Codes, d.Light = m.state.Health, m.state.Faults, m.state.Codes, m.state.Light
-		d.Settings, d.Refused = m.state.Settings, m.state.Refused
+		d.Settings, d.Refused, d.Openers = m.state.Settings, m.state.Refused, m.state.Door
 	}
 	switch {
 	case m.call.id != "" && m.ringing:
@@ -142,7 +143,15 @@ func (p *presence) unwatch(m *member) {
 // tell gives a watcher devices that it may see; whole says that there are no others.
 func (p *presence) tell(m *member, devices []wire.Device, whole bool) {
 	acct := p.r.access.Account(m.account)
+	p.r.mu.Lock()
+	operator := m.grant.User != ""
+	p.r.mu.Unlock()
 	devices = slices.DeleteFunc(slices.Clone(devices), func(d wire.Device) bool { return acct == nil || !acct.MaySee(m.cuid, d.CUID) })
+	for i := range devices {
+		d := &devices[i]
+		d.Door = operator && d.State != wire.Offline && acct.MayOpen(m.cuid, d.CUID) && access.Listed(d.Openers, m.cuid)
+		d.Openers = nil
+	}
 	slices.SortFunc(devices, func(a, b wire.Device) int {
 		if a.CUID < b.CUID {
 			return -1
@@ -323,16 +332,7 @@ func (r *router) identify(m *member, e wire.Envelope) *fault.Error {
 	if acct := r.access.Account(m.account); !operator || acct == nil || !acct.MaySee(m.cuid, b.CUID) {
 		return fault.New(fault.NotAllowed)
 	}
-	w, out := who{m.account, b.CUID}, wire.New(wire.Identify, "", wire.IdentifyBody{})
-	if r.deliver(w, out) {
-		return nil
-	}
-	hub, lerr := r.locate(w, false)
-	if lerr != nil || hub == "" {
-		return fault.New(fault.ReceiverOffline)
-	}
-	r.send(hub, slip{Kind: kTell, Account: w.account, CUID: w.cuid, Env: &out})
-	return nil
+	return r.pass(who{m.account, b.CUID}, wire.New(wire.Identify, "", wire.IdentifyBody{}))
 }
 
 // declare takes what a device says of itself.

@@ -214,9 +214,14 @@ func (r *router) heardFrom(t *talk, w who, e wire.Envelope) *fault.Error {
 	if e.T == wire.Ringing && w.cuid == t.lane.From {
 		return fault.In(fault.NotParty, "t", "Only the called device can say that it rings.")
 	}
-	if e.T == wire.Door {
+	switch e.T {
+	case wire.Door:
 		if err := r.mayOpen(t, w); err != nil {
 			return err
+		}
+	case wire.Capabilities:
+		if !r.mayBeOpened(t, w) {
+			return nil // the other side is not told of a door that it may not open
 		}
 	}
 	if !t.happen(n) && n.what != relayed { // too late, or said twice: it is told how things stand
@@ -247,10 +252,14 @@ func read(by string, e wire.Envelope) (n news, err *fault.Error) {
 		return n, err
 	case wire.Door, wire.DoorDone:
 		b, err := wire.Body[wire.DoorBody](e)
-		if err == nil && len(b.Result) > wire.MaxIDLen {
-			err = fault.New(fault.TooLarge)
+		if err == nil {
+			err = b.Check()
 		}
-		n.what, n.env = relayed, wire.New(e.T, e.Call, wire.DoorBody{From: by, Result: b.Result})
+		n.what, n.env = relayed, wire.New(e.T, e.Call, wire.DoorBody{From: by, Result: b.Result, Reason: b.Reason})
+		return n, err
+	case wire.Capabilities:
+		b, err := wire.Body[wire.CapabilitiesBody](e)
+		n.what, n.env = relayed, wire.New(e.T, e.Call, b)
 		return n, err
 	case wire.Servers:
 		n.what = wantServers

@@ -48,6 +48,7 @@ type station struct {
 	sees    map[string]wire.DeviceState // what it is told of the others
 	told    int                         // in how many messages
 	served  []wire.ICEServer            // for its media path
+	latest  map[wire.Type]wire.Envelope // of each kind
 	auto    bool                        // of the latest call that came in: the rules let it answer by itself
 }
 
@@ -56,6 +57,7 @@ func (s *station) send(e wire.Envelope) {
 	s.world.notes.Lock()
 	defer s.world.notes.Unlock()
 	s.seq = max(s.seq, e.Seq)
+	s.latest[e.T] = e
 	switch e.T {
 	case wire.Welcome:
 		b, _ := wire.Body[wire.WelcomeBody](e)
@@ -210,7 +212,7 @@ func (w *world) end() {
 
 // sign signs a station in at hub i, with the calls that it believes in, or resuming its session.
 func (w *world) sign(name, instance string, i int, resume *wire.Resume, calls ...wire.CallRef) *station {
-	s := &station{name: name, world: w, hub: w.hubs[i], ended: map[string][]outcome.Outcome{}, tickets: map[string]string{}}
+	s := &station{latest: map[wire.Type]wire.Envelope{}, name: name, world: w, hub: w.hubs[i], ended: map[string][]outcome.Outcome{}, tickets: map[string]string{}}
 	h := hello{grant: demoKey.Grant(), HelloBody: wire.HelloBody{Account: "demo", CUID: name, Name: strings.ToUpper(name), Instance: instance, Resume: resume, Calls: calls}}
 	m, err := s.hub.router.enter(context.Background(), dev(name), h, s, wire.WelcomeBody{})
 	if err != nil {
@@ -1111,7 +1113,7 @@ func TestHubs(t *testing.T) {
 		in := 0
 		for i := range 8 {
 			wg.Go(func() {
-				s := &station{name: "foxtrot", world: w, hub: w.hubs[i%3], ended: map[string][]outcome.Outcome{}, tickets: map[string]string{}}
+				s := &station{latest: map[wire.Type]wire.Envelope{}, name: "foxtrot", world: w, hub: w.hubs[i%3], ended: map[string][]outcome.Outcome{}, tickets: map[string]string{}}
 				h := hello{grant: demoKey.Grant(), HelloBody: wire.HelloBody{Account: "demo", CUID: "foxtrot", Instance: fmt.Sprint(i)}}
 				if _, err := s.hub.router.enter(context.Background(), dev("foxtrot"), h, s, wire.WelcomeBody{}); err == nil {
 					mu.Lock()

@@ -299,6 +299,10 @@ func (h *Hub) take(s *socket, m *member, messages *allowance) (forGood bool, err
 		m.reply(e, nil, h.note(m, e))
 	case e.T == wire.Identify:
 		h.router.background(func() { m.reply(e, nil, h.router.identify(m, e)) })
+	case e.T == wire.OpenDoor:
+		h.router.background(func() { m.reply(e, nil, h.router.openDoor(m, e)) })
+	case e.T == wire.OpenDone:
+		h.router.background(func() { m.reply(e, nil, h.router.doorDone(m, e)) })
 	case e.T == wire.Watch:
 		m.reply(e, nil, nil)
 		h.router.presence.watch(m)

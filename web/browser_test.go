@@ -122,7 +122,7 @@ func TestInBrowsers(t *testing.T) {
 	s := httptest.NewServer(control)
 	defer s.Close()
 
-	hub, err = stage.StartHub(ctx, dir, bin, stage.HubSettings{Ring: 30 * time.Second, Extra: fmt.Sprintf("origins = [%q]\n[turn]\nlisten = \"10.82.0.1:3478\"\npublic = \"10.82.0.1\"\nallow_private = true", s.URL)})
+	hub, err = stage.StartHub(ctx, dir, bin, stage.HubSettings{Ring: 30 * time.Second, Rules: "[[may_open_door]]\nfrom = [\"screens_web\", \"unlisted_web\", \"console_*\"]\nto = [\"front_door\"]\n", Extra: fmt.Sprintf("origins = [%q]\n[turn]\nlisten = \"10.82.0.1:3478\"\npublic = \"10.82.0.1\"\nallow_private = true", s.URL)})
 	must(err)
 	defer func() { _ = hub.Stop(5 * time.Second) }()
 	fresh, err := stage.StartHub(ctx, t.TempDir(), bin, stage.HubSettings{Ring: 30 * time.Second}) // without an operator, so with a set-up link
@@ -138,7 +138,8 @@ func TestInBrowsers(t *testing.T) {
 	_, err = accounts.WriteString("\n[[station]]\ncuid = \"garage_1\"\nsilent_after = \"30s\"\n")
 	must(errors.Join(err, accounts.Close()))
 	door, err := stage.NewStation(dir, bin, hub, stage.Settings{CUID: "front_door", Name: "Front door", Context: "Somebody is at the front door", To: "reception",
-		Server: sound.Server, Sink: "door_spk", Source: "door_mic.monitor", Interfaces: []string{"voice0"}})
+		Server: sound.Server, Sink: "door_spk", Source: "door_mic.monitor", Interfaces: []string{"voice0"},
+		Extra: "[door]\nline = \"relay\"\npulse = \"1s\"\nallow = [\"screens_web\", \"barred_web\", \"console_*\"]\nremote = [\"console_*\"]\n"})
 	must(err)
 	must(door.Up(ctx))
 	defer func() { _ = door.Stop(5 * time.Second) }()

@@ -89,6 +89,8 @@ type StateBody struct {
 
 	Settings uint64 `json:"settings,omitempty"`         // version of the latest that it took
 	Refused  uint64 `json:"settings_refused,omitempty"` // and of a later one that it refused, and need not be offered again
+
+	Door []string `json:"door,omitempty"` // who may open its door outside a call: cuids, and patterns with *
 }
 
 // Check refuses what is too long, or could rewrite the screen that shows it.
@@ -98,6 +100,14 @@ func (b StateBody) Check() *fault.Error {
 	}
 	if why := text(b.Light, 0, 32); why != "" {
 		return fault.In(fault.BadMessage, "light", "The light %s.", why)
+	}
+	if len(b.Door) > MaxOpeners {
+		return fault.In(fault.TooLarge, "door", "At most %d may open a door outside a call.", MaxOpeners)
+	}
+	for _, one := range b.Door {
+		if why := text(one, 1, 50); why != "" {
+			return fault.In(fault.BadMessage, "door", "Who may open the door %s.", why)
+		}
 	}
 	if len(b.Codes) > 32 {
 		return fault.In(fault.TooLarge, "codes", "At most 32 faults are told.")
@@ -149,6 +159,8 @@ type Device struct {
 	Hub      string            `json:"hub,omitempty"`
 	Since    time.Time         `json:"since,omitzero"`     // of its sign-in
 	LastSeen time.Time         `json:"last_seen,omitzero"` // of one that is offline, as far as this hub knows
+	Door     bool              `json:"door,omitempty"`     // who is told may open its door now, outside a call
+	Openers  []string          `json:"openers,omitempty"`  // between hubs only: who may, as the device says
 }
 
 // PresenceBody tells of devices. Whole begins a list of all that there are; it may go on in further messages.
@@ -382,10 +394,4 @@ func (b NoteBody) Check() *fault.Error {
 		}
 	}
 	return nil
-}
-
-// DoorBody asks the other side of a call to open its door, or says what became of that. From is filled in by the hub.
-type DoorBody struct {
-	From   string `json:"from,omitempty"`
-	Result string `json:"result,omitempty"` // opened or refused
 }

@@ -110,6 +110,14 @@ func TestGoldenMessages(t *testing.T) {
 		New(Settings, "", SettingsBody{Version: 7, Text: "[call]\nto = \"reception\"\n", Signature: "c2lnbmF0dXJl"}),
 		New(State, "", StateBody{Health: "healthy", Light: "idle", Settings: 7}),
 		New(Note, "", NoteBody{ID: "000102030405060708090a0b0c0d0e0f", Kind: CallNote, At: at, Call: "c1", Quality: &Quality{Codec: "opus", Route: "direct", DelayMS: 44, RoundTripMS: 1, JitterMS: 0.5, Loss: 0.01, ConcealedMS: 20}}),
+		New(Capabilities, "c1", CapabilitiesBody{Door: true}),
+		New(Door, "c1", DoorBody{From: "reception"}),
+		New(DoorDone, "c1", DoorBody{From: "front_door", Result: DoorRefused, Reason: DoorLocked}),
+		New(State, "", StateBody{Health: "healthy", Door: []string{"console_*"}}),
+		New(OpenDoor, "", OpenDoorBody{ID: "000102030405060708090a0b0c0d0e0f", CUID: "front_door"}),
+		New(OpenDoor, "", OpenDoorBody{ID: "000102030405060708090a0b0c0d0e0f", From: "console_anna_3f9a1c", By: "Anna"}),
+		New(OpenDone, "", OpenDoorBody{ID: "000102030405060708090a0b0c0d0e0f", From: "front_door", Result: DoorOpened}),
+		New(Presence, "", PresenceBody{Devices: []Device{{CUID: "front_door", State: Idle, Door: true}}}),
 		New(Ended, "c1", EndedBody{Result: r, Error: fault.New(fault.ReceiverOffline)}),
 	}
 	var b bytes.Buffer

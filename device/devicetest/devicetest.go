@@ -51,6 +51,7 @@ type Wire struct {
 	Cut   bool
 	State wire.Envelope // the latest word on how it is
 	Last  wire.Envelope // what was sent last
+	Sent  []wire.Envelope
 }
 
 // Send implements device.Wire.
@@ -63,7 +64,7 @@ func (w *Wire) Send(e wire.Envelope) bool {
 		return true
 	}
 	w.Addf("sends %s", e.T)
-	w.Last = e
+	w.Last, w.Sent = e, append(w.Sent, e)
 	return true
 }
 

@@ -393,6 +393,15 @@ func (c *Config) checkDoor(r *config.Report, l *lines) {
 		inRange(r, "door.too_long", d.TooLong, 5*time.Second, time.Hour)
 	}
 	patternsOf(r, "door.allow", d.Allow)
+	patternsOf(r, "door.remote", d.Remote)
+	for i, p := range d.Remote {
+		if len(p) > 50 {
+			r.Addf(fmt.Sprintf("door.remote[%d]", i), "has %d characters; a cuid has 50 at most", len(p))
+		}
+	}
+	if len(d.Remote) > wire.MaxOpeners {
+		r.Addf("door.remote", "has %d entries; %d are enough, with patterns like \"console_*\"", len(d.Remote), wire.MaxOpeners)
+	}
 	l.named("door", "door", d.Line)
 	for name, in := range d.Inputs() {
 		if in.Line == "" {

@@ -87,6 +87,7 @@ type Door struct {
 	ActiveLow bool            `toml:"active_low" doc:"energised is the low level"`
 	Pulse     config.Duration `toml:"pulse" doc:"for how long an opening energises the relay, 100ms to 1m"`
 	Allow     []string        `toml:"allow" doc:"cuids, or patterns with *, who may open the door in a call with this station, where a rule may_open_door of the account on the hub lets them, too; nobody when empty"`
+	Remote    []string        `toml:"remote" doc:"cuids, or patterns with *, from which a signed-in operator may open the door outside a call, too, where a rule may_open_door lets them; with it this station trusts its hub to say who asks, so that whoever has the hub can open the door; nobody when empty"`
 	TooLong   config.Duration `toml:"too_long" doc:"how long the door may stand open, 5s to 1h; 0s for ever"`
 
 	Contact Input `toml:"contact" doc:"A contact at the door: active while it stands open."`

@@ -280,6 +280,9 @@ func allowed(rules []Rule, from, to string) bool {
 	return slices.ContainsFunc(rules, func(r Rule) bool { return anyMatch(r.From, from) && anyMatch(r.To, to) })
 }
 
+// Listed reports whether a cuid is on a list of cuids and patterns, as a station's own.
+func Listed(patterns []string, cuid string) bool { return anyMatch(patterns, cuid) }
+
 func anyMatch(patterns []string, cuid string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return match(p, cuid) })
 }

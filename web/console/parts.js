@@ -1,5 +1,6 @@
 // What several pages show.
 
+import { ofDoor, texts } from '/sdk/texts.js';
 import { html, useEffect, useState } from './vendor/htm-preact.js';
 
 /** what a state of a device, or an outcome of a call, is called. */
@@ -58,6 +59,28 @@ export function Call({ hub, to, context, title = 'Call' }) {
   };
   const mine = hub.client.cuid === to;
   return html`<button class="main" onClick=${go} disabled=${mine || Boolean(hub.client.current)}>${title}</button>${error && html`<span class="error" role="alert">${error}</span>`}`;
+}
+
+/** Door is a button that opens a station's door outside a call, where its operator allows it from here; it says what became of that. */
+export function Door({ hub, d }) {
+  const [said, say] = useState('');
+  const [bad, worry] = useState(false);
+  const [busy, wait] = useState(false);
+  const open = async () => {
+    if (!confirm(`Open the door of ${d.name || d.cuid}?`)) return;
+    wait(true);
+    say('');
+    const answer = await hub.client.openDoor(d.cuid).catch((err) => err);
+    worry(answer.result !== 'opened');
+    say(ofDoor(texts, answer));
+    wait(false);
+  };
+  useEffect(() => {
+    const t = said && setTimeout(() => say(''), 8000);
+    return () => clearTimeout(t);
+  }, [said]);
+  if (!d.door) return '';
+  return html`<button onClick=${open} disabled=${busy} aria-label=${`Open door: ${d.name || d.cuid}`}>Open door</button><span class=${bad ? 'error' : 'good'} role="status">${said}</span>`;
 }
 
 export const Empty = ({ title, children }) => html`<div class="empty"><h2>${title}</h2><p>${children}</p></div>`;

@@ -2,7 +2,7 @@
 
 import { html, useState } from './vendor/htm-preact.js';
 import { ask } from './hub.js';
-import { Call, Empty, State, Time, lasting, useAsk, useTick } from './parts.js';
+import { Call, Door, Empty, State, Time, lasting, useAsk, useTick } from './parts.js';
 
 const doings = { opened: 'Door opened', refused: 'Door refused', held: 'Door held open', released: 'Door no longer held', locked: 'Door locked', unlocked: 'Door unlocked', forced: 'Door forced', open_too_long: 'Door open too long' };
 
@@ -19,7 +19,7 @@ export function Station({ hub, cuid }) {
   const faults = Object.entries(d.faults ?? {});
   return html`
     <div class="bar"><div><p><a href="#/">Stations</a></p><h1>${d.name || cuid}</h1></div>
-      <div class="bar">${d.state !== 'offline' && html`<button onClick=${identify}>Identify</button><${Call} hub=${hub} to=${cuid} context=${`${hub.client.name ?? 'The operator'} calls`} />`}</div></div>
+      <div class="bar">${d.state !== 'offline' && html`<${Door} hub=${hub} d=${d} /><button onClick=${identify}>Identify</button><${Call} hub=${hub} to=${cuid} context=${`${hub.client.name ?? 'The operator'} calls`} />`}</div></div>
     ${found && html`<p role="status">${found}</p>`}
     <div class="split">
       <div class="grid">

@@ -2,7 +2,7 @@
 
 import { html } from './vendor/htm-preact.js';
 import { ask } from './hub.js';
-import { Call, Empty, State, Time, useAsk, useTick } from './parts.js';
+import { Call, Door, Empty, State, Time, useAsk, useTick } from './parts.js';
 
 /** silent are the stations that must be there, and are not since too long. */
 function silent(hub, expected) {
@@ -48,6 +48,6 @@ function Card({ hub, d }) {
     ${faults.slice(0, 2).map(([part, text]) => html`<p><b>${part}</b>: ${text}</p>`)}
     ${d.light && d.light !== 'idle' && html`<p class="quiet">Lamp: ${d.light.replaceAll('_', ' ')}</p>`}
     <p class="quiet">${d.state === 'offline' ? d.last_seen ? html`last seen <${Time} at=${d.last_seen} />` : 'not seen since this hub started' : html`here since <${Time} at=${d.since} />`}</p>
-    <div class="bar">${d.state !== 'offline' && html`<${Call} hub=${hub} to=${d.cuid} context=${`${hub.client.name ?? 'The operator'} calls`} />`}</div>
+    <div class="bar">${d.state !== 'offline' && html`<${Call} hub=${hub} to=${d.cuid} context=${`${hub.client.name ?? 'The operator'} calls`} />`}<${Door} hub=${hub} d=${d} /></div>
   </article>`;
 }

@@ -159,7 +159,7 @@ func (l *Link) Send(e wire.Envelope) bool {
 
 func isRequest(t wire.Type) bool {
 	switch t {
-	case wire.Invite, wire.Answer, wire.Decline, wire.Cancel, wire.HangUp, wire.Ping, wire.State, wire.Note, wire.Door, wire.DoorDone, wire.Servers:
+	case wire.Invite, wire.Answer, wire.Decline, wire.Cancel, wire.HangUp, wire.Ping, wire.State, wire.Note, wire.Door, wire.DoorDone, wire.OpenDone, wire.Servers:
 		return true
 	}
 	return false

@@ -12,6 +12,8 @@ import { Media } from './media.js';
  *   invited_at: string | null, ringing_at: string | null, answered_at: string | null, ended_at: string | null, duration_ms: number, error?: IntercomError,
  * }} Outcome the same on both sides and in the hub's records; error says more where there is a code for it
  * @typedef {{cuid: string, name?: string, image?: string}} Peer
+ * @typedef {{from: string, result: 'opened' | 'refused', reason?: 'not_allowed' | 'locked' | 'no_door' | 'not_connected' | 'not_in_call' | 'too_often'}} DoorAnswer of
+ * the station from; reason is why it refused
  * @typedef {import('./link.js').Envelope} Envelope
  * @typedef {import('./media.js').Quality} Quality
  * @typedef {{
@@ -23,14 +25,18 @@ import { Media } from './media.js';
 const second = 1000;
 const goodbye = 2 * second; // until an end that the hub does not confirm counts
 const awayLimit = 4 * second; // the hub's, while nobody has answered
+const doorLimit = 10 * second; // until a station says what became of its door
 const mediaLimit = 10 * second; // until the voices are there
 const brokenLimit = 20 * second; // until broken ones are back
 
-/** Call is one call. Events: state, quality, warning ({name, on}), blocked (a click is wanted before anything is heard), device. */
+/** Call is one call. Events: state, quality, warning ({name, on}), blocked (a click is wanted before anything is heard), device,
+ * capabilities ({door}: what may be done at the other side), door (a DoorAnswer). */
 export class Call extends Emitter {
   /** @type {State} */
   state;
   muted = false;
+  /** whether the other side has a door that may be opened from here */
+  door = false;
   /** @type {Quality | undefined} of the last second */
   quality;
   /** @type {number} when the voices were there, by Date.now(); 0 before */
@@ -155,10 +161,22 @@ export class Call extends Emitter {
   /** play tries again to be heard, after a click. */
   play() { this.#media?.play(); }
 
-  /** openDoor asks the other side to open its door; its own list decides. The answer comes as the event door. */
-  openDoor() {
-    if (!this.#answered) return Promise.reject(new IntercomError('ERR_NOT_ALLOWED', 'The door can be opened in an answered call only.'));
-    return this.#house.link.request('call.door', this.id, {});
+  /**
+   * openDoor asks the other side to open its door, and gives what became of that; so does the event door. The account's
+   * rules and the other side's own list decide; door tells whether they will allow it.
+   * @returns {Promise<DoorAnswer>}
+   */
+  async openDoor() {
+    if (!this.#answered || this.state === 'ended') throw new IntercomError('ERR_NOT_ALLOWED', 'The door can be opened in an answered call only.');
+    const answer = new Promise((/** @type {(a: DoorAnswer) => void} */ ok, fail) => {
+      const off = this.on('door', (a) => { done(); ok(a); });
+      const stop = after(doorLimit, () => { done(); fail(new IntercomError('ERR_INTERNET_LOST', 'The station did not answer; look at the door.')); });
+      const done = () => { off(); stop(); };
+      this.result.then(() => { done(); fail(new IntercomError('ERR_NOT_PARTY', 'The call ended before the station answered; look at the door.')); });
+    });
+    answer.catch(() => {}); // when the request is refused, that is what is told
+    await this.#house.link.request('call.door', this.id, {});
+    return answer;
   }
 
   /** ref is how a sign-in names the call. */
@@ -184,6 +202,10 @@ export class Call extends Emitter {
       case 'call.warning':
         this.#house.tones.play('limit');
         this.emit('warning', { name: 'limit', on: true, left_ms: b.left_ms });
+        return;
+      case 'call.capabilities':
+        this.door = Boolean(b.door);
+        this.emit('capabilities', { door: this.door });
         return;
       case 'call.door_done': return this.emit('door', b);
       case 'call.ended': return this.#over({ ...b, error: b.error && IntercomError.of(b.error) });

@@ -2,6 +2,7 @@
 
 import { Call } from './call.js';
 import { checkAnalytics, checkContext, checkCUID, checkImage, checkName, checkNumber, checkOption, checkReceivers, checkRingtone, checkScreens, checkSecret, hubURL } from './check.js';
+import { after } from './clock.js';
 import { Devices } from './devices.js';
 import { Emitter } from './emitter.js';
 import { IntercomError } from './errors.js';
@@ -26,6 +27,7 @@ import { Tones } from './tones.js';
  */
 
 const signInLimit = 10_000;
+const doorLimit = 10_000; // until a station says what became of its door
 
 /** random is 128 bits in hexadecimal. */
 const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, '0')).join('');
@@ -93,6 +95,8 @@ export class Client extends Emitter {
   #token = ''; // the latest
   /** @type {{call: string, b: object}[]} ends that the hub has not heard of */
   #owed = [];
+  /** @type {Map<string, {from: string, done: (a: import('./call.js').DoorAnswer) => void}>} doors that are to open, by id */
+  #wishes = new Map();
   /** @type {(() => void) | undefined} what is to be done as the leader */
   #then;
   /** @type {{id: string, answer: boolean} | undefined} a call that another page had */
@@ -189,6 +193,31 @@ export class Client extends Emitter {
    */
   identify(cuid) { return this.#link.request('identify', undefined, { cuid }); }
 
+  /**
+   * openDoor asks a station to open its door outside a call, and gives what became of that. It is for operators, where the
+   * account's rules and the station's own list door.remote let them.
+   * @param {string} cuid
+   * @returns {Promise<import('./call.js').DoorAnswer>}
+   */
+  async openDoor(cuid) {
+    const id = random();
+    const answer = new Promise((/** @type {(a: import('./call.js').DoorAnswer) => void} */ ok, fail) => {
+      const stop = after(doorLimit, () => {
+        this.#wishes.delete(id);
+        fail(new IntercomError('ERR_INTERNET_LOST', 'The station did not answer; look at the door.'));
+      });
+      this.#wishes.set(id, { from: cuid, done: (a) => { stop(); ok(a); } });
+    });
+    answer.catch(() => {}); // when the request is refused, that is what is told
+    try {
+      await this.#link.request('door.open', undefined, { id, cuid });
+    } catch (err) {
+      this.#wishes.delete(id);
+      throw err;
+    }
+    return answer;
+  }
+
   /** isEnabled tells whether calls can be made now. */
   isEnabled() { return this.state === 'registered'; }
 
@@ -249,6 +278,13 @@ export class Client extends Emitter {
     if (e.t === 'expiring') {
       const before = this.#token;
       this.#secret().then(({ token }) => { if (token && token !== before) return this.#link.request('renew', undefined, { token }); }).catch((err) => this.emit('trouble', err));
+      return;
+    }
+    if (e.t === 'door.done') {
+      const wish = this.#wishes.get(e.b?.id);
+      if (wish?.from !== e.b?.from) return; // of another station, or too late
+      this.#wishes.delete(e.b.id);
+      wish?.done({ from: e.b.from, result: e.b.result, reason: e.b.reason });
       return;
     }
     if (e.t === 'presence') {

@@ -5,7 +5,7 @@
 // --intercom-radius, --intercom-font.
 
 import { attend } from './attention.js';
-import { texts as english } from './texts.js';
+import { ofDoor, texts as english } from './texts.js';
 
 /**
  * @typedef {import('./client.js').Client} Client
@@ -56,7 +56,8 @@ h2 { margin: 0; font-size: 1.25rem; line-height: 1.3; overflow-wrap: anywhere; }
 p { margin: .25rem 0 0; overflow-wrap: anywhere; }
 .context { color: var(--quiet); }
 .state { font-variant-numeric: tabular-nums; }
-.notice { color: var(--bad); font-weight: 600; }
+.notice, .door.bad { color: var(--bad); font-weight: 600; }
+.door { color: var(--good); font-weight: 600; }
 .level { block-size: 4px; margin: .75rem auto 0; inline-size: 8rem; border-radius: 2px; background: rgb(128 128 128 / .25); overflow: hidden; }
 .level i { display: block; block-size: 100%; inline-size: 100%; background: var(--good); transform-origin: left; transform: scaleX(0); transition: transform .2s; }
 :host([dir=rtl]) .level i { transform-origin: right; }
@@ -72,6 +73,7 @@ button {
 button.good { background: var(--good); color: var(--surface); }
 button.bad { background: var(--bad); color: var(--on-bad); }
 button[aria-pressed=true] { background: var(--text); color: var(--surface); }
+button[aria-disabled=true] { opacity: .6; cursor: default; }
 button:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 svg { inline-size: 1.25rem; block-size: 1.25rem; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; flex: none; }
 .down svg { transform: rotate(135deg); }
@@ -82,6 +84,7 @@ svg { inline-size: 1.25rem; block-size: 1.25rem; fill: none; stroke: currentColo
 
 const phone = 'M6.6 10.8a15 15 0 0 0 6.6 6.6l2.2-2.2a1 1 0 0 1 1-.25 11 11 0 0 0 3.5.55 1 1 0 0 1 1 1V20a1 1 0 0 1-1 1A17 17 0 0 1 3 4a1 1 0 0 1 1-1h3.5a1 1 0 0 1 1 1 11 11 0 0 0 .55 3.5 1 1 0 0 1-.25 1z';
 const mic = 'M12 15a4 4 0 0 0 4-4V6a4 4 0 0 0-8 0v5a4 4 0 0 0 4 4zM5 11a7 7 0 0 0 14 0M12 18v3';
+const gate = 'M5 21V4a1 1 0 0 1 1-1h12a1 1 0 0 1 1 1v17M3 21h18M15 12h.01';
 const sound = 'M4 10v4h4l5 4V6L8 10zM17 9a4 4 0 0 1 0 6M19.5 6.5a8 8 0 0 1 0 11';
 
 /** How long an end is shown. */
@@ -131,6 +134,8 @@ function clock(ms) {
   return [s / 3600, (s / 60) % 60, s % 60].map((n) => String(Math.floor(n)).padStart(2, '0')).join(':');
 }
 
+const quiet = { text: '', bad: false, busy: false };
+
 /** Screens is the element. */
 export class Screens extends HTMLElement {
   #texts = english;
@@ -144,6 +149,8 @@ export class Screens extends HTMLElement {
   /** @type {Set<string>} */
   #warnings = new Set();
   #elsewhere = false;
+  /** @type {{text: string, bad: boolean, busy: boolean}} what became of the door */
+  #door = quiet;
 
   constructor() {
     super();
@@ -168,6 +175,7 @@ export class Screens extends HTMLElement {
       level: el('i'),
       answer: button('answer', 'good', phone, () => this.#answer()),
       mute: button('mute', '', mic, () => this.#call?.mute(!this.#call.muted)),
+      door: button('door', '', gate, () => this.#open()),
       end: button('end', 'bad down', phone, () => this.#call?.hangup()),
       unlock: button('unlock', '', sound, () => {
         this.#warnings.delete('unlock');
@@ -179,9 +187,10 @@ export class Screens extends HTMLElement {
     p.image.addEventListener('error', () => { p.image.hidden = true; });
     p.bars = el('span', { class: 'bars', role: 'img' }, el('i'), el('i'), el('i'), el('i'));
     p.meter = el('div', { class: 'level', 'aria-hidden': 'true' }, p.level);
+    p.opened = el('p', { role: 'status', class: 'door' });
     p.live = el('p', { role: 'status', class: 'context' });
     this.box = el('section', { role: 'dialog', 'aria-labelledby': 'title name', hidden: '' },
-      p.title, el('div', { class: 'face' }, p.initial, p.image), p.name, p.context, p.live, el('p', {}, p.bars), p.state, p.notice, p.meter, el('nav', {}, p.answer, p.mute, p.unlock, p.end));
+      p.title, el('div', { class: 'face' }, p.initial, p.image), p.name, p.context, p.live, el('p', {}, p.bars), p.state, p.notice, p.opened, p.meter, el('nav', {}, p.answer, p.door, p.mute, p.unlock, p.end));
     this.box.addEventListener('keydown', (e) => { if (e.key === 'Escape' && this.#call?.state === 'ringing') this.#call.hangup(); });
     root.append(this.box);
   }
@@ -219,6 +228,7 @@ export class Screens extends HTMLElement {
     this.#call = call;
     this.#elsewhere = false;
     this.#warnings.clear();
+    this.#door = quiet;
     clearInterval(this.#timer);
     this.#timer = setInterval(() => this.#tick(), 250);
     const own = [
@@ -230,6 +240,7 @@ export class Screens extends HTMLElement {
         setTimeout(() => { if (this.#call === call) this.#gone(); }, call.outcome?.reason === 'elsewhere' ? 0 : farewell);
       }),
       call.on('muted', () => this.#draw()),
+      call.on('capabilities', () => this.#draw()),
       call.on('quality', () => this.#tick()),
       call.on('warning', ({ name, on }) => {
         if (on) this.#warnings.add(name);
@@ -254,6 +265,22 @@ export class Screens extends HTMLElement {
   #gone() {
     this.#call = undefined;
     this.box.hidden = true;
+  }
+
+  /** open opens the other side's door, and says what became of that. */
+  async #open() {
+    const call = this.#call;
+    if (!call || this.#door.busy) return;
+    const say = (/** @type {typeof quiet} */ door) => {
+      if (this.#call !== call) return;
+      this.#door = door;
+      this.#draw();
+    };
+    say({ text: this.#texts.opening, bad: false, busy: true });
+    const answer = await call.openDoor().catch((err) => /** @type {Error} */ (err));
+    const said = { text: ofDoor(this.#texts, answer), bad: answer instanceof Error || answer.result !== 'opened', busy: false };
+    say(said);
+    setTimeout(() => { if (this.#door === said) say(quiet); }, 8000);
   }
 
   #answer() {
@@ -301,13 +328,13 @@ export class Screens extends HTMLElement {
    * @param {Record<string, keyof typeof english>} words on them
    */
   #only(names, words) {
-    for (const name of ['answer', 'mute', 'unlock', 'end']) {
+    for (const name of ['answer', 'door', 'mute', 'unlock', 'end']) {
       const b = this.parts[name];
       b.hidden = !names.includes(name);
       const word = words[name];
       if (word) /** @type {HTMLElement} */ (b.lastChild).textContent = this.#texts[word];
     }
-    for (const name of ['bars', 'meter', 'state', 'notice']) if (!this.#call) this.parts[name].hidden = true;
+    for (const name of ['bars', 'meter', 'state', 'notice', 'opened']) if (!this.#call) this.parts[name].hidden = true;
   }
 
   #draw() {
@@ -325,8 +352,13 @@ export class Screens extends HTMLElement {
       live: ended || incoming ? '' : state === 'talking' ? (call.muted ? 'muted' : '') : state,
     });
     const unlock = this.#warnings.has('unlock') ? ['unlock'] : [];
-    this.#only(ended ? [] : incoming ? ['answer', ...unlock, 'end'] : call.answered ? ['mute', ...unlock, 'end'] : ['end'],
-      { answer: 'answer', mute: call.muted ? 'unmute' : 'mute', unlock: 'unlock', end: incoming ? 'decline' : direction === 'out' && !call.answered ? 'cancel' : 'hangup' });
+    const door = call.door ? ['door'] : [];
+    this.#only(ended ? [] : incoming ? ['answer', ...unlock, 'end'] : call.answered ? [...door, 'mute', ...unlock, 'end'] : ['end'],
+      { answer: 'answer', door: 'openDoor', mute: call.muted ? 'unmute' : 'mute', unlock: 'unlock', end: incoming ? 'decline' : direction === 'out' && !call.answered ? 'cancel' : 'hangup' });
+    p.door.setAttribute('aria-disabled', String(this.#door.busy));
+    p.opened.className = this.#door.bad ? 'door bad' : 'door';
+    if (p.opened.textContent !== this.#door.text) p.opened.textContent = this.#door.text;
+    p.opened.hidden = ended || !this.#door.text;
     p.mute.setAttribute('aria-pressed', String(call.muted));
     const notice = [...this.#warnings].find((w) => w in this.#texts && w !== 'limit' && w !== 'unlock');
     const text = ended ? (call.outcome?.error && call.outcome.status === 'failed' ? call.outcome.error.message : '') : notice ? this.#texts[/** @type {keyof typeof english} */ (notice)] : '';

@@ -17,6 +17,16 @@ export const texts = {
   muted: 'You are muted',
   left: '{time} left',
   unlock: 'Let this page be heard',
+  openDoor: 'Open door',
+  opening: 'Opening the door…',
+  opened: 'The door is open',
+  refused: 'The door was not opened: {why}',
+  door_not_allowed: 'the station does not let you.',
+  door_locked: 'it is locked, since the case was opened.',
+  door_no_door: 'there is none.',
+  door_not_connected: 'the voices are not connected yet; try again.',
+  door_not_in_call: 'the call is over.',
+  door_too_often: 'it was asked too often; wait a moment.',
   elsewhere: 'This call is in another tab',
   answerHere: 'Answer here',
   loss: 'The connection is poor',
@@ -32,3 +42,14 @@ export const texts = {
   failed: 'The call failed',
   quality: 'Quality: {n} of 4',
 };
+
+/**
+ * ofDoor says what became of a door, or why it was not opened.
+ * @param {typeof texts} words
+ * @param {import('./call.js').DoorAnswer | Error} answer
+ */
+export function ofDoor(words, answer) {
+  if (answer instanceof Error) return words.refused.replace('{why}', answer.message);
+  if (answer.result === 'opened') return words.opened;
+  return words.refused.replace('{why}', words[/** @type {keyof typeof texts} */ (`door_${answer.reason ?? 'not_allowed'}`)] ?? words.door_not_allowed);
+}

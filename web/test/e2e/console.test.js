@@ -88,6 +88,25 @@ test('calling a station, and its page', async () => {
   await look('station');
 });
 
+test('a door outside a call, where its operator allows it from here', async () => {
+  await page.goto(`${home}/#/`);
+  const button = page.getByRole('button', { name: 'Open door: Front door' });
+  await button.waitFor();
+  page.once('dialog', (d) => d.dismiss());
+  await button.click();
+  assert.equal((await door('status')).door.open, false, 'it was not meant');
+  page.once('dialog', (d) => d.accept());
+  await button.focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('status').filter({ hasText: 'The door is open' }).waitFor();
+  await until('the door is open', async () => (await door('status')).door.open);
+  await look('door');
+  await page.getByRole('link', { name: 'Front door' }).click();
+  await page.getByText('Door opened').first().waitFor();
+  await page.getByText(/console_Anna_\w+ \(Anna\): asked by an operator, outside a call/).first().waitFor();
+  await button.waitFor(); // here, too
+});
+
 test('a call that comes in', async () => {
   const cuid = await page.evaluate(() => localStorage.getItem('intercom.console.cuid'));
   await page.goto(`${home}/#/`);
@@ -134,6 +153,10 @@ test('settings, and a reload that stays signed in', async () => {
   await page.getByRole('button', { name: 'Save and reload' }).click();
   await page.getByText('Connected', { exact: true }).waitFor();
   assert.equal(await page.getByLabel('Address').inputValue(), 'reception_1');
+  await page.getByRole('link', { name: 'Stations' }).click(); // as which it may not open the door
+  await page.getByRole('heading', { name: 'Front door' }).waitFor();
+  assert.equal(await page.getByRole('button', { name: /Open door/ }).count(), 0);
+  await page.getByRole('link', { name: 'Settings' }).click();
 });
 
 test('an address that is in use is refused at the field, and nothing is lost', async () => {

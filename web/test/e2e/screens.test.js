@@ -58,6 +58,54 @@ test('outgoing, until it really rings, and ongoing', async () => {
   await until('it goes', async () => !(await page.locator('intercom-screens section').isVisible()));
 });
 
+const opened = () => until('the door is open', async () => (await door('status')).door.open);
+const shut = () => until('the door is shut', async () => !(await door('status')).door.open);
+
+test('the door of the other side opens by keyboard, once, and a refusal says why', async () => {
+  await page.evaluate(() => { window.client.call('front_door', 'Let me in'); });
+  await phase('ringing');
+  assert.equal(await page.getByRole('button', { name: 'Open door' }).isVisible(), false, 'not before the answer');
+  await press('answer');
+  const button = page.getByRole('button', { name: 'Open door' });
+  await button.waitFor();
+  for (let i = 0; i < 10 && (await page.evaluate(() => document.querySelector('intercom-screens').shadowRoot.activeElement?.dataset.do)) !== 'door'; i++) await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await page.getByRole('status').filter({ hasText: 'The door is open' }).waitFor();
+  await opened();
+  await look('door-open');
+  await shut();
+  await page.evaluate(() => { window.client.current.openDoor = () => Promise.resolve({ from: 'front_door', result: 'refused', reason: 'locked' }); }); // a double: its case cannot be opened here
+  await button.click();
+  await page.getByText('The door was not opened: it is locked, since the case was opened.').waitFor();
+  await look('door-refused');
+  await press('hangup');
+  await page.getByText('Call ended').waitFor();
+  assert.equal(await button.isVisible(), false);
+  await phase('idle');
+});
+
+test('who may not open the door has no button, and is refused with the reason', async () => {
+  for (const [cuid, why] of [['unlisted_web', { result: 'refused', reason: 'not_allowed' }], ['barred_web', { code: 'ERR_NOT_ALLOWED' }], ['nobody_web', { code: 'ERR_NOT_ALLOWED' }]]) {
+    const other = await open(browser, '/screens.html');
+    await other.evaluate(async ([url, apikey, cuid]) => {
+      window.client = await window.sdk.connect({ url, account: 'demo', apikey, cuid });
+      window.client.call('front_door', 'Let me in');
+    }, [hub, key, cuid]);
+    await phase('ringing');
+    await press('answer');
+    await other.getByRole('timer').filter({ hasText: '00:00:0' }).waitFor();
+    const got = await other.evaluate(() => window.client.current.openDoor().catch(({ code }) => ({ code })));
+    for (const [k, v] of Object.entries(why)) assert.equal(got[k], v, `${cuid}: ${JSON.stringify(got)}`);
+    assert.equal(await other.getByRole('button', { name: 'Open door' }).isVisible(), false, cuid);
+    const outside = await other.evaluate(() => window.client.openDoor('front_door').catch(({ code, message }) => ({ code, message })));
+    assert.equal(outside.code, 'ERR_NOT_ALLOWED', JSON.stringify(outside));
+    assert.equal((await door('status')).door.open, false, cuid);
+    await press('hangup');
+    await phase('idle');
+    await other.context().close();
+  }
+});
+
 test('incoming, by keyboard alone', async () => {
   await door('call', { to: 'screens_web', context: 'Somebody is at the front door' });
   await page.getByText('Incoming call').waitFor();
