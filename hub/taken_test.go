@@ -548,6 +548,61 @@ func TestRequestsAtTheSameTime(t *testing.T) {
 	}
 }
 
+// A flood of passwords from one address waits in its own queue, and is told; a right one from another has its turn.
+func TestPasswordsTakeTurns(t *testing.T) {
+	s, _ := newHouse(t).hub("one")
+	var free []func()
+	for range s.hub.hashing.most { // others are at it
+		done, err := s.hub.hashing.wait(t.Context(), "203.0.113.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		free = append(free, done)
+	}
+	type answer struct {
+		status int
+		again  string
+	}
+	try := func(from, password string, many int) chan answer {
+		all := make(chan answer, many)
+		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).DialContext}}
+		for range many {
+			go func() {
+				r, err := c.Post(s.URL+SessionPath, "application/json", strings.NewReader(fmt.Sprintf(`{"account":"demo","name":"anna","password":%q}`, password)))
+				if err != nil {
+					all <- answer{}
+					return
+				}
+				r.Body.Close()
+				all <- answer{r.StatusCode, r.Header.Get("Retry-After")}
+			}()
+		}
+		return all
+	}
+	const many = 40
+	flood := try("127.0.0.7", "a wrong horse", many)
+	for range many - turnsOfAddress {
+		if a := <-flood; a.status != http.StatusTooManyRequests || a.again == "" {
+			t.Fatalf("%+v", a)
+		}
+	}
+	right := try("127.0.0.1", password, 1)
+	for s.hub.hashing.now()[1] != turnsOfAddress+1 {
+		time.Sleep(time.Millisecond)
+	}
+	for _, done := range free {
+		done()
+	}
+	if a := <-right; a.status != http.StatusOK {
+		t.Errorf("a right password of another address: %+v", a)
+	}
+	for range turnsOfAddress {
+		if a := <-flood; a.status != http.StatusUnauthorized {
+			t.Errorf("one who waited: %+v", a)
+		}
+	}
+}
+
 // Who has to leave in a call leaves the call, and the other party is told.
 func TestTakenAwayInACall(t *testing.T) {
 	for _, who := range []string{"alpha", "bravo"} {
