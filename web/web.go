@@ -36,7 +36,13 @@ func Handler() http.Handler {
 	mux.HandleFunc("GET /sdk/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*") // pages of other sites may import it
 		w.Header().Set("Cache-Control", "no-cache")
-		http.ServeFileFS(w, r, files, "sdk/src/"+strings.TrimPrefix(path.Clean(r.URL.Path), "/sdk/"))
+		name := strings.TrimPrefix(path.Clean(r.URL.Path), "/sdk/")
+		if strings.HasPrefix(name, "types/") {
+			w.Header().Set("Content-Type", "application/typescript; charset=utf-8")
+			http.ServeFileFS(w, r, files, "sdk/"+name)
+			return
+		}
+		http.ServeFileFS(w, r, files, "sdk/src/"+name)
 	})
 	mux.HandleFunc("GET /console/", func(w http.ResponseWriter, r *http.Request) {
 		http.FileServerFS(files).ServeHTTP(w, r)

@@ -90,6 +90,9 @@ func TestPackage(t *testing.T) {
 		}
 		names = append(names, h.Name)
 	}
+	if r, err := http.Get(s.URL + "/sdk/types/intercom.d.ts"); err != nil || r.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != "application/typescript; charset=utf-8" {
+		t.Error("the types are not served", err)
+	}
 	for _, must := range []string{"package/package.json", "package/README.md", "package/src/intercom.js", "package/types/intercom.d.ts"} {
 		if !slices.Contains(names, must) {
 			t.Errorf("no %s in %q", must, names)

@@ -185,6 +185,9 @@ test('screens that cannot be loaded are told, and nothing stays signed in', asyn
   await other.evaluate(async (hub) => { window.sdk = await import(`${hub}/sdk/intercom.js`); }, hub);
   await other.evaluate(analytics);
   assert.equal(await init('{...good, cuid: "bare_web", screens: true}', other), 'ERR_INTERNET_LOST');
+  assert.equal(await init('good'), 'signed in');
+  assert.equal(await call('"bare_web", "x"'), '404');
+  await page.evaluate(() => window.client.logout());
   assert.equal(await init('{...good, cuid: "bare_web"}', other), 'signed in');
   await context.close();
 });

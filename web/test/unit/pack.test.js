@@ -24,26 +24,27 @@ function run(dir, program, ...args) {
 
 before(() => {
   writeFileSync(join(at, 'package.json'), '{"name": "shop", "private": true, "type": "module"}');
-  writeFileSync(join(at, 'tsconfig.json'), JSON.stringify({
-    compilerOptions: { strict: true, noEmit: true, skipLibCheck: false, target: 'es2022', module: 'esnext', moduleResolution: 'bundler', lib: ['es2022', 'dom', 'dom.iterable'], types: [] },
-    files: ['shop.ts'],
-  }));
   const [{ filename, files }] = JSON.parse(run(sdk, 'npm', 'pack', '--json', '--ignore-scripts', '--pack-destination', at));
   assert.ok(files.some((f) => f.path === 'types/intercom.d.ts'));
   assert.ok(!files.some((f) => f.path === 'tsconfig.json'), 'and nothing that is ours alone');
   run(at, 'npm', 'install', '--silent', '--no-audit', '--no-fund', '--offline', `./${filename}`);
 });
 
-/** check has a program checked in that project. */
-function check(program) {
+/** check has a program checked in that project, which finds packages as bundlers do, or as Node.js does. */
+function check(program, module = 'esnext', moduleResolution = 'bundler') {
   writeFileSync(join(at, 'shop.ts'), program);
+  writeFileSync(join(at, 'tsconfig.json'), JSON.stringify({
+    compilerOptions: { strict: true, noEmit: true, skipLibCheck: false, target: 'es2022', module, moduleResolution, lib: ['es2022', 'dom', 'dom.iterable'], types: [] },
+    files: ['shop.ts'],
+  }));
   run(at, process.execPath, tsc, '-p', '.');
 }
 
 test('the package is installed from its file, and its types are right', () => {
-  check(`
+  const program = `
     import { connect, DirectCallClient, initDirectCall, initSignedCall, IntercomError, SignedCallClient } from 'intercom-sdk';
     import type { Call, Client, Outcome } from 'intercom-sdk';
+    import { show } from 'intercom-sdk/screens';
 
     declare const clevertap: any;
     const contract: DirectCallClient = await initDirectCall({ accountId: 'a', apikey: 'k', cuid: 'org_25', clevertap, name: 'The shop', ringtone: 'https://example.org/r.ogg' });
@@ -60,8 +61,11 @@ test('the package is installed from its file, and its types are right', () => {
     const end: Outcome = await client.call(['front_door', 'garden_gate'], 'context', { mode: 'sequence', each_ms: 15000 }).result;
     const status: 'over' | 'declined' | 'missed' | 'cancelled' | 'failed' = end.status;
     const code: string | undefined = end.error instanceof IntercomError ? end.error.code : undefined;
+    show(client, { parent: document.body });
     export { code, enabled, over, same, status };
-  `);
+  `;
+  check(program);
+  check(program, 'nodenext', 'nodenext');
   for (const [wrong, why] of [
     [`import { initDirectCall } from 'intercom-sdk'; await initDirectCall({ accountId: 'a', apikey: 'k', clevertap: {} });`, /'cuid' is missing/],
     [`import { initDirectCall } from 'intercom-sdk'; const c = await initDirectCall({ accountId: 'a', apikey: 'k', cuid: 'c', clevertap: {} }); c.call('x');`, /Expected 2-3 arguments/],
