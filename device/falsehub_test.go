@@ -49,6 +49,7 @@ func frames(pick func(n int) int) wire.Envelope {
 		wire.New(wire.OK, id, wire.InvitedBody{RingMS: ms, CallerMS: ms}),
 		wire.New(wire.Servers, id, wire.ServersBody{ICEServers: servers}),
 		wire.New(wire.Fail, id, fault.New([]fault.Code{fault.NotParty, fault.Conflict, fault.NotAllowed, "ERR_ODD"}[pick(4)])),
+		wire.New(wire.Servers, id, wire.ServersBody{ICEServers: servers}),
 		wire.New(wire.GoAway, "", wire.GoAwayBody{SpreadMS: ms}),
 		{T: wire.Type(one("call.pick", "welcome", "hello", "call.answer", "call.door")), Call: id, B: json.RawMessage(one("{}", "null", "[]", "7"))},
 	}
@@ -72,7 +73,7 @@ func falseHub(t *testing.T, privacy bool, steps int, pick func(n int) int) {
 		b.ended(outcome.Cancelled, outcome.ByCaller)
 		b.tape.Take()
 		for range steps {
-			switch pick(8) {
+			switch pick(9) {
 			case 0:
 				b.Down(fault.New(fault.InternetLost))
 			case 1:
@@ -84,6 +85,8 @@ func falseHub(t *testing.T, privacy bool, steps int, pick func(n int) int) {
 					})
 				}
 			case 3:
+				b.NetworkChanged()
+			case 4:
 				time.Sleep([]time.Duration{time.Millisecond, 3 * time.Second, 11 * time.Second, 50 * time.Second}[pick(4)])
 			default:
 				b.Receive(link.Message{Envelope: frames(pick), To: []wire.Type{"", wire.Invite, wire.Note, wire.Door, wire.Answer}[pick(5)]})
