@@ -118,6 +118,13 @@ func (p *presence) watch(m *member) {
 	first := len(s.watchers) == 0
 	s.watchers[m] = true
 	p.mu.Unlock()
+	p.r.mu.Lock()
+	gone := p.r.members[m.who] != m
+	p.r.mu.Unlock()
+	if gone { // it had to leave this moment
+		p.unwatch(m)
+		return
+	}
 	for _, d := range p.r.here(m.account) {
 		p.mu.Lock()
 		s.devices[d.CUID] = d

@@ -281,6 +281,9 @@ func (h *Hub) take(s *socket, m *member, messages *allowance) (forGood bool, err
 	if err == nil && !messages.spend(messageRate, 1) {
 		err = fault.New(fault.RateLimited)
 	}
+	if err == nil && s.over() { // it has to leave, and a client that does not read could say this for as long as the end is stuck
+		err = errClosed
+	}
 	if err != nil {
 		s.fail(e, err)
 		return false, err

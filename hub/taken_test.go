@@ -299,6 +299,45 @@ func (c *client) gone(what string) {
 	}
 }
 
+// Who has to leave, and keeps the hub from saying so by not reading, is heard no more.
+func TestTakenAwayFromAClientThatIsStuck(t *testing.T) {
+	h := newHouse(t)
+	s, _ := h.hub("one")
+	c := s.enter(wire.HelloBody{Token: s.token(s.signIn("anna")), CUID: "console_1"})
+	s.hub.router.mu.Lock()
+	m := s.hub.router.members[dev("console_1")]
+	s.hub.router.mu.Unlock()
+	socket := m.conn.(*socket)
+	socket.mu.Lock()
+	socket.writing = true // and does not come to an end
+	socket.mu.Unlock()
+	h.edit(func(e *access.Editor) error { return e.RemoveUser("anna") })
+	if err := reload(s); err != nil {
+		t.Fatal(err)
+	}
+	before := socket.out.heard.Load()
+	c.say(wire.Envelope{T: wire.Watch, ID: 5})
+	for socket.out.heard.Load() == before {
+		time.Sleep(time.Millisecond)
+	}
+	socket.flush()
+	for {
+		e, code := c.next()
+		if e.Re == 5 || e.T == wire.Presence {
+			t.Errorf("it was answered with %q", e.T)
+		}
+		if code != 0 {
+			break
+		}
+	}
+	s.hub.router.presence.watch(m) // also when that crossed
+	s.hub.router.presence.mu.Lock()
+	defer s.hub.router.presence.mu.Unlock()
+	if s.hub.router.presence.scene("demo").watchers[m] {
+		t.Error("it watches who is there")
+	}
+}
+
 // Signing out ends the session at every hub, also at one that does not hear it at once, and after a restart.
 func TestSignedOutEverywhere(t *testing.T) {
 	h := newHouse(t)

@@ -71,11 +71,16 @@ func New(dir string, hosts []string, now time.Time) (*Authority, error) {
 	if now.Year() < 2025 {
 		return nil, fmt.Errorf("the clock of this machine says %s; set it first", now.Format(time.DateOnly))
 	}
-	if _, err := os.Stat(CAFile(dir)); !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is an authority in %s already; 'intercom-hub tls renew' makes a new certificate from it. For other hosts remove the folder first: all browsers and stations then have to trust the new one", dir)
-	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, err
+	}
+	unlock, err := durable.Lock(dir) // of two who make one at once, the key and the certificate must be of one
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if _, err := os.Stat(CAFile(dir)); !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is an authority in %s already; 'intercom-hub tls renew' makes a new certificate from it. For other hosts remove the folder first: all browsers and stations then have to trust the new one", dir)
 	}
 	if err := own(dir); err != nil {
 		return nil, err
