@@ -97,9 +97,9 @@ func (l *lab) moveEach(name string, machine int, a, b string) error {
 	return nil
 }
 
-// moveOnce makes one move, and says how long after it A and B heard the other for good.
+// moveOnce makes one move, and says how long after it A and B heard the other again.
 func (l *lab) moveOnce(machine int, commands []string) (atA, atB float64, err error) {
-	const before, steady, most = time.Second, 3 * time.Second, 40 * time.Second
+	const before, steady, most = time.Second, 2 * time.Second, 40 * time.Second
 	var rec [2]*ear.Recorder
 	for i, source := range []string{"A_spk", "B_spk"} {
 		if rec[i], err = ear.Record(l.sound.Server, source+".monitor"); err != nil {
@@ -112,12 +112,12 @@ func (l *lab) moveOnce(machine int, commands []string) (atA, atB float64, err er
 	if err := l.router.IP(machine, stage.Numbered(machine, commands)...); err != nil {
 		return 0, 0, err
 	}
-	time.Sleep(steady + 2*time.Second)
 	for {
 		var whole [2]bool
-		atA, whole[0] = back(rec[0], hzB, moved, steady)
-		atB, whole[1] = back(rec[1], hzA, moved, steady)
+		atA, whole[0] = back(rec[0], hzB, moved)
+		atB, whole[1] = back(rec[1], hzA, moved)
 		if whole[0] && whole[1] {
+			time.Sleep(steady)
 			return atA, atB, nil
 		}
 		if time.Since(moved) > most {
@@ -127,24 +127,40 @@ func (l *lab) moveOnce(machine int, commands []string) (atA, atB float64, err er
 	}
 }
 
-// back says how long after a moment a tone was away for the last time, in milliseconds; 0 if it never was. whole is false
-// if it has not been there for long enough since.
-func back(r *ear.Recorder, hz float64, since time.Time, steady time.Duration) (ms float64, whole bool) {
-	const window = ear.Rate / 50 // 20 ms
+// back says how long after a moment a tone was there again, in milliseconds; 0 if it was not away for longer than a click
+// in the time that silence may take to begin. whole is false while it is not known. What is away later, on a machine that
+// others use, is not of the move.
+func back(r *ear.Recorder, hz float64, since time.Time) (ms float64, whole bool) {
+	const (
+		window = ear.Rate / 50 // 20 ms
+		click  = 3             // windows
+		again  = 15            // that the tone is there for good
+		begins = 4.0           // seconds
+	)
 	clock, x, t0 := r.Clock(), r.Samples(), since.Sub(ear.Began).Seconds()
-	away, last := 0, t0
+	away, there, gone, end := 0, 0, false, 0.0
 	for i := 0; i+window < len(x); i += window {
-		at := clock(i + window)
+		at := clock(i)
 		if at < t0 {
 			continue
 		}
-		if tone(x[i:i+window], hz) {
-			away = 0
-		} else if away++; away > 2 { // not a click
-			last = at
+		if !tone(x[i:i+window], hz) {
+			away, there = away+1, 0
+			gone = gone || away > click
+			continue
+		}
+		if there == 0 {
+			end = at
+		}
+		away, there = 0, there+1
+		if gone && there > again {
+			return (end - t0) * 1000, true
+		}
+		if !gone && at > t0+begins {
+			return 0, true
 		}
 	}
-	return (last - t0) * 1000, clock(len(x))-last > steady.Seconds()
+	return 0, false
 }
 
 // tone reports whether a block is mostly this tone.

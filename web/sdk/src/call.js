@@ -28,6 +28,10 @@ const awayLimit = 4 * second; // the hub's, while nobody has answered
 const doorLimit = 10 * second; // until a station says what became of its door
 const mediaLimit = 10 * second; // until the voices are there
 const brokenLimit = 20 * second; // until broken ones are back
+const callerFirst = 3 * second; // that the callee leaves a restart to the caller
+const restartTime = 2 * second; // for a restart to help; it doubles with each, up to
+const restartMost = 8 * second;
+const linkPatience = second; // for the hub to answer while nothing is heard
 
 /** Call is one call. Events: state, quality, warning ({name, on}), blocked (a click is wanted before anything is heard), device,
  * capabilities ({door}: what may be done at the other side), door (a DoorAnswer). */
@@ -217,7 +221,11 @@ export class Call extends Emitter {
     if (!this.#answered) this.#in('away', awayLimit, () => this.#end('failed', 'network_lost', new IntercomError('ERR_INTERNET_LOST')));
   }
 
-  back() { this.#no('away'); }
+  back() {
+    this.#no('away');
+    // A link that had to be made anew while nothing came: the network is another.
+    if (this.#answered && (this.state === 'reconnecting' || this.#media?.silent)) this.#restart(1);
+  }
 
   /** leave is for a page that goes away. */
   leave() {
@@ -240,8 +248,8 @@ export class Call extends Emitter {
     this.#media?.close();
     const media = this.#path(from ?? this.peer.cuid);
     try {
-      const answer = await media.answer(sdp);
-      this.#house.link.send('call.sdp', this.id, { sdp: answer, to: from });
+      const answer = await media.take(sdp, '', true);
+      this.#house.link.send('call.sdp', this.id, { ...answer, to: from });
     } catch (err) {
       console.warn('intercom: the other side\'s description', err);
     }
@@ -251,13 +259,11 @@ export class Call extends Emitter {
    * @param {any} b
    * @param {number} ack what the hub had heard of us when it said so
    */
-  async #described({ sdp }, ack) {
-    const media = this.#media;
+  async #described({ sdp, answers }, ack) {
+    if (!this.#answered && ack < this.#rung) return; // a reply to another page of ours
     try {
-      if (media?.offering) {
-        if (!this.#answered && ack < this.#rung) return; // a reply to another page of ours
-        await media.take(sdp);
-      } else if (media && this.#answered) this.#house.link.send('call.sdp', this.id, { sdp: await media.answer(sdp) }); // the other side restarts ICE
+      const answer = await this.#media?.take(sdp, answers, this.direction === 'out');
+      if (answer) this.#house.link.send('call.sdp', this.id, answer);
     } catch (err) {
       console.warn('intercom: the other side\'s description', err);
     }
@@ -287,6 +293,7 @@ export class Call extends Emitter {
   #connected() {
     this.#no('media');
     this.#no('broken');
+    this.#no('restart');
     this.since ||= Date.now();
     this.#become('talking');
   }
@@ -306,6 +313,7 @@ export class Call extends Emitter {
       },
       warning: (name, on) => this.emit('warning', { name, on }),
       blocked: () => this.emit('blocked', true),
+      silent: () => this.#house.link.now(linkPatience),
     });
     this.#media = media;
     return media;
@@ -318,19 +326,21 @@ export class Call extends Emitter {
     if (this.state !== 'reconnecting') {
       this.#become('reconnecting');
       this.#in('broken', brokenLimit, () => this.#hangUp('lost'));
-      // The caller begins; the other one does when that does not help, so that they do not begin both at once.
-      this.#restartIn(this.direction === 'out' ? 0 : 4 * second);
+      // Nobody knows why. The caller begins; the callee does when that does not help, so that their offers seldom cross.
+      if (this.direction === 'out') this.#restart(1);
+      else this.#in('restart', callerFirst, () => this.#restart(1));
     }
   }
 
-  /** @param {number} ms */
-  #restartIn(ms) {
-    this.#in('restart', ms, async () => {
-      if (this.state !== 'reconnecting') return;
-      const sdp = await this.#media?.restart().catch(() => undefined);
-      if (sdp) this.#house.link.send('call.sdp', this.id, { sdp });
-      this.#restartIn(8 * second);
-    });
+  /**
+   * restart offers a restart of the media path, and again if it does not help. While the hub is away it waits for it.
+   * @param {number} tries
+   */
+  async #restart(tries) {
+    if (!this.#house.up() || this.state === 'ended') return;
+    this.#in('restart', Math.min(restartTime * 2 ** (tries - 1), restartMost), () => { if (this.state === 'reconnecting') this.#restart(tries + 1); });
+    const offer = await this.#media?.restart().catch(() => undefined);
+    if (offer) this.#house.link.send('call.sdp', this.id, offer);
   }
 
   /** @param {string} reason */

@@ -83,8 +83,11 @@ export class Link {
     this.#session = '';
   }
 
-  /** now tries at once, when there is reason to think that it works again or does not any more. */
-  now() {
+  /**
+   * now tries at once, when there is reason to think that it works again or does not any more.
+   * @param {number} [patience] that a hub has to answer, in milliseconds
+   */
+  now(patience = 3 * second) {
     if (!this.#active) return;
     if (!this.#ws) {
       this.#clear();
@@ -92,7 +95,7 @@ export class Link {
     } else if (this.#up) {
       const heard = this.#heard;
       this.request('ping').catch(() => {});
-      this.#later(3 * second, () => { if (this.#heard === heard) this.#lost(new IntercomError('ERR_INTERNET_LOST')); });
+      this.#later(patience, () => { if (this.#heard === heard) this.#lost(new IntercomError('ERR_INTERNET_LOST'), 0); });
     }
   }
 
@@ -234,13 +237,16 @@ export class Link {
     this.#later(deadAfter, () => { if (Date.now() - this.#heard >= deadAfter) this.#lost(new IntercomError('ERR_INTERNET_LOST', 'The hub was silent for 20 s.')); });
   }
 
-  /** @param {IntercomError} why */
-  #lost(why) {
+  /**
+   * @param {IntercomError} why
+   * @param {number} [wait] until it is tried again; as usual when left out
+   */
+  #lost(why, wait) {
     if (!this.#active) return;
     const healthy = this.#up && Date.now() - this.#since > 60 * second;
     this.#drop(4000);
     if (healthy) this.#tries = 0;
-    let wait = this.#tries++ ? Math.random() * Math.min(15, 2 ** (this.#tries - 2)) * second : Math.random() * second;
+    wait ??= this.#tries++ ? Math.random() * Math.min(15, 2 ** (this.#tries - 2)) * second : Math.random() * second;
     this.#wrong = why.code === 'ERR_INVALID_CREDENTIALS' ? this.#wrong + 1 : 0;
     if (this.#wrong) wait = Math.min(this.#wrong, 5) * 60 * second;
     if (why.retry_after_ms) wait = why.retry_after_ms;

@@ -31,6 +31,9 @@ export class Media {
   #mic = null;
   /** @type {RTCIceCandidateInit[]} of the other side, that came before the description they belong to */
   #early = [];
+  #ignored = ''; // the other side's offer that yielded to ours
+  /** @type {Promise<unknown>} what is done with descriptions, one after the other */
+  #doing = Promise.resolve();
   #closed = false;
   /** @type {(() => void) | undefined} */
   #tick;
@@ -46,8 +49,8 @@ export class Media {
    *   servers: RTCIceServer[], relay?: boolean, speaker?: string,
    *   candidate: (c: string) => void,
    *   state: (s: 'connecting' | 'connected' | 'broken' | 'failed') => void,
-   *   quality: (q: Quality) => void, warning: (name: string, on: boolean) => void, blocked: () => void,
-   * }} o
+   *   quality: (q: Quality) => void, warning: (name: string, on: boolean) => void, blocked: () => void, silent: () => void,
+   * }} o silent: nothing has come for a second, and every five from then on
    */
   constructor(o) {
     this.o = o;
@@ -67,35 +70,65 @@ export class Media {
   }
 
   /** offer describes our side; nothing is recorded for it. */
-  async offer() {
-    this.#sender = this.#pc.addTransceiver('audio', { direction: 'sendrecv' }).sender;
-    await this.#pc.setLocalDescription();
-    return this.#local();
+  offer() {
+    return this.#do(async () => {
+      this.#sender = this.#pc.addTransceiver('audio', { direction: 'sendrecv' }).sender;
+      await this.#pc.setLocalDescription();
+      return this.#local();
+    });
   }
 
   /**
-   * answer describes our side in reply.
+   * take takes the other side's description, and gives our answer if it is an offer. When two offers cross, the polite
+   * side's yields: that of the caller.
    * @param {string} sdp
+   * @param {string} answers the user name of the offer that an answer is about, where the other side says it
+   * @param {boolean} polite
    */
-  async answer(sdp) {
-    await this.#remote({ type: 'offer', sdp });
+  take(sdp, answers, polite) {
+    return this.#do(async () => {
+      const offered = this.#pc.signalingState === 'have-local-offer';
+      // A later offer leaves it to the other side who is active in DTLS (RFC 8842, section 5.2); an answer does not.
+      if (this.#pc.currentRemoteDescription ? !sdp.includes('a=setup:actpass') : offered) {
+        if (!offered || (answers && answers !== fragment(this.#local()))) return undefined; // it came late, or twice
+        this.#ignored = '';
+        await this.#remote({ type: 'answer', sdp });
+        return undefined;
+      }
+      if (offered && !polite) {
+        this.#ignored = sdp;
+        this.#early = [];
+        return undefined;
+      }
+      return this.#answer(sdp);
+    });
+  }
+
+  /** @param {string} sdp */
+  async #answer(sdp) {
+    this.#ignored = '';
+    await this.#remote({ type: 'offer', sdp }); // takes an offer of ours back
     const [t] = this.#pc.getTransceivers();
     if (!t) throw new Error('the other side has no voice');
     t.direction = 'sendrecv';
     this.#sender = t.sender;
     await this.#sender.replaceTrack(this.#mic); // who answered at once was faster than we are
     await this.#pc.setLocalDescription();
-    return this.#local();
+    return { sdp: this.#local(), answers: fragment(sdp) };
   }
 
   /**
-   * take is what the other side replies.
-   * @param {string} sdp
+   * restart looks for a new way between the two (ICE restart, RFC 8445, section 9), and gives our description. An offer that
+   * yielded to one of ours which nobody answered is answered instead: the other side does not know how to yield.
+   * @returns {Promise<{sdp: string, answers?: string}>}
    */
-  take(sdp) { return this.#remote({ type: 'answer', sdp }); }
-
-  /** offering tells whether we wait for a reply. */
-  get offering() { return this.#pc.signalingState === 'have-local-offer'; }
+  restart() {
+    return this.#do(async () => {
+      if (this.#ignored) return this.#answer(this.#ignored);
+      await this.#pc.setLocalDescription(await this.#pc.createOffer({ iceRestart: true }));
+      return { sdp: this.#local() };
+    });
+  }
 
   /**
    * serve tells the servers to look for a way with, from the next restart on.
@@ -103,11 +136,14 @@ export class Media {
    */
   serve(servers) { this.#pc.setConfiguration({ ...this.#pc.getConfiguration(), iceServers: servers }); }
 
-  /** restart looks for a new way between the two (ICE restart, RFC 8445, section 9), and gives our description. */
-  async restart() {
-    this.#pc.restartIce();
-    await this.#pc.setLocalDescription(await this.#pc.createOffer({ iceRestart: true }));
-    return this.#local();
+  /**
+   * @template T
+   * @param {() => Promise<T>} f
+   */
+  #do(f) {
+    const done = this.#doing.then(f);
+    this.#doing = done.catch(() => {});
+    return done;
   }
 
   #local() { return this.#pc.localDescription?.sdp ?? ''; }
@@ -124,11 +160,16 @@ export class Media {
    */
   candidate(candidate) {
     const c = { candidate, sdpMLineIndex: 0 };
-    if (!this.#pc.remoteDescription || this.offering) this.#early.push(c);
-    else this.#pc.addIceCandidate(c).catch(() => {}); // of a kind that this browser does not know
+    this.#do(async () => {
+      if (!this.#pc.remoteDescription || this.#pc.signalingState === 'have-local-offer') this.#early.push(c);
+      else await this.#pc.addIceCandidate(c);
+    }).catch(() => {}); // of a kind that this browser does not know
   }
 
   get connected() { return this.#pc.connectionState === 'connected'; }
+
+  /** silent tells whether nothing has come for a second. */
+  get silent() { return this.#silent > 0; }
 
   /**
    * open lets the voices through: the other's to the loudspeaker, ours from the microphone.
@@ -172,6 +213,7 @@ export class Media {
         this.o.quality(q);
         for (const [name, is] of Object.entries(limits)) this.#judge(name, is(q));
         this.#judge('no_media', this.#silent > 0);
+        if (this.#silent % 5 === 1) this.o.silent();
       }
       this.#watch();
     });
@@ -222,6 +264,12 @@ export class Media {
     };
   }
 }
+
+/**
+ * fragment is the user name of a description: it tells one restart from another.
+ * @param {string} sdp
+ */
+const fragment = (sdp) => /a=ice-ufrag:(\S+)/.exec(sdp)?.[1] ?? '';
 
 /**
  * mos is what people would say of a call, by the E-model: ITU-T G.107, with the impairment of lost packets of a wideband
