@@ -36,7 +36,7 @@ const (
 	RingSlack   = 10 * time.Second // that the callee may ring longer, should the hub never end it
 	MediaLimit  = 10 * time.Second // for the media path after the answer
 	BreakLimit  = 20 * time.Second // for a broken media path to come back
-	CallerFirst = 3 * time.Second  // that the callee leaves the restart of a broken path to the caller
+	CallerFirst = time.Second      // that the callee leaves the restart of a broken path to the caller
 	RestartTime = 2 * time.Second  // for a restart to help before it is tried again; it doubles with each, up to the next
 	RestartMost = 8 * time.Second
 	LostLimit   = 4 * time.Second // for the hub to come back while it rings
@@ -126,6 +126,7 @@ type (
 type (
 	MediaUp     struct{ ID string }
 	MediaBroke  struct{ ID string }
+	MediaTold   struct{ ID string } // the other side says something of its path: a restart, or its answer
 	MediaMoved  struct{ ID string } // this machine's address or route that the path used is another
 	MediaFailed struct{ ID string }
 	MediaClosed struct{ ID string } // the other side closed it, in order
@@ -154,6 +155,7 @@ func (Warned) event()      {}
 func (Ended) event()       {}
 func (MediaUp) event()     {}
 func (MediaBroke) event()  {}
+func (MediaTold) event()   {}
 func (MediaMoved) event()  {}
 func (MediaFailed) event() {}
 func (MediaClosed) event() {}
@@ -217,6 +219,7 @@ type (
 	}
 	OpenVoice    struct{} // microphone and loudspeaker, from now on
 	RestartMedia struct{} // offer a restart of ICE
+	CheckLink    struct{} // have the hub answer: what broke the media path may have broken the link
 	CloseMedia   struct{} // path, microphone, everything
 	Play         struct{ Tone Tone }
 	Silence      struct{} // stop the tone that goes on
@@ -240,6 +243,7 @@ func (SendHangUp) action()   {}
 func (Prepare) action()      {}
 func (OpenVoice) action()    {}
 func (RestartMedia) action() {}
+func (CheckLink) action()    {}
 func (CloseMedia) action()   {}
 func (Play) action()         {}
 func (Silence) action()      {}

@@ -84,8 +84,10 @@ func TestEdges(t *testing.T) {
 		"a broken media path may come back":                             {talking, MediaBroke{"c"}, Reconnecting, []Action{SetTimer{MediaTimer, BreakLimit}}},
 		"and does":                                                      {append(slices.Clone(talking), MediaBroke{"c"}), MediaUp{"c"}, Talking, []Action{StopTimer{MediaTimer}}},
 		"or does not":                                                   {append(slices.Clone(talking), MediaBroke{"c"}), Expired{"c", MediaTimer}, Ending, []Action{SendHangUp{"c", outcome.Lost}}},
-		"the caller restarts a path that broke":                         {talking, MediaBroke{"c"}, Reconnecting, []Action{RestartMedia{}, SetTimer{RestartTimer, RestartTime}}},
+		"the caller restarts a path that broke":                         {talking, MediaBroke{"c"}, Reconnecting, []Action{CheckLink{}, RestartMedia{}, SetTimer{RestartTimer, RestartTime}}},
 		"the callee leaves that to the caller at first":                 {answered, MediaBroke{"c"}, Reconnecting, []Action{SetTimer{RestartTimer, CallerFirst}}},
+		"whose restart has its time":                                    {append(slices.Clone(answered), MediaBroke{"c"}), MediaTold{"c"}, Reconnecting, []Action{SetTimer{RestartTimer, RestartTime}}},
+		"a description of a path that is up is nothing":                 {answered, MediaTold{"c"}, Talking, nil},
 		"but not for long":                                              {append(slices.Clone(answered), MediaBroke{"c"}), Expired{"c", RestartTimer}, Reconnecting, []Action{RestartMedia{}}},
 		"whose address is another restarts it at once":                  {answered, MediaMoved{"c"}, Reconnecting, []Action{SetTimer{MediaTimer, BreakLimit}, RestartMedia{}}},
 		"and again, if it is another once more":                         {append(slices.Clone(answered), MediaMoved{"c"}), MediaMoved{"c"}, Reconnecting, []Action{RestartMedia{}}},
@@ -146,7 +148,7 @@ func everything() []Event {
 	all := []Event{Dial{"c", "peer1"}, Dial{"d", "peer2"}, Incoming{ID: "c", Peer: "peer1"}, Incoming{ID: "d", Peer: "peer1"}, Incoming{ID: "d", Peer: "peer2"},
 		Pick{}, Refuse{}, HangUp{}, Quit{}, NoVoice{}, LinkUp{}, LinkDown{}}
 	for _, id := range []string{"c", "d"} {
-		all = append(all, Acked{ID: id}, Rejected{id, fault.NotParty}, Rejected{id, fault.InvalidCall}, PeerRings{id, "peer1", "a"}, Confirmed{ID: id}, MediaUp{id}, MediaBroke{id}, MediaMoved{id}, MediaFailed{id}, MediaClosed{id},
+		all = append(all, Acked{ID: id}, Rejected{id, fault.NotParty}, Rejected{id, fault.InvalidCall}, PeerRings{id, "peer1", "a"}, Confirmed{ID: id}, MediaUp{id}, MediaBroke{id}, MediaTold{id}, MediaMoved{id}, MediaFailed{id}, MediaClosed{id},
 			Acked{id, time.Minute}, PeerRings{id, "peer2", "a"}, Confirmed{id, "peer2", time.Minute}, Warned{id})
 		for _, s := range []outcome.Status{outcome.Over, outcome.Declined, outcome.Missed, outcome.Cancelled, outcome.Failed} {
 			for _, r := range outcome.Reasons(s) {

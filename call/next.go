@@ -62,6 +62,8 @@ func about(e Event) string {
 		return e.ID
 	case MediaBroke:
 		return e.ID
+	case MediaTold:
+		return e.ID
 	case MediaMoved:
 		return e.ID
 	case MediaFailed:
@@ -115,6 +117,11 @@ func ours(s State, e Event) (State, []Action) {
 		return s, nil
 	case MediaBroke:
 		return broke(s)
+	case MediaTold:
+		if s.Stale && s.Live() { // it has its time before we begin again
+			return s, []Action{SetTimer{RestartTimer, RestartTime}}
+		}
+		return s, nil
 	case MediaMoved:
 		s.Stale, s.Tries = true, 0
 		if s.Live() { // else when it is answered
@@ -209,8 +216,11 @@ func broke(s State) (State, []Action) {
 	known := s.Stale
 	s, acts := down(s, nil)
 	s.Stale = true
+	if s.Online && s.Phase != Ending {
+		acts = append(acts, CheckLink{})
+	}
 	switch {
-	case known || !s.Live():
+	case known || !s.Live(): // it is restarted, or will be when it is answered
 		return s, acts
 	case s.Caller:
 		return restart(s, acts)

@@ -28,8 +28,11 @@ import (
 	"intercom/wire"
 )
 
-// Wire carries messages to the hub; false means that it cannot just now. It must not block.
-type Wire interface{ Send(wire.Envelope) bool }
+// Wire carries messages to the hub. Its methods must not block.
+type Wire interface {
+	Send(wire.Envelope) bool // false means that it cannot just now
+	Check()                  // the connection may be dead
+}
 
 // Media makes the voice path of a call.
 type Media interface {

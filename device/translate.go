@@ -40,6 +40,8 @@ func (d *Device) do(a call.Action) {
 		d.path.OpenVoice()
 	case call.RestartMedia:
 		d.path.Restart(d.iceServers())
+	case call.CheckLink:
+		d.wire.Check()
 	case call.CloseMedia:
 		d.micSoon = false
 		if d.path != nil {
@@ -322,6 +324,7 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		if ours && b.SDP != "" && d.descriptions.Allow() {
 			d.candidates = 0
 			d.path.Remote(b.SDP, b.Answers)
+			d.handle(call.MediaTold{ID: m.Call})
 		}
 	case wire.ICE:
 		b, err := wire.Body[wire.ICEBody](m.Envelope)

@@ -40,10 +40,18 @@ func move(l *lab) error {
 	if _, _, err := l.call(); err != nil {
 		return err
 	}
-	return l.moveEach("move", machineA, "mover", "peer")
+	for i, sink := range []string{"A_mic", "B_mic"} {
+		p, err := ear.Play(l.sound.Server, sink, ear.Steady([]float64{hzA, hzB}[i], 15*time.Minute))
+		if err != nil {
+			return err
+		}
+		defer p.Stop()
+	}
+	return l.moveEach("move", machineA, "mover", "peer", l.moveOnce)
 }
 
-// webMove is the same with a browser at B, where the station moves, and where the browser does.
+// webMove is the same with a browser at B, where the station moves, and where the browser does. It counts the packets that
+// come at both ends: a browser takes a steady tone for noise, and both at once for an echo.
 func webMove(l *lab) error {
 	if err := l.open(setup{moves: true}); err != nil {
 		return err
@@ -56,21 +64,66 @@ func webMove(l *lab) error {
 	if _, _, err := l.callStation(b); err != nil {
 		return err
 	}
-	if err := l.moveEach("station_moves", machineA, "station", "browser"); err != nil {
+	once := func(machine int, commands []string) (atA, atB float64, err error) {
+		return l.countOnce(b, machine, commands)
+	}
+	if err := l.moveEach("station_moves", machineA, "station", "browser", once); err != nil {
 		return err
 	}
-	return l.moveEach("browser_moves", machineB, "station", "browser")
+	return l.moveEach("browser_moves", machineB, "station", "browser", once)
+}
+
+// countOnce makes one move, and says for how long after it nothing came at A and at B.
+func (l *lab) countOnce(b *browser, machine int, commands []string) (atA, atB float64, err error) {
+	const (
+		poll  = 20 * time.Millisecond
+		stall = 200 * time.Millisecond // longer than the network of the lab, or a busy machine, holds packets up
+		begin = 6 * time.Second        // that silence may take to begin
+		most  = 40 * time.Second
+	)
+	time.Sleep(3 * time.Second)
+	moved := time.Now()
+	done := make(chan error, 1)
+	go func() { done <- l.router.IP(machine, stage.Numbered(machine, commands)...) }()
+	var count [2]float64
+	var last, back [2]time.Time
+	for time.Since(moved) < most {
+		s, err := l.at[0].Status(l.ctx)
+		if err != nil {
+			return 0, 0, err
+		}
+		if s.Quality == nil {
+			return 0, 0, errors.New("the call is over")
+		}
+		got, err := b.do("received", nil)
+		if err != nil {
+			return 0, 0, err
+		}
+		now, whole := time.Now(), true
+		for i, n := range []float64{float64(s.Quality.Receiving.Received), got} {
+			if n > count[i] {
+				if !last[i].IsZero() && back[i].IsZero() && now.Sub(last[i]) > stall {
+					back[i] = now
+				}
+				count[i], last[i] = n, now
+			}
+			whole = whole && (!back[i].IsZero() || now.Sub(moved) > begin && now.Sub(last[i]) < stall)
+		}
+		if whole {
+			for i, at := range []*float64{&atA, &atB} {
+				if !back[i].IsZero() {
+					*at = float64(back[i].Sub(moved).Microseconds()) / 1000
+				}
+			}
+			return atA, atB, <-done
+		}
+		time.Sleep(poll)
+	}
+	return 0, 0, errors.New("nothing came any more")
 }
 
 // moveEach makes all moves at a machine, and notes what A and B hear of them.
-func (l *lab) moveEach(name string, machine int, a, b string) error {
-	for i, sink := range []string{"A_mic", "B_mic"} {
-		p, err := ear.Play(l.sound.Server, sink, ear.Steady([]float64{hzA, hzB}[i], 15*time.Minute))
-		if err != nil {
-			return err
-		}
-		defer p.Stop()
-	}
+func (l *lab) moveEach(name string, machine int, a, b string, once func(machine int, commands []string) (atA, atB float64, err error)) error {
 	for _, m := range moves {
 		var atA, atB []float64
 		for run := range l.set.calls {
@@ -78,14 +131,14 @@ func (l *lab) moveEach(name string, machine int, a, b string) error {
 			if run%2 == 1 {
 				commands = m.undo
 			}
-			backA, backB, err := l.moveOnce(machine, commands)
+			backA, backB, err := once(machine, commands)
 			if err != nil {
 				return fmt.Errorf("%s %s, move %d: %w", name, m.name, run+1, err)
 			}
 			atA, atB = append(atA, backA), append(atB, backB)
 		}
 		if l.set.calls%2 == 1 {
-			if _, _, err := l.moveOnce(machine, m.undo); err != nil {
+			if _, _, err := once(machine, m.undo); err != nil {
 				return err
 			}
 		}

@@ -68,6 +68,9 @@ func (w *Wire) Send(e wire.Envelope) bool {
 	return true
 }
 
+// Check implements device.Wire.
+func (w *Wire) Check() { w.Addf("checks the link") }
+
 // Media makes paths that write down what they are told. News and Voice are those of the last path; Opens, where there is
 // one, is called when the voice of a path opens.
 type Media struct {

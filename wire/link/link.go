@@ -54,7 +54,7 @@ type Message struct {
 }
 
 // Handler is told what happens, in order. It must return at once. Down may come from the goroutine that calls
-// NetworkChanged, and once more when the connection has ended.
+// NetworkChanged, or a timer, and once more when the connection has ended.
 type Handler interface {
 	Up(wire.WelcomeBody) // signed in
 	Down(error)          // the session ended, or could not be made; never nil
@@ -74,6 +74,7 @@ type Link struct {
 	try     *attempt             // the connection that there is, or is being made
 	now     *session             // nil while nobody is signed in
 	ids     uint64               // of the latest request
+	last    time.Time            // that the hub was heard
 	waiting map[uint64]wire.Type // requests without reply
 	name    string               // of the session, for the hub to know it again
 	out     wire.Outbox
@@ -91,7 +92,7 @@ func (l *Link) Run(ctx context.Context) error {
 	told, wrongKey := "", 0
 	for ctx.Err() == nil {
 		began := time.Now()
-		up, moved, err := l.once(ctx)
+		up, left, err := l.once(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -99,11 +100,11 @@ func (l *Link) Run(ctx context.Context) error {
 		lasted := time.Duration(0)
 		if up {
 			lasted = time.Since(began)
-		} else if !moved {
+		} else if !left {
 			l.url = (l.url + 1) % len(l.cfg.URLs)
 		}
 		var wait time.Duration
-		if !moved {
+		if !left {
 			wait = b.Next(lasted)
 		}
 		patient := false // must not come back sooner, whatever happens here
@@ -358,6 +359,7 @@ func (s *session) read(ctx context.Context, l *Link) error {
 func (l *Link) heard(e wire.Envelope) (Message, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.last = time.Now()
 	m := Message{Envelope: e}
 	l.out.Acked(e.Ack)
 	if !l.in.Fresh(e) {

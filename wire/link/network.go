@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -20,19 +21,26 @@ const (
 	leastWait  = time.Second // from one try to the next, however often it changes
 )
 
-var errMoved = errors.New("this machine's address or its route to the hub changed")
+// checkTime is how long a hub may take to answer when there is reason to think that the connection is dead.
+const checkTime = 2 * time.Second
+
+// Why a connection was given up for a new one.
+var (
+	errMoved = errors.New("this machine's address or its route to the hub changed")
+	errDeaf  = fmt.Errorf("the hub did not answer within %v", checkTime)
+)
 
 // attempt is one connection, from the dial on. The link's lock guards it.
 type attempt struct {
 	cancel context.CancelFunc
 	conn   net.Conn // nil until there is one
 	way    func() bool
-	moved  bool          // given up because the network changed
+	left   error         // why it was given up; nil if it was not
 	told   chan struct{} // closed when the handler knows that
 }
 
-// once is one life of the connection. moved says that it was given up because the network changed.
-func (l *Link) once(ctx context.Context) (up, moved bool, err error) {
+// once is one life of the connection. left says that it was given up for a new one, which is wanted at once.
+func (l *Link) once(ctx context.Context) (up, left bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l.doze()
@@ -44,13 +52,13 @@ func (l *Link) once(ctx context.Context) (up, moved bool, err error) {
 		l.doze()
 	}
 	l.mu.Lock()
-	l.try, moved = nil, t.moved
+	l.try = nil
 	l.mu.Unlock()
-	if moved {
-		err = errMoved
+	if t.left != nil {
 		<-t.told
+		return up, true, t.left
 	}
-	return up, moved, err
+	return up, false, err
 }
 
 // dial makes the connection of a try, and begins to watch its way.
@@ -78,26 +86,57 @@ func (l *Link) dial(ctx context.Context, t *attempt, network, addr string) (net.
 // NetworkChanged is told that an address or a route of this machine is another. It may be called from any goroutine.
 func (l *Link) NetworkChanged() {
 	l.mu.Lock()
-	t, up := l.try, l.now != nil
+	t := l.try
+	var way func() bool
 	switch {
 	case t == nil:
 		l.wake()
-	case t.moved:
 	case t.conn == nil:
 		l.wake() // if it fails by itself
 		time.AfterFunc(lastChance, func() { l.giveUp(t) })
-	case t.way != nil && t.way():
-		t.moved = true
-		l.now = nil
-		l.mu.Unlock()
-		if up {
-			l.h.Down(errMoved) // at once, and before the next sign-in
-		}
-		close(t.told)
-		t.conn.Close() // without a word: bye would take the device out of its call
-		return
+	default:
+		way = t.way
 	}
 	l.mu.Unlock()
+	if way != nil && way() {
+		l.leave(t, errMoved)
+	}
+}
+
+// Check has the hub answer at once, when there is reason to think that the connection is dead: one on which no answer
+// comes is given up for a new one.
+func (l *Link) Check() {
+	l.mu.Lock()
+	t, asked := l.try, time.Now()
+	l.mu.Unlock()
+	if t == nil || !l.Send(wire.Envelope{T: wire.Ping}) {
+		return
+	}
+	time.AfterFunc(checkTime, func() {
+		l.mu.Lock()
+		deaf := l.last.Before(asked)
+		l.mu.Unlock()
+		if deaf {
+			l.leave(t, errDeaf)
+		}
+	})
+}
+
+// leave gives a connection up for a new one.
+func (l *Link) leave(t *attempt, why error) {
+	l.mu.Lock()
+	if l.try != t || t.left != nil || t.conn == nil {
+		l.mu.Unlock()
+		return
+	}
+	up := l.now != nil
+	t.left, l.now = why, nil
+	l.mu.Unlock()
+	if up {
+		l.h.Down(why) // at once, and before the next sign-in
+	}
+	close(t.told)
+	t.conn.Close() // without a word: bye would take the device out of its call
 }
 
 // wake ends the wait that there is, or the next one.
@@ -120,8 +159,8 @@ func (l *Link) doze() {
 func (l *Link) giveUp(t *attempt) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.try == t && t.conn == nil && !t.moved {
-		t.moved = true
+	if l.try == t && t.conn == nil && t.left == nil {
+		t.left = errMoved
 		close(t.told)
 		t.cancel()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,6 +46,36 @@ func TestAWayThatIsAnotherIsLeftAtOnce(t *testing.T) {
 		case e := <-heard:
 			t.Errorf("the hub heard %s: it must not take the device for one that left", e.T)
 		default:
+		}
+	})
+}
+
+// A hub that does not answer when it is asked to is left, long before its silence would say so.
+func TestACheckOfADeadConnection(t *testing.T) {
+	var deaf atomic.Bool
+	try(t, func(ctx context.Context, ws *websocket.Conn) {
+		hello, err := hear(ctx, ws)
+		w := wire.New(wire.Welcome, "", wire.WelcomeBody{Session: "s"})
+		w.Re = hello.ID
+		say(ctx, ws, w)
+		for err == nil {
+			var e wire.Envelope
+			if e, err = hear(ctx, ws); err == nil && e.ID != 0 && !deaf.Load() {
+				say(ctx, ws, wire.Reply(e, nil))
+			}
+		}
+	}, func(b *bench) {
+		time.Sleep(time.Minute)
+		b.Check()
+		time.Sleep(61 * time.Second)
+		if got := b.take(); !slices.Equal(got, []string{"0s up s"}) {
+			t.Errorf("a hub that answers: %q", got)
+		}
+		deaf.Store(true)
+		b.Check()
+		time.Sleep(checkTime)
+		if got := b.take(); len(got) != 3 || got[0] != "2m3s down: "+errDeaf.Error() || got[2] != "2m3s up s" {
+			t.Errorf("%q", got)
 		}
 	})
 }

@@ -210,6 +210,8 @@ type sending struct {
 	at time.Time
 }
 
+func (w wires) Check() {}
+
 func (w wires) Send(e wire.Envelope) bool {
 	w <- sending{e.T, time.Now()}
 	return true

@@ -28,7 +28,7 @@ const awayLimit = 4 * second; // the hub's, while nobody has answered
 const doorLimit = 10 * second; // until a station says what became of its door
 const mediaLimit = 10 * second; // until the voices are there
 const brokenLimit = 20 * second; // until broken ones are back
-const callerFirst = 3 * second; // that the callee leaves a restart to the caller
+const callerFirst = second; // that the callee leaves a restart to the caller
 const restartTime = 2 * second; // for a restart to help; it doubles with each, up to
 const restartMost = 8 * second;
 const linkPatience = second; // for the hub to answer while nothing is heard
@@ -263,7 +263,11 @@ export class Call extends Emitter {
     if (!this.#answered && ack < this.#rung) return; // a reply to another page of ours
     try {
       const answer = await this.#media?.take(sdp, answers, this.direction === 'out');
-      if (answer) this.#house.link.send('call.sdp', this.id, answer);
+      if (!answer) return;
+      this.#house.link.send('call.sdp', this.id, answer);
+      if (!this.#answered) return;
+      this.#house.link.now(linkPatience); // what broke the other side's path may have broken our link
+      if (this.state === 'reconnecting') this.#restartIn(1);
     } catch (err) {
       console.warn('intercom: the other side\'s description', err);
     }
@@ -338,9 +342,17 @@ export class Call extends Emitter {
    */
   async #restart(tries) {
     if (!this.#house.up() || this.state === 'ended') return;
-    this.#in('restart', Math.min(restartTime * 2 ** (tries - 1), restartMost), () => { if (this.state === 'reconnecting') this.#restart(tries + 1); });
+    this.#restartIn(tries);
     const offer = await this.#media?.restart().catch(() => undefined);
     if (offer) this.#house.link.send('call.sdp', this.id, offer);
+  }
+
+  /**
+   * restartIn waits until a restart has had its time.
+   * @param {number} tries
+   */
+  #restartIn(tries) {
+    this.#in('restart', Math.min(restartTime * 2 ** (tries - 1), restartMost), () => { if (this.state === 'reconnecting') this.#restart(tries + 1); });
   }
 
   /** @param {string} reason */

@@ -38,7 +38,8 @@ export class Media {
   /** @type {(() => void) | undefined} */
   #tick;
   #before = { received: 0, lost: 0, samples: 0, concealed: 0 };
-  #silent = 0; // seconds without a packet
+  #silent = 0; // seconds without a packet, or an answer to what we ask over the path
+  #answers = { asked: 0, given: 0 }; // of ICE, when the latest came
   /** @type {Record<string, number>} seconds that something was so; negative: was not */
   #bad = {};
   /** @type {Set<string>} */
@@ -50,7 +51,7 @@ export class Media {
    *   candidate: (c: string) => void,
    *   state: (s: 'connecting' | 'connected' | 'broken' | 'failed') => void,
    *   quality: (q: Quality) => void, warning: (name: string, on: boolean) => void, blocked: () => void, silent: () => void,
-   * }} o silent: nothing has come for a second, and every five from then on
+   * }} o silent: nothing has come for a second, or got through, and every five from then on
    */
   constructor(o) {
     this.o = o;
@@ -168,7 +169,7 @@ export class Media {
 
   get connected() { return this.#pc.connectionState === 'connected'; }
 
-  /** silent tells whether nothing has come for a second. */
+  /** silent tells whether nothing has come for a second, or got through to the other side. */
   get silent() { return this.#silent > 0; }
 
   /**
@@ -251,7 +252,9 @@ export class Media {
     const received = now.received - was.received;
     const lost = Math.max(0, now.lost - was.lost);
     const loss = received + lost ? lost / (received + lost) : 0;
-    this.#silent = received ? 0 : this.#silent + 1;
+    if (pair.responsesReceived !== this.#answers.given) this.#answers = { asked: pair.requestsSent ?? 0, given: pair.responsesReceived };
+    const unanswered = (pair.requestsSent ?? 0) - this.#answers.asked;
+    this.#silent = received && unanswered < 2 ? 0 : this.#silent + 1;
     const samples = now.samples - was.samples;
     const rtt = (pair.currentRoundTripTime ?? far?.roundTripTime ?? 0) * second;
     const jitter = (inbound.jitter ?? 0) * second;

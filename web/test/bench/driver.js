@@ -15,6 +15,14 @@ const commands = {
       env: { ...process.env, PULSE_SERVER: server, PULSE_SOURCE: source, PULSE_SINK: sink },
     });
     page = await (await browser.newContext()).newPage();
+    await page.addInitScript(() => { // the SDK does not show its connection
+      const Real = window.RTCPeerConnection;
+      let last;
+      window.RTCPeerConnection = class extends Real {
+        constructor(...args) { super(...args); last = this; }
+      };
+      window.received = async () => [...(await last.getStats()).values()].find((s) => s.type === 'inbound-rtp')?.packetsReceived ?? 0;
+    });
     await page.goto(`${hub}/setup`);
     await page.evaluate(async ([account, apikey, cuid]) => {
       const { connect } = await import('/sdk/intercom.js');
@@ -34,6 +42,8 @@ const commands = {
   }), to),
   /** state waits for the call to be in a state. */
   state: ({ state }) => page.waitForFunction((s) => window.call?.state === s, state, { timeout: 20_000, polling: 10 }).then(() => null),
+  /** received gives how many packets of the voice have come. */
+  received: () => page.evaluate(() => window.received()),
   answer: () => page.evaluate(() => { window.call.answer(); }),
   hangup: () => page.evaluate(async () => { window.call?.hangup(); await window.call?.result; window.call = undefined; }),
 };
