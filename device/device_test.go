@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -541,6 +542,32 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		b.hub(wire.Settings, wire.SettingsBody{Version: 9, Signature: "good"})
 		if time.Sleep(settingsTime); said().Settings != 9 || said().Refused != 0 || len(said().Faults) > 0 {
 			t.Errorf("after a good one %+v", said())
+		}
+	})
+}
+
+// A station that changes all the time, as with a loose wire or a hand on its button, does not tell its hub more than that takes;
+// the last word is how it is.
+func TestAStationThatChangesAllTheTime(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		before := b.wire.States()
+		for i := range 1000 {
+			b.Fault("audio", fmt.Sprint("server: gone ", i))
+			time.Sleep(10 * time.Millisecond)
+		}
+		b.Fault("audio", "")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := b.wire.States() - before; n > 40 || n < 20 {
+			t.Errorf("in ten seconds the hub is told %d times", n)
+		}
+		var said wire.StateBody
+		_ = b.Ask(b.Context(), func() { _ = json.Unmarshal(b.wire.State.B, &said) })
+		if said.Health != "healthy" {
+			t.Errorf("at the end it is told %+v", said)
 		}
 	})
 }

@@ -50,6 +50,8 @@ func frames(pick func(n int) int) wire.Envelope {
 		wire.New(wire.Servers, id, wire.ServersBody{ICEServers: servers}),
 		wire.New(wire.Fail, id, fault.New([]fault.Code{fault.NotParty, fault.Conflict, fault.NotAllowed, "ERR_ODD"}[pick(4)])),
 		wire.New(wire.Servers, id, wire.ServersBody{ICEServers: servers}),
+		wire.New(wire.OpenDoor, "", wire.OpenDoorBody{ID: "1", CUID: one("", "front_door"), From: who, By: "anna"}),
+		wire.New(wire.OpenDone, "", wire.OpenDoorBody{ID: "1", From: who, Result: "opened"}),
 		wire.New(wire.GoAway, "", wire.GoAwayBody{SpreadMS: ms}),
 		{T: wire.Type(one("call.pick", "welcome", "hello", "call.answer", "call.door")), Call: id, B: json.RawMessage(one("{}", "null", "[]", "7"))},
 	}

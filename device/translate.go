@@ -154,6 +154,9 @@ func (d *Device) Up(w wire.WelcomeBody) {
 	})
 }
 
+// declareEvery is how often the hub is told how the station is, after the first few times.
+const declareEvery = 500 * time.Millisecond
+
 // mostCandidates are taken with one description of the other side.
 const mostCandidates = 2 * wire.MaxCandidates
 
@@ -196,8 +199,16 @@ func (d *Device) iceServers() []wire.ICEServer {
 	return d.anyServers
 }
 
-// declare tells the hub how the station is.
+// declare tells the hub how the station is: at once, but for one that changes all the time, as with a wire that is loose. Its
+// hub would else throw it out for saying too much.
 func (d *Device) declare() {
+	switch {
+	case d.declaring != nil: // soon
+		return
+	case !d.declared.Allow():
+		d.declaring = time.AfterFunc(declareEvery, func() { d.tell(func() { d.declaring = nil; d.declare() }) })
+		return
+	}
 	b := wire.StateBody{Health: "healthy", DND: d.memory.DND, Light: string(d.light)}
 	if len(d.faults) > 0 {
 		b.Health, b.Faults, b.Codes = "degraded", map[string]string{}, map[string]string{}

@@ -52,7 +52,12 @@ type Wire struct {
 	State wire.Envelope // the latest word on how it is
 	Last  wire.Envelope // what was sent last
 	Sent  []wire.Envelope
+
+	states atomic.Int64
 }
+
+// States is how often it was said how the station is.
+func (w *Wire) States() int64 { return w.states.Load() }
 
 // Send implements device.Wire.
 func (w *Wire) Send(e wire.Envelope) bool {
@@ -61,6 +66,7 @@ func (w *Wire) Send(e wire.Envelope) bool {
 	}
 	if e.T == wire.State { // how the station is, not what it does
 		w.State = e
+		w.states.Add(1)
 		return true
 	}
 	w.Addf("sends %s", e.T)
