@@ -191,6 +191,7 @@ func TestANameLentByTheHubOpensNoDoor(t *testing.T) {
 				t.Errorf("%s: it opens before the voices are connected", name)
 			}
 			b.media.News.Event(func(id string) call.Event { return call.MediaUp{ID: id} })
+			synctest.Wait()
 			id := b.wire.Last.Call
 			b.Receive(link.Message{Envelope: wire.New(wire.Door, id, wire.DoorBody{From: "reception"})})
 			if got := b.energised(); got != c.opens {

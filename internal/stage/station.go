@@ -280,6 +280,7 @@ type Status struct {
 			DriftPPM       float64 `json:"drift_ppm"`
 		}
 	}
+	Door         *struct{ Open bool } // nil without one
 	Lines        map[string]bool
 	RegisteredMS float64 `json:"registered_ms"`
 }

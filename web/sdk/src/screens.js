@@ -67,7 +67,7 @@ p { margin: .25rem 0 0; overflow-wrap: anywhere; }
 .bars i.on { opacity: 1; }
 nav { display: flex; flex-wrap: wrap; gap: .75rem; justify-content: center; margin-block-start: 1.25rem; }
 button {
-  display: inline-flex; gap: .5rem; align-items: center; justify-content: center; flex: 1 1 8rem; min-block-size: 3rem; padding: .5rem 1rem; border: 1px solid transparent; border-radius: 999px;
+  display: inline-flex; gap: .375rem; align-items: center; justify-content: center; flex: 1 1 8rem; min-block-size: 3rem; padding: .5rem .625rem; border: 1px solid transparent; border-radius: 999px;
   font: inherit; font-weight: 600; cursor: pointer; background: rgb(128 128 128 / .18); color: var(--text);
 }
 button.good { background: var(--good); color: var(--surface); }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { browse, door, hears, hub, key, open, press, until } from './stage.js';
+import { browse, door, hears, hub, hubDoes, key, open, press, until } from './stage.js';
 
 const axe = readFileSync(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 const home = hub.replace('127.0.0.1', 'localhost'); // cookies that need TLS are kept there without
@@ -143,6 +143,12 @@ test('history', async () => {
   await page.getByText('None is like that').waitFor();
 });
 
+/** saveAndReload takes the address that is typed; the page was connected before, too. */
+async function saveAndReload() {
+  await Promise.all([page.waitForEvent('load'), page.getByRole('button', { name: 'Save and reload' }).click()]);
+  await page.getByText('Connected', { exact: true }).waitFor();
+}
+
 test('settings, and a reload that stays signed in', async () => {
   await page.getByRole('link', { name: 'Settings' }).click();
   await page.getByLabel('Address').fill('a');
@@ -150,8 +156,7 @@ test('settings, and a reload that stays signed in', async () => {
   await page.getByText('The address must have 5 to 50').waitFor();
   await page.getByLabel('Address').fill('reception_1');
   await look('settings');
-  await page.getByRole('button', { name: 'Save and reload' }).click();
-  await page.getByText('Connected', { exact: true }).waitFor();
+  await saveAndReload();
   assert.equal(await page.getByLabel('Address').inputValue(), 'reception_1');
   await page.getByRole('link', { name: 'Stations' }).click(); // as which it may not open the door
   await page.getByRole('heading', { name: 'Front door' }).waitFor();
@@ -198,8 +203,30 @@ test('a browser whose kept address cannot be used recovers by itself', async () 
   await other.context().close();
   await page.getByRole('link', { name: 'Settings' }).click();
   await page.getByLabel('Address').fill('reception_1');
-  await page.getByRole('button', { name: 'Save and reload' }).click();
+  await saveAndReload();
+});
+
+test('a browser that loses its address while it is away goes on with another', async () => {
+  await page.evaluate(() => {
+    window.realWebSocket = window.WebSocket;
+    window.WebSocket = class { constructor() { throw new Error('away'); } }; // a network that is away, for this page only
+  });
+  await hubDoes('kill');
+  await page.getByText('Reconnecting…').waitFor();
+  await hubDoes('up');
+  const other = await open(browser);
+  await other.evaluate(async ([url, apikey]) => { window.client = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'reception_1', screens: false }); }, [hub, key]);
+  await page.evaluate(() => { window.WebSocket = window.realWebSocket; });
+  await page.getByText('reception_1 is in use on another device, so this browser is console_Anna_').waitFor();
   await page.getByText('Connected', { exact: true }).waitFor();
+  await page.getByRole('link', { name: 'Stations' }).click();
+  await page.getByRole('heading', { name: 'Front door' }).waitFor();
+  assert.equal(await other.evaluate(() => window.client.state), 'registered', 'whoever has it keeps it');
+  await other.context().close();
+  await page.getByRole('button', { name: 'Close' }).click();
+  await page.getByRole('link', { name: 'Settings' }).click();
+  await page.getByLabel('Address').fill('reception_1');
+  await saveAndReload();
 });
 
 test('keys, groups and operators', async () => {
