@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"intercom/device/control"
 	"intercom/internal/durable"
@@ -140,6 +141,9 @@ func (d *Device) told() {
 func (d *Device) noteRefused(e *fault.Error) {
 	if e.Retryable {
 		d.telling = ""
+		if wait := e.RetryAfter(); wait > 0 {
+			time.AfterFunc(wait, func() { d.tell(d.tellNotes) })
+		}
 		return
 	}
 	d.log.Warn("the hub does not take a note", "code", string(e.Code), "err", e.Message)

@@ -3,6 +3,8 @@ package hub
 import (
 	"sync"
 	"time"
+
+	"intercom/internal/fault"
 )
 
 // rate is how often something may be done: so many times at once, and so many a second from then on.
@@ -64,6 +66,14 @@ func (q *quota[K]) take(key K) (wait time.Duration, ok bool) {
 		return 0, true
 	}
 	return a.wait(q.rate, 1), false
+}
+
+// may is take, with the error for who has to wait.
+func (q *quota[K]) may(key K) *fault.Error {
+	if wait, ok := q.take(key); !ok {
+		return tooOften(wait)
+	}
+	return nil
 }
 
 // table is a map that strangers fill: before it grows, what is old is thrown out.

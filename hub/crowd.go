@@ -4,13 +4,15 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 )
 
 // crowd is what clients hold before they have proved who they are: connections, requests, sockets. A newcomer is never
 // refused: when an address has too many, its oldest makes room, and when there are too many of all, the oldest of the
 // address that has most. So nobody can keep others out by holding on.
 type crowd struct {
-	each, all int // at most; 0 for no limit
+	each, all int           // at most; 0 for no limit
+	grace     time.Duration // that everybody has, so that nobody can keep others out by coming again and again
 
 	mu    sync.Mutex
 	count int
@@ -22,32 +24,50 @@ type guest struct {
 	crowd   *crowd
 	address netip.Prefix
 	evict   func() // must return at once
+	since   time.Time
 }
 
 // enter adds one that can be told to go.
 func (c *crowd) enter(address netip.Prefix, evict func()) *guest {
-	g := &guest{c, address, evict}
+	g := &guest{c, address, evict, time.Now()}
 	c.mu.Lock()
 	if c.of == nil {
 		c.of = map[netip.Prefix][]*guest{}
 	}
 	c.of[address] = append(c.of[address], g)
 	c.count++
-	var out *guest
-	switch {
-	case c.each > 0 && len(c.of[address]) > c.each:
-		out = c.of[address][0]
-	case c.all > 0 && c.count > c.all:
-		out = c.of[c.fullest()][0]
+	if c.grace > 0 && len(c.of[address]) > c.each {
+		time.AfterFunc(c.grace, func() { c.trim(address) })
 	}
-	if out != nil {
-		c.remove(out)
+	out := c.excess(address)
+	if c.all > 0 && c.count > c.all {
+		most := c.of[c.fullest()][0]
+		c.remove(most)
+		out = append(out, most)
 	}
 	c.mu.Unlock()
-	if out != nil {
-		out.evict()
+	for _, g := range out {
+		g.evict()
 	}
 	return g
+}
+
+// excess takes those out of whom an address has too many.
+func (c *crowd) excess(address netip.Prefix) (out []*guest) {
+	for all := c.of[address]; c.each > 0 && len(all) > c.each && time.Since(all[0].since) >= c.grace; all = c.of[address] {
+		out = append(out, all[0])
+		c.remove(all[0])
+	}
+	return out
+}
+
+func (c *crowd) trim(address netip.Prefix) {
+	c.mu.Lock()
+	out := c.excess(address)
+	c.mu.Unlock()
+	for _, g := range out {
+		g.evict()
+	}
 }
 
 func (c *crowd) fullest() (address netip.Prefix) {
@@ -87,6 +107,7 @@ func (g *guest) renew() {
 	g.crowd.mu.Lock()
 	defer g.crowd.mu.Unlock()
 	if g.crowd.remove(g) {
+		g.since = time.Now()
 		g.crowd.of[g.address] = append(g.crowd.of[g.address], g)
 		g.crowd.count++
 	}

@@ -76,9 +76,11 @@ type Hub struct {
 	// What clients hold before they have proved who they are, and how often they may do what; see limits.go.
 	conns, requests, greeting crowd
 	guesses                   guesses
-	pages                     quota[netip.Prefix]
+	pages, refusals           quota[netip.Prefix]
 	queries, minted           quota[string]
-	signIns                   quota[who]
+	signIns, notesOf, invites quota[who]
+	watches, finds            quota[who]
+	reading                   chan struct{} // room for those who read files
 	askedAs, passedOn         sync.Once
 }
 
@@ -89,8 +91,10 @@ func New(s Settings, log *slog.Logger) *Hub {
 		s.Ended, _ = access.OpenEnded("") // which cannot fail
 	}
 	h := &Hub{log: log, set: s, hashing: turns{most: max(1, min(4, runtime.GOMAXPROCS(0)/2))}, tokens: s.Secret.For(access.ForTokens), sessions: s.Secret.For("operator session"), mux: http.NewServeMux()}
-	h.conns, h.requests, h.greeting = crowd{each: maxConns, all: maxAllConns}, crowd{each: maxRequests}, crowd{each: maxSockets}
+	h.conns, h.requests, h.greeting = crowd{each: maxConns, all: maxAllConns}, crowd{each: maxRequests}, crowd{each: maxSockets, grace: helloGrace}
 	h.pages.rate, h.queries.rate, h.minted.rate, h.signIns.rate = pageRate, queryRate, tokenRate, signInRate
+	h.refusals.rate, h.notesOf.rate, h.invites.rate, h.watches.rate, h.finds.rate = logRate, noteRate, inviteRate, watchRate, findRate
+	h.reading = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	h.metrics = h.newMetrics()
 	record := s.Record
 	s.Record = func(account string, r outcome.Result) {

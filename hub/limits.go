@@ -17,25 +17,27 @@ var (
 	lastFrames  = rate{5000, 1}             // and until the other end has closed too
 	byteRate    = rate{512 << 10, 64 << 10} // bytes of a connection
 	signInRate  = rate{60, 0.5}             // sign-ins of one cuid
-	inviteRate  = rate{40, 1}               // calls that a device places
+	inviteRate  = rate{300, 1}              // calls that a device places
 	watchRate   = rate{5, 0.1}              // lists of all devices that a client asks for
 	findRate    = rate{5, 1}                // stations that an operator's client has blink
 	noteRate    = rate{30, 0.5}             // notes of a station
 	pageRate    = rate{300, 50}             // HTTP requests of an address without a key
+	logRate     = rate{20, 0.2}             // lines about refused sign-ins of an address
 	queryRate   = rate{60, 10}              // questions of an account about its calls and notes
 	tokenRate   = rate{200, 50}             // tokens that are made for an account
 )
 
 // Numbers, for an address; IPv6 addresses of one /64 count as one.
 const (
-	maxConns    = 256      // connections on which nobody has signed in
-	maxRequests = 64       // HTTP requests at once, WebSockets before the sign-in among them
-	maxSockets  = 20       // WebSockets that have not said hello
+	maxConns    = 512      // connections on which nobody has signed in
+	maxRequests = 256      // HTTP requests at once, WebSockets before the sign-in among them
+	maxSockets  = 20       // WebSockets that have not said hello for helloGrace
 	maxAllConns = 16 << 10 // connections on which nobody has signed in, of all addresses
 )
 
 // Times.
 const (
+	helloGrace   = time.Second      // that a WebSocket has for its hello, however many there are
 	requestTime  = 10 * time.Second // for a whole request, and for a TLS handshake
 	answerTime   = 30 * time.Second // for a whole answer
 	idleTime     = 75 * time.Second // between two requests on a connection

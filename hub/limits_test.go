@@ -18,7 +18,9 @@ import (
 
 	"github.com/coder/websocket"
 
+	"intercom/hub/record"
 	"intercom/internal/backoff"
+	"intercom/internal/fault"
 	"intercom/wire"
 )
 
@@ -100,6 +102,16 @@ func TestARightKeyAlwaysComesIn(t *testing.T) {
 				}
 				x.Cleanup(func() { ws.CloseNow() })
 			}
+		},
+		"WebSockets without a hello, again and again": func(x *crowding) {
+			x.loop(200, func() {
+				if ws, err := x.socket(x.ctx); err == nil {
+					for err == nil {
+						_, _, err = ws.Read(x.ctx)
+					}
+					ws.CloseNow()
+				}
+			})
 		},
 		"wrong keys over HTTP": func(x *crowding) {
 			x.loop(maxRequests+20, func() { x.token(x.ctx, "ik_wrong") })
@@ -231,6 +243,7 @@ func TestTheOldestMakesRoom(t *testing.T) {
 			all = append(all, s.dialFrom(p, fmt.Sprintf("2001:db8:1:2::%x", i+2)))
 			synctest.Wait() // else the order is not that of the numbers
 		}
+		time.Sleep(helloGrace)
 		if _, code := all[0].until("nothing"); code != wire.CloseRate {
 			t.Errorf("the oldest was closed with %d", code)
 		}
@@ -453,6 +466,103 @@ func TestAQuota(t *testing.T) {
 		}
 		if len(q.left.of) > 3*sweepAt {
 			t.Errorf("%d are remembered", len(q.left.of))
+		}
+	})
+}
+
+// What a device asks for has a rate of its own where it costs more than a message: who goes beyond it is told how long to
+// wait, and stays signed in.
+func TestCostlyRequestsHaveARate(t *testing.T) {
+	note := 0
+	for name, c := range map[string]struct {
+		rate rate
+		ask  func() wire.Envelope
+	}{
+		"watch":    {watchRate, func() wire.Envelope { return wire.Envelope{T: wire.Watch} }},
+		"identify": {findRate, func() wire.Envelope { return wire.New(wire.Identify, "", wire.IdentifyBody{CUID: "front_door"}) }},
+		"notes": {noteRate, func() wire.Envelope {
+			note++
+			return wire.New(wire.Note, "", wire.NoteBody{ID: fmt.Sprintf("%032x", note), Kind: wire.Visit})
+		}},
+		"invites": {inviteRate, func() wire.Envelope {
+			note++
+			return wire.New(wire.Invite, fmt.Sprintf("%032x", note), wire.InviteBody{To: wire.Receivers{"nobody_there"}, Context: "x"})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, p := serveInBubble(t, func(*Settings) {})
+				c2, _ := s.signFrom(p, "192.0.2.10", "front_door", "1")
+				const n, pause = 400, 50 * time.Millisecond
+				refused, seq := 0, uint64(0)
+				for i := range uint64(n) {
+					e := c.ask()
+					if e.ID = i + 1; wire.Numbered(e) {
+						seq++
+						e.Seq = seq
+					}
+					c2.say(e)
+					for {
+						r, code := c2.next()
+						if code != 0 {
+							t.Fatalf("closed with %d", code)
+						}
+						if r.Re != e.ID {
+							continue
+						}
+						if f, err := wire.Body[fault.Error](r); r.T == wire.Fail && err == nil && f.Code == fault.RateLimited && f.RetryAfter() > 0 {
+							refused++
+						}
+						break
+					}
+					time.Sleep(pause)
+				}
+				passed := c.rate.burst + c.rate.perSecond*(n*pause).Seconds()
+				if got := float64(n - refused); got < passed-1 || got > passed+1 {
+					t.Errorf("%v of %d passed, not %v", got, n, passed)
+				}
+			})
+		})
+	}
+}
+
+// A device that signs in again and again is asked to wait; another is not.
+func TestSignInsHaveARate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := serveInBubble(t, func(*Settings) {})
+		for range int(signInRate.burst) {
+			c, code := s.signFrom(p, "192.0.2.10", "front_door", "1")
+			if code != 0 {
+				t.Fatal(code)
+			}
+			c.ws.CloseNow()
+		}
+		if _, code := s.signFrom(p, "192.0.2.10", "front_door", "1"); code != wire.CloseRate {
+			t.Errorf("closed with %d", code)
+		}
+		if _, code := s.signFrom(p, "192.0.2.10", "reception", "1"); code != 0 {
+			t.Errorf("another is closed with %d", code)
+		}
+		time.Sleep(2 * time.Second)
+		if _, code := s.signFrom(p, "192.0.2.10", "front_door", "1"); code != 0 {
+			t.Errorf("after the wait it is closed with %d", code)
+		}
+	})
+}
+
+// A station that has told enough of a day is told so, and keeps its notes.
+func TestADayOfNotesIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := serveInBubble(t, func(set *Settings) {
+			set.Note = func(string, string, wire.NoteBody) error { return record.ErrFull }
+		})
+		c, _ := s.signFrom(p, "192.0.2.10", "front_door", "1")
+		e := wire.New(wire.Note, "", wire.NoteBody{ID: idA, Kind: wire.Visit})
+		e.ID = 1
+		c.say(e)
+		r, _ := c.until(wire.Fail)
+		if f, err := wire.Body[fault.Error](r); err != nil || f.Code != fault.RateLimited || !f.Retryable || f.RetryAfter() == 0 {
+			t.Errorf("%+v", r)
 		}
 	})
 }

@@ -295,13 +295,19 @@ func (h *Hub) reader(w http.ResponseWriter, r *http.Request) (account string, ok
 	return account, h.mayAsk(w, account)
 }
 
+// read waits for its turn to read files: who asks for much must not take the processor from calls.
+func (h *Hub) read() (done func()) {
+	h.reading <- struct{}{}
+	return func() { <-h.reading }
+}
+
 // mayAsk lets an account ask now and then: an answer takes a look at many records.
 func (h *Hub) mayAsk(w http.ResponseWriter, account string) bool {
-	wait, ok := h.queries.take(account)
-	if !ok {
-		refuse(w, tooOften(wait))
+	err := h.queries.may(account)
+	if err != nil {
+		refuse(w, err)
 	}
-	return ok
+	return err == nil
 }
 
 // history gives a page of call records.
@@ -315,7 +321,8 @@ func (h *Hub) history(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	f.Account = account
+	f.Account, f.Most = account, record.Most
+	defer h.read()()
 	page, qerr := h.set.Calls(f)
 	if qerr != nil {
 		h.log.Warn("the call records cannot be read", "err", qerr)
@@ -339,6 +346,7 @@ func (h *Hub) notes(w http.ResponseWriter, r *http.Request) {
 		refuse(w, fault.In(fault.BadMessage, "limit", "The limit is 1 to %d.", record.MostNotes))
 		return
 	}
+	defer h.read()()
 	all, err := h.set.Notes(account, r.URL.Query().Get("station"), limit)
 	if err != nil {
 		h.log.Warn("the notes cannot be read", "err", err)

@@ -40,8 +40,7 @@ func (h *Hub) signIn(r *http.Request, s *socket) (*member, error) {
 	}
 	proved(r)
 	w := who{hi.Account, hi.CUID}
-	if wait, ok := h.signIns.take(w); !ok {
-		ferr := tooOften(wait)
+	if ferr := h.signIns.may(w); ferr != nil {
 		s.fail(e, ferr)
 		return nil, ferr
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"intercom/hub/record"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -193,7 +194,9 @@ func (h *Hub) serveSocket(w http.ResponseWriter, r *http.Request) {
 	stop()
 	if err != nil {
 		h.metrics.refused.Inc()
-		h.log.Info("sign-in failed", "err", cause(err), "address", r.RemoteAddr)
+		if _, ok := h.refusals.take(clientOf(r)); ok { // else the log is flooded too
+			h.log.Info("sign-in failed", "err", cause(err), "address", r.RemoteAddr)
+		}
 		code, why := closing(err)
 		h.finish(s, code, why)
 		return
@@ -301,14 +304,27 @@ func (h *Hub) take(s *socket, m *member, messages *allowance) (forGood bool, err
 	case e.T == wire.Note:
 		m.reply(e, nil, h.note(m, e))
 	case e.T == wire.Identify:
+		if err := h.finds.may(m.who); err != nil {
+			m.reply(e, nil, err)
+			break
+		}
 		h.router.background(func() { m.reply(e, nil, h.router.identify(m, e)) })
 	case e.T == wire.OpenDoor:
 		h.router.background(func() { m.reply(e, nil, h.router.openDoor(m, e)) })
 	case e.T == wire.OpenDone:
 		h.router.background(func() { m.reply(e, nil, h.router.doorDone(m, e)) })
 	case e.T == wire.Watch:
-		m.reply(e, nil, nil)
-		h.router.presence.watch(m)
+		err := h.watches.may(m.who)
+		m.reply(e, nil, err)
+		if err == nil {
+			h.router.presence.watch(m)
+		}
+	case fresh && e.T == wire.Invite:
+		if err := h.invites.may(m.who); err != nil {
+			m.reply(e, nil, err)
+			break
+		}
+		h.router.receive(m, e)
 	case fresh:
 		h.router.receive(m, e)
 	}
@@ -321,10 +337,18 @@ func (h *Hub) note(m *member, e wire.Envelope) *fault.Error {
 	if err == nil {
 		err = b.Check()
 	}
+	if err == nil {
+		err = h.notesOf.may(m.who)
+	}
 	if err != nil || h.set.Note == nil {
 		return err
 	}
-	if werr := h.set.Note(m.account, m.cuid, b); werr != nil {
+	werr := h.set.Note(m.account, m.cuid, b)
+	if errors.Is(werr, record.ErrFull) {
+		h.log.Warn("a station has told more than is kept of a day", "cuid", m.cuid, "account", m.account)
+		return tooOften(time.Hour)
+	}
+	if werr != nil {
 		h.log.Error("a note of a station cannot be written", "cuid", m.cuid, "account", m.account, "err", werr)
 		return fault.New(fault.HubDegraded)
 	}

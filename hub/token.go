@@ -41,8 +41,8 @@ func (h *Hub) mintToken(w http.ResponseWriter, r *http.Request) {
 		refuse(w, fault.New(fault.Credentials))
 		return
 	}
-	if wait, ok := h.minted.take(q.Account); !ok {
-		refuse(w, tooOften(wait))
+	if err := h.minted.may(q.Account); err != nil {
+		refuse(w, err)
 		return
 	}
 	ttl := time.Duration(q.TTL) * time.Second

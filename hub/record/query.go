@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -24,7 +25,11 @@ type Filter struct {
 	Until   time.Time // ended before
 	After   string    // the Next of the page before
 	Limit   int       // records of a page; 100 unless set
+	Most    int64     // bytes that may be read for a page, which then has fewer records and a Next; 0 for all
 }
+
+// Most is what a question from outside may read.
+const Most = 8 << 20
 
 // Page is some records, and where the next page begins; "" when there is none.
 type Page struct {
@@ -60,6 +65,10 @@ func Query(dir string, f Filter) (Page, error) {
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
+	may := budget{f.Most}
+	if f.Most == 0 {
+		may.left = math.MaxInt64
+	}
 	var p Page
 	for _, d := range slices.Backward(all) {
 		switch {
@@ -69,30 +78,41 @@ func Query(dir string, f Filter) (Page, error) {
 		case !f.Since.IsZero() && d < f.Since.UTC().Format(time.DateOnly):
 			return p, nil
 		}
-		b, err := os.ReadFile(fileOf(dir, d))
+		from := int64(-1)
+		if d == day {
+			from = int64(at)
+		}
+		left, err := may.backward(fileOf(dir, d), from, func(_ int64, line []byte) bool {
+			var r Record
+			if !f.mayMatch(line) || json.Unmarshal(line, &r) != nil || !f.Match(r) {
+				return true
+			}
+			if len(p.Records) == f.Limit {
+				return false
+			}
+			p.Records = append(p.Records, r)
+			return true
+		})
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it was too old, and has just been removed
 		} else if err != nil {
 			return p, err
 		}
-		if d == day && at < len(b) {
-			b = b[:at]
-		}
-		for len(b) > 0 {
-			start := bytes.LastIndexByte(bytes.TrimSuffix(b, []byte{'\n'}), '\n') + 1
-			var r Record
-			if json.Unmarshal(b[start:], &r) == nil && f.Match(r) {
-				if len(p.Records) == f.Limit {
-					p.Next = fmt.Sprintf("%s:%d", d, len(b))
-					return p, nil
-				}
-				p.Records = append(p.Records, r)
-			}
-			b = b[:start]
+		if left > 0 {
+			p.Next = fmt.Sprintf("%s:%d", d, left)
+			return p, nil
 		}
 	}
 	return p, nil
 }
+
+// mayMatch looks at a line before it is decoded: most lines are of others.
+func (f Filter) mayMatch(line []byte) bool {
+	return (f.Account == "" || bytes.HasPrefix(line, startOf(f.Account))) && bytes.Contains(line, []byte(f.CUID)) && bytes.Contains(line, []byte(f.Status)) && bytes.Contains(line, []byte(f.Reason))
+}
+
+// startOf is how the lines of an account begin.
+func startOf(account string) []byte { return []byte(`{"account":"` + account + `",`) }
 
 // Check refuses an After that was not given out.
 func (f Filter) Check() error {

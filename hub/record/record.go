@@ -315,12 +315,12 @@ func (s *Store) copy(ctx context.Context) {
 // tidy removes the files of days that need not be kept.
 func (s *Store) tidy(ctx context.Context) {
 	for ctx.Err() == nil {
-		if days, err := days(s.dir); err == nil && s.keep > 0 {
+		if entries, err := os.ReadDir(s.dir); err == nil && s.keep > 0 {
 			oldest := time.Now().Add(-s.keep).UTC().Format(time.DateOnly)
-			for _, d := range days {
-				if d < oldest { // what cannot be removed stays until the next time
-					_ = os.Remove(fileOf(s.dir, d))
-					_ = os.Remove(filepath.Join(s.dir, "notes-"+d+".jsonl"))
+			for _, e := range entries {
+				_, day, ok := strings.Cut(e.Name(), "-") // calls-2006-01-02.jsonl, notes-2006-01-02.account.jsonl
+				if ok && strings.HasSuffix(day, ".jsonl") && len(day) >= len(oldest) && day[:len(oldest)] < oldest {
+					_ = os.Remove(filepath.Join(s.dir, e.Name())) // what cannot be removed stays until the next time
 				}
 			}
 		}
