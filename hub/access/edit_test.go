@@ -228,6 +228,16 @@ func TestAFileThatIsBeingWritten(t *testing.T) {
 					}
 					time.Sleep(LookTime)
 				}
+				if strings.TrimSpace(text) == "" { // never, and however it came there
+					time.Sleep(time.Hour)
+					_, _ = d.Reload()
+					if err := durable.Write(File(folder, "demo"), []byte(text)); err != nil {
+						t.Fatal(err)
+					}
+					if changed, err := d.Reload(); changed || err == nil || len(d.Account("demo").Keys) != 2 {
+						t.Error(changed, err)
+					}
+				}
 				if err := os.WriteFile(File(folder, "demo"), []byte(whole), 0o600); err != nil {
 					t.Fatal(err)
 				}
