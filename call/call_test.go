@@ -86,7 +86,7 @@ func TestEdges(t *testing.T) {
 		"or does not":                                                   {append(slices.Clone(talking), MediaBroke{"c"}), Expired{"c", MediaTimer}, Ending, []Action{SendHangUp{"c", outcome.Lost}}},
 		"the caller restarts a path that broke":                         {talking, MediaBroke{"c"}, Reconnecting, []Action{CheckLink{}, RestartMedia{}, SetTimer{RestartTimer, RestartTime}}},
 		"the callee leaves that to the caller at first":                 {answered, MediaBroke{"c"}, Reconnecting, []Action{SetTimer{RestartTimer, CallerFirst}}},
-		"whose restart has its time":                                    {append(slices.Clone(answered), MediaBroke{"c"}), MediaTold{"c"}, Reconnecting, []Action{SetTimer{RestartTimer, RestartTime}}},
+		"whose restart has its time":                                    {append(slices.Clone(answered), MediaBroke{"c"}), MediaTold{"c"}, Reconnecting, []Action{SetTimer{RestartTimer, 2 * RestartTime}}},
 		"a description of a path that is up is nothing":                 {answered, MediaTold{"c"}, Talking, nil},
 		"but not for long":                                              {append(slices.Clone(answered), MediaBroke{"c"}), Expired{"c", RestartTimer}, Reconnecting, []Action{RestartMedia{}}},
 		"whose address is another restarts it at once":                  {answered, MediaMoved{"c"}, Reconnecting, []Action{SetTimer{MediaTimer, BreakLimit}, RestartMedia{}}},

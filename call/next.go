@@ -118,8 +118,8 @@ func ours(s State, e Event) (State, []Action) {
 	case MediaBroke:
 		return broke(s)
 	case MediaTold:
-		if s.Stale && s.Live() { // it has its time before we begin again
-			return s, []Action{SetTimer{RestartTimer, RestartTime}}
+		if s.Stale && s.Live() { // we begin again when the other side does not
+			return s, []Action{SetTimer{RestartTimer, 2 * RestartTime}}
 		}
 		return s, nil
 	case MediaMoved:

@@ -648,9 +648,9 @@ func TestTheNetworkChangesInACall(t *testing.T) {
 		b.NetworkChanged()
 		b.expect("0s media restarts")
 		time.Sleep(call.RestartTime)
-		b.expect("2s media restarts") // nobody answered
+		b.expect("3s media restarts") // nobody answered
 		b.media.News.Local("offer again", "")
-		b.expect("2s sends call.sdp")
+		b.expect("3s sends call.sdp")
 		b.media.News.Event(func(id string) call.Event { return call.MediaUp{ID: id} })
 		b.shows(control.LightTalking)
 		time.Sleep(time.Minute)
@@ -659,7 +659,7 @@ func TestTheNetworkChangesInACall(t *testing.T) {
 		b.NetworkChanged()
 		b.expect()
 		b.Up(wire.WelcomeBody{Resumed: true})
-		b.expect("1m2s media restarts", "1m2s sends call.servers") // another hub may have the call
+		b.expect("1m3s media restarts", "1m3s sends call.servers") // another hub may have the call
 	})
 }
 

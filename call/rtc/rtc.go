@@ -101,6 +101,10 @@ const (
 	keepAlive   = time.Second
 )
 
+// relayAfter is how long a direct way has to be found before one through a relay is taken. The library's 2 s are two seconds
+// of silence for who moves in a call that is relayed.
+const relayAfter = time.Second
+
 // handshakeAgain is after how long a flight of the DTLS handshake without an answer is sent again; the time doubles with
 // each. RFC 6347, section 4.2.4.1, proposes a second, and allows less where the delay matters: on a link that loses one
 // packet in five, calls took longer than ten seconds to have their sound, or had none.
@@ -133,6 +137,7 @@ func New(s Settings) (*Engine, error) {
 	e := webrtc.SettingEngine{LoggerFactory: &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}}
 	e.SetICETimeouts(brokenAfter, failedAfter, keepAlive)
 	e.SetDTLSRetransmissionInterval(handshakeAgain)
+	e.SetRelayAcceptanceMinWait(relayAfter)
 	e.SetIncludeLoopbackCandidate(true)
 	e.SetNet(interfaces{&stdnet.Net{}})
 	e.SetInterfaceFilter(func(name string) bool {

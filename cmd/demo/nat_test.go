@@ -19,7 +19,7 @@ import (
 func TestStationsBehindTranslators(t *testing.T) {
 	for route, random := range map[string]bool{"direct": false, "relay": true} {
 		t.Run(route, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 			t.Cleanup(cancel)
 			p := &stagePlay{T: t, ctx: ctx, dir: t.TempDir(), scene: &scene{}}
 			town, err := stage.NewTown("ic" + route[:1])
@@ -46,13 +46,40 @@ func TestStationsBehindTranslators(t *testing.T) {
 			p.must(p.scene.door.Press(ctx, "call"))
 			p.until(p.scene.reception, "it rang", func(s stage.Status) bool { return s.Phase == "ringing" })
 			p.must(p.scene.reception.Press(ctx, "answer"))
-			steady, err := ear.Play(p.sound.Server, "reception_mic", ear.Steady(toneHz, 20*time.Second))
+			steady, err := ear.Play(p.sound.Server, "reception_mic", ear.Steady(toneHz, 3*time.Minute))
 			p.must(err)
 			defer steady.Stop()
+			other, err := ear.Play(p.sound.Server, "door_mic", ear.Steady(toneHz+600, 3*time.Minute))
+			p.must(err)
+			defer other.Stop()
 			for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
 				p.until(s, "it talked "+route, func(s stage.Status) bool { return s.Phase == "talking" && s.Quality != nil && s.Quality.Route == route })
 			}
 			p.until(p.scene.door, "it heard the other side", func(s stage.Status) bool { return s.Sound.SpkDBFS > -40 })
+			// The station moves within its house; then its translator gets another address, which no station can see.
+			for what, do := range map[string]func() error{
+				"moved": func() error {
+					return town.IP(2, "addr del 10.2.0.2/24 dev eth0", "addr add 10.2.0.7/24 dev eth0", "route replace default via 10.2.0.1")
+				},
+				"was translated differently": func() error { return town.Gate(2, "addr del 11.9.0.2/24 dev out", "addr add 11.9.0.22/24 dev out") },
+			} {
+				p.must(do())
+				for sink, hz := range map[string]float64{"door_spk": toneHz, "reception_spk": toneHz + 600} {
+					r, err := ear.Record(p.sound.Server, sink+".monitor")
+					p.must(err)
+					for began := time.Now().Add(time.Second); ear.Onset(r, hz, began) < 0; time.Sleep(50 * time.Millisecond) { // after what was on its way
+						if ctx.Err() != nil {
+							t.Fatalf("the station %s, and nothing is heard at %s\n%s\n%s", what, sink, p.scene.door.Tail(), p.scene.reception.Tail())
+						}
+					}
+					r.Stop()
+				}
+				for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
+					p.until(s, "it talked "+route+" after the station "+what, func(s stage.Status) bool {
+						return s.Hub.Online && s.Phase == "talking" && s.Quality != nil && s.Quality.Route == route
+					})
+				}
+			}
 			// What the hub relayed ends with the call, and the next call has its own.
 			relayed := func() int {
 				b, err := exec.CommandContext(ctx, "ip", append(slices.Clone(town.Public()[1:]), "ss", "-Hunal", "sport", ">=", ":49152")...).Output()

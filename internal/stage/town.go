@@ -78,6 +78,19 @@ table ip filter {
 	return nil
 }
 
+// IP runs commands of ip(8) in house n, and Gate at its translator, whose interfaces are in and out.
+func (t *Town) IP(n int, commands ...string) error   { return t.ip(fmt.Sprint("house", n), commands) }
+func (t *Town) Gate(n int, commands ...string) error { return t.ip(fmt.Sprint("gate", n), commands) }
+
+func (t *Town) ip(part string, commands []string) error {
+	for _, c := range commands {
+		if err := run("ip -n " + t.ns(part) + " " + c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Public and Inside give the command that runs another in the public place, or in a house.
 func (t *Town) Public() []string { return []string{"ip", "netns", "exec", t.ns("pub")} }
 func (t *Town) Inside(n int) []string {

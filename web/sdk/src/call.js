@@ -29,7 +29,7 @@ const doorLimit = 10 * second; // until a station says what became of its door
 const mediaLimit = 10 * second; // until the voices are there
 const brokenLimit = 20 * second; // until broken ones are back
 const callerFirst = second; // that the callee leaves a restart to the caller
-const restartTime = 2 * second; // for a restart to help; it doubles with each, up to
+const restartTime = 3 * second; // for a restart to help; it doubles with each, up to
 const restartMost = 8 * second;
 const linkPatience = second; // for the hub to answer while nothing is heard
 
@@ -267,7 +267,7 @@ export class Call extends Emitter {
       this.#house.link.send('call.sdp', this.id, answer);
       if (!this.#answered) return;
       this.#house.link.now(linkPatience); // what broke the other side's path may have broken our link
-      if (this.state === 'reconnecting') this.#restartIn(1);
+      if (this.state === 'reconnecting') this.#restartIn(2);
     } catch (err) {
       console.warn('intercom: the other side\'s description', err);
     }
