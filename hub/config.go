@@ -250,6 +250,8 @@ func (c *Config) Check(r *config.Report) {
 	if c.CAListen != "" {
 		if _, port, err := net.SplitHostPort(c.CAListen); err != nil || port == "" || port == "0" {
 			r.Addf("ca_listen", "%q is not an address with a port; write it like \":80\"", c.CAListen)
+		} else if c.CAListen == c.Listen {
+			r.Addf("ca_listen", "is the same as listen, where the hub serves with TLS; it needs a port of its own, like \":80\"")
 		} else if !c.TLSPrivate {
 			r.Addf("ca_listen", "gives away the certificate of tls_private, which is not set")
 		}

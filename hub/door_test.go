@@ -109,6 +109,32 @@ func TestWhichDoorsAreShown(t *testing.T) {
 			}
 		}
 	})
+	eachHubs(t, "a rule that is taken away", rules, func(w *world) {
+		w.at["alpha"].m.grant.User = "Anna"
+		s, bravo := w.at["alpha"], w.at["bravo"]
+		if err := bravo.hub.router.declare(bravo.m, wire.New(wire.State, "", wire.StateBody{Health: "healthy", Door: []string{"alpha"}})); err != nil {
+			t.Fatal(err)
+		}
+		s.hub.router.presence.watch(s.m)
+		time.Sleep(2 * watchAgain)
+		door := func() bool {
+			for _, d := range told[wire.PresenceBody](w, "alpha", wire.Presence).Devices {
+				if d.CUID == "bravo" {
+					return d.Door
+				}
+			}
+			return false
+		}
+		s.hub.router.presence.again()
+		if !door() {
+			t.Error("the door is not shown")
+		}
+		w.dir.Account("demo").OpenDoor = nil
+		s.hub.router.presence.again() // as Reload does, below
+		if door() {
+			t.Error("the door is shown after its rule is gone")
+		}
+	})
 	if err := (wire.StateBody{Door: make([]string, wire.MaxOpeners+1)}).Check(); err == nil || err.Code != fault.TooLarge {
 		t.Errorf("a long list: %v", err)
 	}

@@ -231,6 +231,7 @@ func (h *Hub) Reload() {
 	h.setup.forget(h.set.Access)
 	h.router.expel()
 	h.router.offerAll()
+	h.router.presence.again()
 }
 
 // Alive proves progress: the router's lock is free, or becomes so before ctx ends.

@@ -172,6 +172,22 @@ func (p *presence) tell(m *member, devices []wire.Device, whole bool) {
 	}
 }
 
+// again tells all who watch everything anew: who may see whom, and open which door, may have changed.
+func (p *presence) again() {
+	p.mu.Lock()
+	all := map[*member][]wire.Device{}
+	for _, s := range p.accounts {
+		devices := slices.Collect(maps.Values(s.devices))
+		for m := range s.watchers {
+			all[m] = devices
+		}
+	}
+	p.mu.Unlock()
+	for m, devices := range all {
+		p.tell(m, devices, true)
+	}
+}
+
 // announce tells the other hubs that somebody here watches an account.
 func (p *presence) announce(account string) {
 	if p.r.bus.Peers() {

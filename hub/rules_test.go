@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"intercom/hub/access"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -56,6 +57,27 @@ func TestTheRuleMaySeeRefuses(t *testing.T) {
 		}
 		if sees := w.at["charly"].sees; len(sees) != 0 {
 			t.Errorf("charly sees %v", sees)
+		}
+	})
+}
+
+// A rule that comes while somebody watches counts at once.
+func TestANewRuleOfPresenceCountsAtOnce(t *testing.T) {
+	eachHubs(t, "", "", func(w *world) {
+		s := w.at["charly"]
+		s.hub.router.presence.watch(s.m)
+		time.Sleep(2 * watchAgain)
+		synctest.Wait()
+		if len(s.sees) < 3 {
+			t.Errorf("charly sees %v", s.sees)
+		}
+		w.dir.Account("demo").See = []access.Rule{{From: []string{"alpha"}, To: []string{"*"}}}
+		s.hub.Reload()
+		synctest.Wait()
+		w.notes.Lock()
+		defer w.notes.Unlock()
+		if len(s.sees) != 0 {
+			t.Errorf("charly still sees %v", s.sees)
 		}
 	})
 }

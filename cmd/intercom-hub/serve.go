@@ -104,7 +104,7 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'", "path", cfg.Accounts)
 	}
 	if !cfg.TLS() && cfg.AllowPlain {
-		log.Warn("serving without TLS because allow_plain is set; everybody on the way can listen in", "listen", cfg.Listen)
+		log.Warn("serving without TLS because allow_plain is set; everybody on the way can listen in, and nobody can sign in at the pages from another machine; see docs/tls.md", "listen", cfg.Listen)
 	}
 	if code := h.SetupCode(); code != "" {
 		log.Warn("there is no operator yet; make the first at this address, which is good once and until the hub stops", "url", cfg.Address(named)+web.SetupPath+"#"+code)

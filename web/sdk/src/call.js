@@ -211,6 +211,9 @@ export class Call extends Emitter {
         this.door = Boolean(b.door);
         this.emit('capabilities', { door: this.door });
         return;
+      case 'call.door': // a page has none
+        this.#house.link.request('call.door_done', this.id, { result: 'refused', reason: 'no_door' }).catch(() => {});
+        return;
       case 'call.door_done': return this.emit('door', b);
       case 'call.ended': return this.#over({ ...b, error: b.error && IntercomError.of(b.error) });
     }
