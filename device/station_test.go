@@ -229,6 +229,30 @@ func TestAVisitWithoutTheHubIsToldWhenItIsBack(t *testing.T) {
 	})
 }
 
+// A note that the hub cannot take yet is told again when the hub said so, also when nothing else happens.
+func TestANoteIsToldAgainAfterTheHubsWait(t *testing.T) {
+	try(t, func(b *bench) {
+		b.press(setup.ActCall)
+		b.release(setup.ActCall)
+		time.Sleep(time.Hour)
+		b.tape.Take()
+		b.online()
+		b.expect("1h0m0s sends note")
+		first := b.wire.Last
+		busy := fault.New(fault.RateLimited)
+		busy.RetryAfterMS = 2000
+		b.Receive(link.Message{Envelope: wire.New(wire.Fail, "", busy), To: wire.Note})
+		synctest.Wait()
+		b.expect()
+		time.Sleep(3 * time.Second)
+		b.expect("1h0m2s sends note")
+		if string(b.wire.Last.B) != string(first.B) {
+			t.Error("another note is told")
+		}
+		b.ackNote()
+	})
+}
+
 // withDoor has a relay, and reception on the list.
 func withDoor(c *setup.Config) {
 	c.Door.Line, c.Door.Allow = "GPIO5", []string{"reception"}

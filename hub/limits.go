@@ -19,7 +19,7 @@ var (
 	signInRate  = rate{60, 0.5}             // sign-ins of one cuid
 	inviteRate  = rate{300, 1}              // calls that a device places
 	watchRate   = rate{5, 0.1}              // lists of all devices that a client asks for
-	findRate    = rate{5, 1}                // stations that an operator's client has blink
+	findRate    = rate{20, 2}               // requests to another device outside a call: blink, open the door, and its answer
 	noteRate    = rate{30, 0.5}             // notes of a station
 	pageRate    = rate{300, 50}             // HTTP requests of an address without a key
 	logRate     = rate{20, 0.2}             // lines about refused sign-ins of an address

@@ -303,16 +303,13 @@ func (h *Hub) take(s *socket, m *member, messages *allowance) (forGood bool, err
 		m.reply(e, nil, h.router.declare(m, e))
 	case e.T == wire.Note:
 		m.reply(e, nil, h.note(m, e))
-	case e.T == wire.Identify:
+	case e.T == wire.Identify, e.T == wire.OpenDoor, e.T == wire.OpenDone: // which look for another device, perhaps at other hubs
 		if err := h.finds.may(m.who); err != nil {
 			m.reply(e, nil, err)
 			break
 		}
-		h.router.background(func() { m.reply(e, nil, h.router.identify(m, e)) })
-	case e.T == wire.OpenDoor:
-		h.router.background(func() { m.reply(e, nil, h.router.openDoor(m, e)) })
-	case e.T == wire.OpenDone:
-		h.router.background(func() { m.reply(e, nil, h.router.doorDone(m, e)) })
+		do := map[wire.Type]func(*member, wire.Envelope) *fault.Error{wire.Identify: h.router.identify, wire.OpenDoor: h.router.openDoor, wire.OpenDone: h.router.doorDone}[e.T]
+		h.router.background(func() { m.reply(e, nil, do(m, e)) })
 	case e.T == wire.Watch:
 		err := h.watches.may(m.who)
 		m.reply(e, nil, err)

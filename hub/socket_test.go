@@ -3,6 +3,7 @@ package hub
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -48,6 +49,14 @@ func serveOn(t *testing.T, l net.Listener, change func(*Settings)) *server {
 }
 
 func serveLogging(t *testing.T, l net.Listener, change func(*Settings), log *slog.Logger) *server {
+	return serveAll(t, l, nil, change, log)
+}
+
+func serveTLS(t *testing.T, l net.Listener, certificates *tls.Config) *server {
+	return serveAll(t, l, certificates, func(*Settings) {}, quiet)
+}
+
+func serveAll(t *testing.T, l net.Listener, certificates *tls.Config, change func(*Settings), log *slog.Logger) *server {
 	folder := t.TempDir()
 	key, err := access.NewKey(folder, "demo", time.Now())
 	if err != nil {
@@ -68,7 +77,7 @@ func serveLogging(t *testing.T, l net.Listener, change func(*Settings), log *slo
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	work.Go(func() { _ = s.hub.Run(ctx) })
-	work.Go(func() { _ = s.hub.Serve(ctx, l, nil) })
+	work.Go(func() { _ = s.hub.Serve(ctx, l, certificates) })
 	t.Cleanup(func() { cancel(); work.Wait() })
 	return s
 }
@@ -79,9 +88,11 @@ type client struct {
 	ws *websocket.Conn
 }
 
-func (s *server) dial() *client {
+func (s *server) dial() *client { return s.dialWith(nil, nil) }
+
+func (s *server) dialWith(c *http.Client, head http.Header) *client {
 	s.Helper()
-	ws, _, err := websocket.Dial(s.Context(), "ws"+strings.TrimPrefix(s.URL, "http")+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+	ws, _, err := websocket.Dial(s.Context(), "ws"+strings.TrimPrefix(s.URL, "http")+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPClient: c, HTTPHeader: head})
 	if err != nil {
 		s.Fatal(err)
 	}
