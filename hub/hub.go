@@ -118,7 +118,7 @@ func New(s Settings, log *slog.Logger) *Hub {
 func (h *Hub) health(w http.ResponseWriter, ok bool) {
 	devices, calls := h.router.count()
 	state := "healthy"
-	if h.set.Trouble() != nil || h.set.Access.Trouble() != nil || h.router.cutOff.Load() {
+	if h.set.Trouble() != nil || h.set.Access.Trouble() != nil || h.router.endsUnsaved.Load() || h.router.cutOff.Load() {
 		state = "degraded"
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -266,9 +266,7 @@ func (h *Hub) signOutOperator(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if o, _, ok := h.operatorOf(r); ok {
-		if err := h.router.endSession(o.Account, o.Grant); err != nil {
-			h.log.Error("who signed out cannot be written down; it is tried again", "err", err)
-		}
+		h.router.endSession(o.Account, o.Grant)
 		h.log.Info("operator signed out", "account", o.Account, "name", o.User)
 	}
 	http.SetCookie(w, &http.Cookie{Name: Cookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode})

@@ -33,13 +33,14 @@ type router struct {
 
 	presence *presence
 
-	ctx       context.Context // ends when the hub does
-	cancel    context.CancelFunc
-	work      tasks.Group // what waits for other hubs
-	liveCalls atomic.Int64
-	cutOff    atomic.Bool // the bus does not answer
-	born      time.Time
-	pulse     atomic.Int64 // when the hub last looked after its lease, in nanoseconds since born: wall clocks jump
+	ctx         context.Context // ends when the hub does
+	cancel      context.CancelFunc
+	work        tasks.Group // what waits for other hubs
+	liveCalls   atomic.Int64
+	cutOff      atomic.Bool // the bus does not answer
+	endsUnsaved atomic.Bool // who signed out cannot be written down
+	born        time.Time
+	pulse       atomic.Int64 // when the hub last looked after its lease, in nanoseconds since born: wall clocks jump
 
 	mu      sync.Mutex
 	members map[who]*member

@@ -11,21 +11,30 @@ import (
 // sum; one that knows something else tells all that it has. So a hub that was away learns it when it is back.
 
 // endSession ends a session, its tokens, and the connections that came in by them.
-func (r *router) endSession(account string, g access.Grant) error {
+func (r *router) endSession(account string, g access.Grant) {
 	one := access.End{Account: account, User: g.User, Session: g.Session, Until: g.Until}
 	news, err := r.ended.Add(time.Now(), one)
+	r.endsSaved(err)
 	if news {
 		r.expel()
 		_ = r.bus.Tell(slip{Kind: kEnded, Hub: r.name, Ends: []access.End{one}, Final: true}.bytes()) // else they hear it by the sum
 	}
-	return err
+}
+
+// endsSaved says once that the file cannot be written, and when it can again.
+func (r *router) endsSaved(err error) {
+	switch unsaved := err != nil; {
+	case r.endsUnsaved.Swap(unsaved) == unsaved:
+	case unsaved:
+		r.log.Error("who signed out cannot be written down; unless it can be before a restart of the hub, those sessions go on then", "err", err)
+	default:
+		r.log.Info("who signed out is written down")
+	}
 }
 
 // sayEnds compares with the other hubs, and writes down what could not be written before.
 func (r *router) sayEnds() {
-	if err := r.ended.Save(time.Now()); err != nil {
-		r.log.Error("who signed out cannot be written down; after a restart of the hub those sessions go on", "err", err)
-	}
+	r.endsSaved(r.ended.Save(time.Now()))
 	if r.bus.Peers() {
 		_, sum := r.ended.All(time.Now())
 		_ = r.bus.Tell(slip{Kind: kEnded, Hub: r.name, Text: sum}.bytes())
@@ -37,9 +46,7 @@ const endsInSlip = 1000 // well within what a bus carries
 // learnEnds hears what another hub knows.
 func (r *router) learnEnds(s slip) {
 	news, err := r.ended.Add(time.Now(), s.Ends...)
-	if err != nil {
-		r.log.Error("who signed out cannot be written down", "err", err)
-	}
+	r.endsSaved(err)
 	if news {
 		r.expel()
 	}

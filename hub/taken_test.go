@@ -671,3 +671,37 @@ func TestTakenAwayInACall(t *testing.T) {
 		}
 	}
 }
+
+// Signing out holds while the disk is full, is said once, and is written as soon as it can be.
+func TestSignedOutOnAFullDisk(t *testing.T) {
+	h := newHouse(t)
+	s, stop := h.hub("one")
+	anna := s.signIn("anna")
+	file := filepath.Join(h.folder, "one.signed-out")
+	if err := os.Mkdir(file, 0o700); err != nil { // what cannot be replaced, for whoever runs this
+		t.Fatal(err)
+	}
+	if status, _, _ := s.ask(http.MethodDelete, SessionPath, "", anna); status != 204 {
+		t.Error(status)
+	}
+	health := func() any {
+		_, got, _ := s.ask(http.MethodGet, "/healthz", "", nil)
+		return got["health"]
+	}
+	if status, _, _ := s.ask(http.MethodGet, SessionPath, "", anna); status != 401 || health() != "degraded" {
+		t.Errorf("%d, %v", status, health())
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); health() != "healthy"; time.Sleep(20 * time.Millisecond) {
+		if time.Since(began) > 30*time.Second {
+			t.Fatal("it was not written")
+		}
+	}
+	stop()
+	s, _ = h.hub("one")
+	if status, _, _ := s.ask(http.MethodGet, SessionPath, "", anna); status != 401 {
+		t.Errorf("after a restart: %d", status)
+	}
+}
