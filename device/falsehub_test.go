@@ -144,6 +144,7 @@ func TestThreeFramesOpenNothing(t *testing.T) {
 			}
 			b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello", AutoAnswer: true})
 			b.media.News.Event(func(id string) call.Event { return call.MediaUp{ID: id} })
+			synctest.Wait()
 			b.hub(wire.Answered, wire.AnsweredBody{Peer: "reception", Ticket: "of the hub's own"})
 			b.hub(wire.Door, wire.DoorBody{From: "reception"})
 			if s, _ := b.Status(b.Context()); s.Phase != call.Ringing || b.energised() {
@@ -205,6 +206,7 @@ func TestANameLentByTheHubOpensNoDoor(t *testing.T) {
 		b.press(setup.ActAnswer)
 		b.hub(wire.Answered, wire.AnsweredBody{Peer: "guard_1", Ticket: "ticket"})
 		b.media.News.Event(func(id string) call.Event { return call.MediaUp{ID: id} })
+		synctest.Wait()
 		b.hub(wire.Incoming, wire.IncomingBody{From: "guard_1", Context: "Hello"}) // the same call, by another
 		b.hub(wire.Door, wire.DoorBody{From: "guard_1"})
 		if s, _ := b.Status(b.Context()); b.energised() || s.Peer != "reception" {
