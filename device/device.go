@@ -169,7 +169,7 @@ func New(cfg *setup.Config, p Parts, log *slog.Logger) *Device {
 	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload, settings: p.Given, show: p.Show, ended: map[outcome.Outcome]int{},
 		in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
 		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan control.Event]bool{},
-		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet", declared: rate.NewLimiter(rate.Every(declareEvery), 10), refusals: rate.NewLimiter(rate.Every(10*time.Second), 10), remotely: rate.NewLimiter(1, 3), offer: offer{pace: rate.NewLimiter(rate.Every(settingsEvery), 5)},
+		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet", declared: rate.NewLimiter(rate.Every(declareEvery), 10), refusals: rate.NewLimiter(rate.Every(time.Minute), 10), remotely: rate.NewLimiter(1, 3), offer: offer{pace: rate.NewLimiter(rate.Every(settingsEvery), 5)},
 		door: door.Door{Settings: door.Settings{Pulse: cfg.Door.Pulse.Std(), TooLong: cfg.Door.TooLong.Std()}}}
 	if d.clock == nil {
 		d.clock = time.Now

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -252,6 +253,45 @@ func TestAFloodOfWishesForTheDoor(t *testing.T) {
 		}
 		if s, _ := b.Status(b.Context()); s.Untold > 10 {
 			t.Errorf("%d notes", s.Untold)
+		}
+	})
+}
+
+// What a hub says is neither kept in masses nor printed as it is.
+func TestWordsOfTheHubAreShortAndPlain(t *testing.T) {
+	tryWith(t, withDoor, func(b *bench) {
+		b.online()
+		evil := strings.Repeat("\x1b[2J\n", 8000)
+		say := func(typ wire.Type, body any, to wire.Type) {
+			b.Receive(link.Message{Envelope: wire.New(typ, "c", body), To: to})
+		}
+		for range 100 {
+			say(wire.Incoming, wire.IncomingBody{From: evil, Context: "Hello"}, "")
+			say(wire.Incoming, wire.IncomingBody{From: "reception", Name: evil, Context: "Hello"}, "")
+			say(wire.Incoming, wire.IncomingBody{From: "reception", Context: evil}, "")
+			say(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello", InitiatorImage: "https://a.example/" + evil}, "")
+			say(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"}, "")
+			say(wire.Ringing, wire.SDPBody{From: evil, SDP: "v=0"}, "")
+			say(wire.Door, wire.DoorBody{From: evil}, "")
+			say(wire.DoorDone, wire.DoorBody{From: evil, Result: evil}, "")
+			say(wire.Fail, fault.Error{Code: fault.Code(evil), Message: evil}, wire.Answer)
+			r := outcome.Result{Call: "c", From: "reception", To: evil, By: evil, Context: "Hello"}
+			r.Outcome = outcome.Of(outcome.Missed, outcome.NoAnswer)
+			say(wire.Ended, wire.EndedBody{Result: r, Error: &fault.Error{Code: fault.Code(evil), Message: evil}}, "")
+		}
+		b.Down(&fault.Error{Code: fault.HubDegraded, Message: evil})
+		synctest.Wait()
+		s, err := b.Status(b.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := json.Marshal(s)
+		recent := httptest.NewRecorder()
+		b.Handler(nil).ServeHTTP(recent, httptest.NewRequest("GET", "/v1/recent", nil))
+		for name, all := range map[string]string{"status": string(text), "recent": recent.Body.String()} {
+			if len(all) > 200<<10 || strings.Contains(all, `\u001b`) || strings.Contains(all, "\x1b") {
+				t.Errorf("%s has %d bytes: %.300s", name, len(all), all)
+			}
 		}
 	})
 }

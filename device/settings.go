@@ -20,8 +20,8 @@ type Settings interface {
 	Take(context.Context, wire.SettingsBody) (waits []string, err error)
 }
 
-// settingsEvery is how often a hub may give settings, after the first few.
-const settingsEvery = 10 * time.Second
+// settingsEvery is how often a hub may give settings, after the first few: what is refused is written to the card.
+const settingsEvery = time.Minute
 
 // offer is what the hub gives: the latest counts, and one is looked at after the other.
 type offer struct {

@@ -168,7 +168,7 @@ func millis(n int64) time.Duration {
 // Down says that the station is not signed in, and why.
 func (d *Device) Down(err error) {
 	d.tell(func() {
-		d.hubTrouble = err.Error()
+		d.hubTrouble = wire.Printable(err.Error(), 500) // it may be the hub's own words
 		d.handle(call.LinkDown{})
 	})
 }
@@ -301,7 +301,7 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		if m.To == wire.Door {
 			d.doorAnswered(m.Call, wire.DoorBody{From: d.state.Peer, Result: refused})
 		}
-		d.handle(call.Rejected{ID: m.Call, Code: e.Code})
+		d.handle(call.Rejected{ID: m.Call, Code: fault.New(e.Code).Code})
 	case wire.Servers:
 		b, err := wire.Body[wire.ServersBody](m.Envelope)
 		if err == nil {
@@ -322,7 +322,7 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		d.called(m.Call, b)
 	case wire.Ringing, wire.SDP:
 		b, err := wire.Body[wire.SDPBody](m.Envelope)
-		if err == nil && len(b.SDP) > wire.MaxSDP {
+		if err == nil && (len(b.SDP) > wire.MaxSDP || len(b.From) > wire.MaxIDLen || len(b.Answers) > wire.MaxSDP) {
 			err = fault.New(fault.TooLarge)
 		}
 		if err != nil {
@@ -345,7 +345,10 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		if err != nil {
 			return err
 		}
-		if d.candidates++; ours && d.candidates <= mostCandidates {
+		if !ours {
+			return nil
+		}
+		if d.candidates++; d.candidates <= mostCandidates {
 			d.path.Candidate(b.Candidate)
 		}
 	case wire.Answered:
@@ -355,6 +358,9 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		d.handle(call.Warned{ID: m.Call})
 	case wire.Door:
 		b, err := wire.Body[wire.DoorBody](m.Envelope)
+		if err == nil {
+			err = wire.CheckCUID(b.From)
+		}
 		if err != nil {
 			return err
 		}
@@ -395,7 +401,7 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		}
 		e := call.Ended{ID: m.Call, Outcome: b.Outcome}
 		if b.Error != nil {
-			e.Code = b.Error.Code
+			e.Code = fault.New(b.Error.Code).Code
 		}
 		d.handle(e)
 	}
@@ -446,5 +452,6 @@ func (d *Device) believes(id string, r outcome.Result) bool {
 	if d.state.Caller {
 		from = d.cfg.CUID
 	}
-	return id != "" && id == d.state.ID && r.Call == id && r.From == from && wire.CheckContext(r.Context) == nil
+	return id != "" && id == d.state.ID && r.Call == id && r.From == from && wire.CheckContext(r.Context) == nil &&
+		len(r.To) <= wire.MaxReceivers*wire.MaxIDLen && len(r.By) <= wire.MaxIDLen
 }
