@@ -1,4 +1,5 @@
-/** Call is one call. Events: state, quality, warning ({name, on}), blocked (a click is wanted before anything is heard), device. */
+/** Call is one call. Events: state, quality, warning ({name, on}), blocked (a click is wanted before anything is heard), device,
+ * capabilities ({door}: what may be done at the other side), door (a DoorAnswer). */
 export class Call extends Emitter {
     /**
      * @param {House} house
@@ -15,6 +16,8 @@ export class Call extends Emitter {
     /** @type {State} */
     state: State;
     muted: boolean;
+    /** whether the other side has a door that may be opened from here */
+    door: boolean;
     /** @type {Quality | undefined} of the last second */
     quality: Quality | undefined;
     /** @type {number} when the voices were there, by Date.now(); 0 before */
@@ -50,8 +53,12 @@ export class Call extends Emitter {
     mute(on?: boolean): void;
     /** play tries again to be heard, after a click. */
     play(): void;
-    /** openDoor asks the other side to open its door; its own list decides. The answer comes as the event door. */
-    openDoor(): Promise<any>;
+    /**
+     * openDoor asks the other side to open its door, and gives what became of that; so does the event door. The account's
+     * rules and the other side's own list decide; door tells whether they will allow it.
+     * @returns {Promise<DoorAnswer>}
+     */
+    openDoor(): Promise<DoorAnswer>;
     /** ref is how a sign-in names the call. */
     get ref(): {
         call: string;
@@ -96,6 +103,15 @@ export type Peer = {
     cuid: string;
     name?: string;
     image?: string;
+};
+/**
+ * of
+ * the station from; reason is why it refused
+ */
+export type DoorAnswer = {
+    from: string;
+    result: "opened" | "refused";
+    reason?: "not_allowed" | "locked" | "no_door" | "not_connected" | "not_in_call" | "too_often";
 };
 export type Envelope = import("./link.js").Envelope;
 export type Quality = import("./media.js").Quality;

@@ -59,6 +59,13 @@ export class Client extends Emitter {
      * @param {string} cuid
      */
     identify(cuid: string): Promise<any>;
+    /**
+     * openDoor asks a station to open its door outside a call, and gives what became of that. It is for operators, where the
+     * account's rules and the station's own list door.remote let them.
+     * @param {string} cuid
+     * @returns {Promise<import('./call.js').DoorAnswer>}
+     */
+    openDoor(cuid: string): Promise<import("./call.js").DoorAnswer>;
     /** isEnabled tells whether calls can be made now. */
     isEnabled(): boolean;
     /** logout signs out for good. connect again to come back. */

@@ -12,8 +12,11 @@ export class Link {
     yield(): void;
     /** pause leaves for as long as the page sleeps; now comes back. */
     pause(): void;
-    /** now tries at once, when there is reason to think that it works again or does not any more. */
-    now(): void;
+    /**
+     * now tries at once, when there is reason to think that it works again or does not any more.
+     * @param {number} [patience] that a hub has to answer, in milliseconds
+     */
+    now(patience?: number): void;
     /**
      * send has a message said, and gives its number; 0 when nobody is signed in.
      * @param {string} t

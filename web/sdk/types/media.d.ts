@@ -12,8 +12,8 @@ export class Media {
      *   servers: RTCIceServer[], relay?: boolean, speaker?: string,
      *   candidate: (c: string) => void,
      *   state: (s: 'connecting' | 'connected' | 'broken' | 'failed') => void,
-     *   quality: (q: Quality) => void, warning: (name: string, on: boolean) => void, blocked: () => void,
-     * }} o
+     *   quality: (q: Quality) => void, warning: (name: string, on: boolean) => void, blocked: () => void, silent: () => void,
+     * }} o silent: nothing has come for a second, or got through, and every five from then on
      */
     constructor(o: {
         servers: RTCIceServer[];
@@ -24,6 +24,7 @@ export class Media {
         quality: (q: Quality) => void;
         warning: (name: string, on: boolean) => void;
         blocked: () => void;
+        silent: () => void;
     });
     o: {
         servers: RTCIceServer[];
@@ -34,34 +35,43 @@ export class Media {
         quality: (q: Quality) => void;
         warning: (name: string, on: boolean) => void;
         blocked: () => void;
+        silent: () => void;
     };
     /** offer describes our side; nothing is recorded for it. */
     offer(): Promise<string>;
     /**
-     * answer describes our side in reply.
+     * take takes the other side's description, and gives our answer if it is an offer. When two offers cross, the polite
+     * side's yields: that of the caller.
      * @param {string} sdp
+     * @param {string} answers the user name of the offer that an answer is about, where the other side says it
+     * @param {boolean} polite
      */
-    answer(sdp: string): Promise<string>;
+    take(sdp: string, answers: string, polite: boolean): Promise<{
+        sdp: string;
+        answers: string;
+    } | undefined>;
     /**
-     * take is what the other side replies.
-     * @param {string} sdp
+     * restart looks for a new way between the two (ICE restart, RFC 8445, section 9), and gives our description. An offer that
+     * yielded to one of ours which nobody answered is answered instead: the other side does not know how to yield.
+     * @returns {Promise<{sdp: string, answers?: string}>}
      */
-    take(sdp: string): Promise<void>;
-    /** offering tells whether we wait for a reply. */
-    get offering(): boolean;
+    restart(): Promise<{
+        sdp: string;
+        answers?: string;
+    }>;
     /**
      * serve tells the servers to look for a way with, from the next restart on.
      * @param {RTCIceServer[]} servers
      */
     serve(servers: RTCIceServer[]): void;
-    /** restart looks for a new way between the two (ICE restart, RFC 8445, section 9), and gives our description. */
-    restart(): Promise<string>;
     /**
      * candidate is one of the other side's; an empty one ends them.
      * @param {string} candidate
      */
     candidate(candidate: string): void;
     get connected(): boolean;
+    /** silent tells whether nothing has come for a second, or got through to the other side. */
+    get silent(): boolean;
     /**
      * open lets the voices through: the other's to the loudspeaker, ours from the microphone.
      * @param {MediaStreamTrack | null} mic
