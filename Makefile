@@ -131,10 +131,11 @@ bench-audio: build
 	@scripts/deps pulseaudio pulseaudio-utils espeak-ng iproute2 util-linux pipewire pipewire-pulse wireplumber dbus
 	bin/intercom-lab -bin bin -json bin/bench-audio.json -svg docs/img/latency.svg
 
-# Calls between a station and Chromium, and between two Chromiums, over the same cable. It needs root; five minutes.
+# Calls between a station and Chromium, and between two Chromiums, over the same cable, and between machines that move. It
+# needs root; ten minutes.
 bench-web: build web
 	@scripts/deps pulseaudio pulseaudio-utils iproute2 util-linux chromium
-	bin/intercom-lab -bin bin -only web -json bin/bench-web.json
+	bin/intercom-lab -bin bin -only web,webmove -json bin/bench-web.json
 
 # The documents and golden files that are made from the code.
 generate: web

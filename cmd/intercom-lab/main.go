@@ -41,6 +41,9 @@ var goals = map[string]string{
 	"cpu_s_per_min": "<= 4", "pss_mib": "<= 20", "wakeups_per_s": "<= 600", "idle_wakeups_per_s": "<= 15", "echo_loss_db": ">= 25",
 }
 
+// moveGoal is when both have to hear each other again after a move.
+const moveGoal = "<= 5000"
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("intercom-lab", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -99,11 +102,14 @@ func table(stdout io.Writer, figures map[string]float64, goals map[string]string
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "figure\tmeasured\tasked\t")
 	for _, name := range slices.Sorted(maps.Keys(figures)) {
-		note := ""
-		if g := goals[name]; g != "" && !reached(figures[name], g) {
+		g, note := goals[name], ""
+		if strings.Contains(name, "move") && !strings.Contains(name, "longest") {
+			g = moveGoal
+		}
+		if g != "" && !reached(figures[name], g) {
 			note = "not reached"
 		}
-		fmt.Fprintf(w, "%s\t%g\t%s\t%s\n", name, figures[name], goals[name], note)
+		fmt.Fprintf(w, "%s\t%g\t%s\t%s\n", name, figures[name], g, note)
 	}
 	w.Flush()
 }

@@ -148,3 +148,16 @@ func listening(t *testing.T) bool {
 	}
 	return false
 }
+
+// The station's unit takes sockets away; the one that Watch needs must be left.
+func TestTheUnitPermitsNetlink(t *testing.T) {
+	unit, err := os.ReadFile("../../systemd/intercomd.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(unit)) {
+		if families, ok := strings.CutPrefix(line, "RestrictAddressFamilies="); ok && !strings.Contains(families, "AF_NETLINK") {
+			t.Errorf("intercomd.service has %s", line)
+		}
+	}
+}

@@ -12,23 +12,26 @@ import (
 // (BCP 38). It needs root, iproute2 and nftables.
 type Router struct{ name string }
 
-// RouterIP is an address of the router that is a neighbour of nobody.
-const RouterIP = "10.90.0.1"
+// RouterIP and RouterIP6 are addresses of the router that are neighbours of nobody.
+const (
+	RouterIP  = "10.90.0.1"
+	RouterIP6 = "fd90::1"
+)
 
 // NewRouter makes one.
 func NewRouter(name string) (*Router, error) {
 	r := &Router{fmt.Sprintf("%s%d", name, os.Getpid())}
 	ns := r.ns("router")
 	return r, run(
-		"ip netns add "+ns, "ip -n "+ns+" link set lo up", "ip -n "+ns+" addr add "+RouterIP+"/32 dev lo",
+		"ip netns add "+ns, "ip -n "+ns+" link set lo up", "ip -n "+ns+" addr add "+RouterIP+"/32 dev lo", "ip -n "+ns+" addr add "+RouterIP6+"/128 dev lo",
 		"ip netns exec "+ns+" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0",
 		"ip netns exec "+ns+" nft add table ip bcp38",
 		"ip netns exec "+ns+" nft add chain ip bcp38 in { type filter hook prerouting priority 0 ; }",
 	)
 }
 
-// Machine adds machine number n. On link l, 0 or 1, it is 10.N.L.2 and fdNN:L::2, and the router .1 and ::1; on link 1 it has
-// no address yet.
+// Machine adds machine number n, 2 to 9. On link 0 it is 10.N.0.2, by which it reaches the rest; it has no address on link 1
+// and none of IPv6 yet. The router is 10.N.L.1 and fd0N:L::1 on link L.
 func (r *Router) Machine(n int) error {
 	ns, router := r.ns(fmt.Sprint("m", n)), r.ns("router")
 	commands := []string{"ip netns add " + ns, "ip -n " + ns + " link set lo up"}
@@ -45,6 +48,11 @@ func (r *Router) Machine(n int) error {
 	return run(append(commands,
 		fmt.Sprintf("ip -n %s addr add 10.%d.0.2/24 dev eth0", ns, n),
 		fmt.Sprintf("ip -n %s route add default via 10.%d.0.1 metric 600", ns, n))...)
+}
+
+// OnlyIPv6 has a machine reach the rest as fd0N:0::2 on link 0, and no longer by IPv4.
+func (r *Router) OnlyIPv6(n int) error {
+	return r.IP(n, Numbered(n, []string{"addr del 10.N.0.2/24 dev eth0", "addr add fd0N:0::2/64 dev eth0 nodad", "-6 route add default via fd0N:0::1 metric 600"})...)
 }
 
 // IP runs commands of ip(8) at a machine.

@@ -320,7 +320,7 @@ export class Call extends Emitter {
       },
       warning: (name, on) => this.emit('warning', { name, on }),
       blocked: () => this.emit('blocked', true),
-      silent: () => this.#house.link.now(linkPatience),
+      silent: (seconds) => this.#house.link.now(seconds > 1 ? undefined : linkPatience), // some never say anything
     });
     this.#media = media;
     return media;

@@ -50,7 +50,7 @@ export class Media {
    *   servers: RTCIceServer[], relay?: boolean, speaker?: string,
    *   candidate: (c: string) => void,
    *   state: (s: 'connecting' | 'connected' | 'broken' | 'failed') => void,
-   *   quality: (q: Quality) => void, warning: (name: string, on: boolean) => void, blocked: () => void, silent: () => void,
+   *   quality: (q: Quality) => void, warning: (name: string, on: boolean) => void, blocked: () => void, silent: (seconds: number) => void,
    * }} o silent: nothing has come for a second, or got through, and every five from then on
    */
   constructor(o) {
@@ -214,7 +214,7 @@ export class Media {
         this.o.quality(q);
         for (const [name, is] of Object.entries(limits)) this.#judge(name, is(q));
         this.#judge('no_media', this.#silent > 0);
-        if (this.#silent % 5 === 1) this.o.silent();
+        if (this.#silent % 5 === 1) this.o.silent(this.#silent);
       }
       this.#watch();
     });
