@@ -76,7 +76,7 @@ type resting struct {
 const RestTime = 3500 * time.Millisecond
 
 // LookTime is how often files are to be looked at, so that all is known within 5 s.
-const LookTime = time.Second
+const LookTime = 500 * time.Millisecond
 
 // Open reads a folder of accounts; one that is not there has none. The error names every problem of every file.
 func Open(folder string) (*Directory, error) {

@@ -222,7 +222,7 @@ func TestAFileThatIsBeingWritten(t *testing.T) {
 				if err := os.WriteFile(File(folder, "demo"), []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				for range 3 {
+				for range 6 {
 					if changed, err := d.Reload(); changed || err == nil || !strings.Contains(err.Error(), "demo.toml") || d.Trouble() == nil || len(d.Account("demo").Keys) != 2 {
 						t.Fatal(changed, err, d.Account("demo"))
 					}
