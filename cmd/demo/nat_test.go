@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,6 +99,19 @@ func TestStationsBehindTranslators(t *testing.T) {
 			for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
 				p.until(s, "it talked again "+route, func(s stage.Status) bool { return s.Phase == "talking" && s.Quality != nil && s.Quality.Route == route })
 			}
+			if route != "relay" {
+				return
+			}
+			// A call that is relayed outlives the hub that relays it.
+			again, err := ear.Play(p.sound.Server, "door_mic", ear.Steady(toneHz, time.Minute))
+			p.must(err)
+			defer again.Stop()
+			p.until(p.scene.reception, "it heard the other side", func(s stage.Status) bool { return s.Sound.SpkDBFS > -40 })
+			p.must(p.hub.Signal(syscall.SIGKILL))
+			<-p.hub.Ended()
+			p.until(p.scene.reception, "it heard nothing", func(s stage.Status) bool { return s.Sound.SpkDBFS < -60 })
+			p.must(p.hub.Up(ctx))
+			p.until(p.scene.reception, "it heard the other side again", func(s stage.Status) bool { return s.Phase == "talking" && s.Sound.SpkDBFS > -40 })
 		})
 	}
 }

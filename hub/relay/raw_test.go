@@ -97,6 +97,31 @@ func (p peerAddress) AddTo(m *stun.Message) error {
 
 func xorPeer(s string) stun.Setter { return peerAddress(netip.MustParseAddrPort(s)) }
 
+// A relay whose public address is of IPv6, and one of IPv4 that is reached over IPv6.
+func TestIPv6(t *testing.T) {
+	for public, want := range map[string][3]stun.ErrorCode{"::1": {0, 440, 0}, "127.0.0.1": {0, 0, 440}} { // asked for none, IPv4, IPv6
+		b := newBench(t, func(c *Config) { c.Listen, c.Public = "[::1]:0", public })
+		for i, family := range []byte{0, 1, 2} {
+			attrs := []stun.Setter{attr(stun.AttrRequestedTransport, 17, 0, 0, 0)}
+			if family != 0 {
+				attrs = append(attrs, attr(stun.AttrRequestedAddressFamily, family, 0, 0, 0))
+			}
+			r := b.raw("udp", Party{"demo", "front_door", "c1"})
+			if got := r.ask(stun.MethodAllocate, attrs...); got != want[i] {
+				t.Errorf("public %s, family %d: %d, want %d", public, family, got, want[i])
+			}
+			if i == 0 && public == "::1" {
+				for peer, want := range map[string]stun.ErrorCode{"[::1]:22": 403, "[2606:4700::1111]:53": 0, "[fe80::1]:5": 403, "[fd00:ec2::254]:80": 403, "[64:ff9b::7f00:1]:22": 403,
+					"[2002:7f00:1::]:22": 403, "[::127.0.0.1]:22": 403, "8.8.8.8:53": 443} {
+					if got := r.ask(stun.MethodChannelBind, attr(stun.AttrChannelNumber, 0x40, 1, 0, 0), xorPeer(peer)); got != want {
+						t.Errorf("a channel to %s: %d, want %d", peer, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 // Connections that say nothing, or half a message, or drop by drop, or what is no message, do not stay. One with a
 // relayed address does.
 func TestConnectionsThatWantNothing(t *testing.T) {
@@ -195,6 +220,7 @@ func TestConnectionsAreLimited(t *testing.T) {
 	come := func(a netip.Addr) (net.Conn, bool) {
 		ours, theirs := net.Pipe()
 		t.Cleanup(func() { ours.Close(); theirs.Close() })
+		b.visitors.second = 0 // however fast they come
 		b.mu.Lock()
 		port := uint16(1 + len(b.streams))
 		b.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -395,6 +396,64 @@ func packetConn(t *testing.T) net.PacketConn {
 	return c
 }
 
+// What a client may ask of a relayed address: of its own only. The library would not answer at all.
+func TestARelayedAddressIsItsPartys(t *testing.T) {
+	b := newBench(t, nil)
+	r := b.raw("udp", Party{"demo", "front_door", "c1"})
+	for _, m := range []stun.Method{stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind} {
+		if got := r.ask(m, xorPeer("8.8.8.8:1")); got != 437 {
+			t.Errorf("%v without a relayed address: %d", m, got)
+		}
+	}
+	if got := r.ask(stun.MethodAllocate, attr(stun.AttrRequestedTransport, 17, 0, 0, 0)); got != 0 {
+		t.Fatal(got)
+	}
+	for range 3 { // a long call
+		if got := r.ask(stun.MethodRefresh); got != 0 {
+			t.Errorf("a refresh: %d", got)
+		}
+	}
+	for _, p := range []Party{{"demo", "reception", "c1"}, {"demo", "front_door", "c2"}, {"other", "front_door", "c1"}} {
+		r.party = p
+		_, r.password = Credentials("s", p)
+		for _, m := range []stun.Method{stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind} {
+			if got := r.ask(m, xorPeer("8.8.8.8:1"), attr(stun.AttrLifetime, 0, 0, 0, 0)); got != 441 {
+				t.Errorf("%v by %v: %d", m, p, got)
+			}
+		}
+	}
+	if n := b.Allocations(); n != 1 {
+		t.Errorf("%d relayed addresses", n)
+	}
+}
+
+// Whatever comes, the relay goes on: over UDP, where it is screened, and in what the library gets of it.
+func FuzzMessages(f *testing.F) {
+	p := Party{"demo", "front_door", "c1"}
+	user, password := Credentials("s", p)
+	integrity := stun.NewLongTermIntegrity(user, realm, password)
+	for _, m := range []stun.Method{stun.MethodBinding, stun.MethodAllocate, stun.MethodRefresh, stun.MethodSend, stun.MethodCreatePermission, stun.MethodChannelBind, stun.MethodConnect} {
+		f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(m, stun.ClassRequest)).Raw)
+		f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(m, stun.ClassRequest), stun.NewUsername(user), stun.NewRealm(realm), xorPeer("8.8.8.8:1"), integrity).Raw)
+		f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(m, stun.ClassIndication), xorPeer("8.8.8.8:1")).Raw)
+	}
+	f.Add([]byte{0x40, 0, 0, 4, 1, 2, 3, 4})
+	f.Add([]byte{0x40, 0, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c := &calls{over: map[string]bool{}, elsewhere: map[string]bool{}}
+		r := &Relay{cfg: Config{Secret: "s", Calls: c, MostOf: 1}, sockets: map[uint16]*socket{}, tuples: map[tuple]*socket{}, count: map[string]int{}}
+		r.reach.public, r.lines.log = netip.MustParseAddr("11.9.0.1"), slog.New(slog.DiscardHandler)
+		r.reach.refresh()
+		from := tuple{"udp", netip.MustParseAddrPort("192.0.2.1:5"), netip.MustParseAddrPort("11.9.0.1:3478")}
+		for range 2 {
+			if pass, answer := r.screen(from, b); pass && answer != nil {
+				t.Error("both passed and answered")
+			}
+			r.tuples[from] = &socket{relay: r, party: p, peers: map[netip.Addr]bool{}, channels: map[netip.AddrPort]bool{}}
+		}
+	})
+}
+
 func TestNoWayIntoPrivateNetworks(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.AllowPrivate = false })
 	c, _ := b.relayed("front_door", "c1", "udp")
@@ -470,6 +529,8 @@ func TestLimitsOfAccountsCallsAndParties(t *testing.T) {
 		t.Errorf("one more of a party: %v", err)
 	}
 	b.relayed("reception", "c1", "udp")
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if got := b.full(Party{"demo", "reception", "c1"}); got != "" {
 		t.Error(got)
 	}
@@ -541,22 +602,33 @@ func TestBandwidth(t *testing.T) {
 
 // What strangers send to a relayed address does not use up what its party may receive.
 func TestStrangersDoNotUseUpTheBandwidth(t *testing.T) {
-	b := newBench(t, func(c *Config) { c.AddressKbit = 8 })
-	_, x := b.relayed("front_door", "c1", "udp")
-	_, y := b.relayed("reception", "c1", "udp")
+	b := newBench(t, nil)
+	p := Party{"demo", "front_door", "c1"}
+	s, err := b.bind(p, "udp4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
 	stranger := packetConn(t)
-	for range 200 {
-		if _, err := stranger.WriteTo(make([]byte, 1000), x.LocalAddr()); err != nil {
-			t.Fatal(err)
+	b.sockets[uint16(stranger.LocalAddr().(*net.UDPAddr).Port)] = &socket{party: p} // whom the address may reach
+	before := s.in.Tokens()
+	flood := func() error {
+		for range 20 {
+			if _, err := stranger.WriteTo(make([]byte, 1000), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(s.port)}); err != nil {
+				t.Fatal(err)
+			}
 		}
+		_ = s.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		_, _, err := s.ReadFrom(make([]byte, 1500))
+		return err
 	}
-	if _, err := x.WriteTo(nil, y.LocalAddr()); err != nil { // opens the way back
-		t.Fatal(err)
+	if err := flood(); !errors.Is(err, os.ErrDeadlineExceeded) || s.in.Tokens() < before {
+		t.Errorf("%v; %v of %v are left", err, s.in.Tokens(), before)
 	}
-	if _, err := y.WriteTo([]byte("hello"), x.LocalAddr()); err != nil {
-		t.Fatal(err)
+	s.peers[netip.MustParseAddr("127.0.0.1")] = true // with its permission
+	if err := flood(); err != nil || s.in.Tokens() >= before {
+		t.Errorf("%v; %v of %v are left", err, s.in.Tokens(), before)
 	}
-	hears(t, x, "hello")
 }
 
 func TestSTUNTellsWhereOneIs(t *testing.T) {

@@ -346,6 +346,7 @@ export class Call extends Emitter {
   async #restart(tries) {
     if (!this.#house.up() || this.state === 'ended') return;
     this.#restartIn(tries);
+    this.#house.link.request('call.servers', this.id).catch(() => {}); // for the next try: another hub may have the call now
     const offer = await this.#media?.restart().catch(() => undefined);
     if (offer) this.#house.link.send('call.sdp', this.id, offer);
   }

@@ -10,15 +10,15 @@ const state = (s, limit) => until(`the browser's call is ${s}`, () => page.evalu
 const lastCall = async () => (await door('status')).last_call;
 
 /** talk brings about a call between the browser and the station. */
-async function talk(cuid) {
+async function talk(cuid, options = {}) {
   browser ??= await browse();
   page = await open(browser);
-  await page.evaluate(async ([url, apikey, cuid]) => {
-    window.client = await window.sdk.connect({ url, account: 'demo', apikey, cuid, screens: false });
+  await page.evaluate(async ([url, apikey, cuid, options]) => {
+    window.client = await window.sdk.connect({ url, account: 'demo', apikey, cuid, screens: false, ...options });
     window.log = [];
     window.call = window.client.call('front_door', 'Test');
     window.call.on('state', (s) => window.log.push(s));
-  }, [hub, key, cuid]);
+  }, [hub, key, cuid, options]);
   await state('ringing');
   await press('answer');
   await state('talking');
@@ -43,6 +43,19 @@ test('the hub is killed in a call, and comes back', async () => {
   await press('hangup');
   const { status, reason, by } = await page.evaluate(() => window.call.result);
   assert.deepEqual([status, reason, by], ['over', 'hangup', 'front_door']);
+});
+
+test('the hub that relays a call is killed, and comes back: so do the voices, by its new relay', async () => {
+  await talk('faults_relay', { relay: true });
+  await hubDoes('kill');
+  await hubDoes('up');
+  await state('reconnecting', 30_000);
+  await state('talking', 30_000);
+  const stop = sing('web_mic', 1000);
+  assert.ok(await hears('door_spk', 1000), 'the voices are back');
+  stop();
+  assert.equal((await door('status')).quality.route, 'relay');
+  await press('hangup');
 });
 
 test('an end that the hub does not hear is told later', async () => {
