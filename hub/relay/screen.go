@@ -68,8 +68,8 @@ func (r *Relay) screen(from tuple, b []byte) (pass bool, answer []byte) {
 		return true, nil
 	}
 	level := slog.LevelWarn
-	if why == notLive {
-		level = slog.LevelInfo // who hangs up says goodbye to the relay, too
+	if why == notLive || why == notReached {
+		level = slog.LevelInfo // who hangs up says goodbye to the relay, too; and ICE tries all addresses that there are
 	}
 	r.lines.line(level, why, "code", int(code), "account", p.Account, "cuid", p.CUID, "call", p.Call)
 	reply, err := stun.Build(&stun.Message{TransactionID: m.TransactionID}, stun.NewType(m.Type.Method, stun.ClassErrorResponse),
@@ -80,7 +80,10 @@ func (r *Relay) screen(from tuple, b []byte) (pass bool, answer []byte) {
 	return false, reply.Raw
 }
 
-const notLive = "credentials of a call that does not live, or of one who has no part in it now"
+const (
+	notLive    = "credentials of a call that does not live, or of one who has no part in it now"
+	notReached = "an address or port that is not relayed to"
+)
 
 // refuses says with which code a request of a known party is refused, and why; 0 for one that the library may have.
 func (r *Relay) refuses(from tuple, m *stun.Message, p Party) (stun.ErrorCode, string) {
@@ -139,10 +142,10 @@ func (s *socket) refusesPeers(m *stun.Message) (code stun.ErrorCode, why string)
 	channel := m.Type.Method == stun.MethodChannelBind
 	for _, p := range peers {
 		if s.relay.reach.of(p.Addr()) == never {
-			return stun.CodeForbidden, "an address that is not relayed to"
+			return stun.CodeForbidden, notReached
 		}
 		if channel && !s.carries(p) {
-			return stun.CodeForbidden, "a port of this machine that is not relayed to"
+			return stun.CodeForbidden, notReached
 		}
 	}
 	s.relay.mu.Lock()

@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -203,7 +204,7 @@ func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
 	peer := netip.AddrPortFrom(u.AddrPort().Addr().Unmap(), u.AddrPort().Port())
 	switch {
 	case !s.carries(peer):
-		s.relay.lines.refuse("packets to an address or port that is not relayed to", "peer", peer.String(), "account", s.party.Account, "cuid", s.party.CUID, "call", s.party.Call)
+		s.relay.lines.line(slog.LevelInfo, notReached, "peer", peer.String(), "account", s.party.Account, "cuid", s.party.CUID, "call", s.party.Call)
 	case s.within(s.out, s.account.out, len(b)):
 		return s.WriteToUDPAddrPort(b, peer)
 	}
