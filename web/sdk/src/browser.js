@@ -15,7 +15,6 @@
   }
   want('String.replaceAll', function () { return w.String.prototype.replaceAll; });
   want('RTCPeerConnection.connectionState', function () { return 'connectionState' in w.RTCPeerConnection.prototype; });
-  want('RTCPeerConnection.restartIce', function () { return w.RTCPeerConnection.prototype.restartIce; });
   want('CSSStyleSheet.replaceSync', function () { return w.CSSStyleSheet.prototype.replaceSync; });
   want('CSS inset', function () { return w.CSS.supports('inset', '0'); });
   w.intercomUnsupported = missing && 'This browser cannot make calls: it has no ' + missing +

@@ -12,7 +12,7 @@ export class Media {
      *   servers: RTCIceServer[], relay?: boolean, speaker?: string,
      *   candidate: (c: string) => void,
      *   state: (s: 'connecting' | 'connected' | 'broken' | 'failed') => void,
-     *   quality: (q: Quality) => void, warning: (name: string, on: boolean) => void, blocked: () => void, silent: () => void,
+     *   quality: (q: Quality) => void, warning: (name: string, on: boolean) => void, blocked: () => void, silent: (seconds: number) => void,
      * }} o silent: nothing has come for a second, or got through, and every five from then on
      */
     constructor(o: {
@@ -24,7 +24,7 @@ export class Media {
         quality: (q: Quality) => void;
         warning: (name: string, on: boolean) => void;
         blocked: () => void;
-        silent: () => void;
+        silent: (seconds: number) => void;
     });
     o: {
         servers: RTCIceServer[];
@@ -35,7 +35,7 @@ export class Media {
         quality: (q: Quality) => void;
         warning: (name: string, on: boolean) => void;
         blocked: () => void;
-        silent: () => void;
+        silent: (seconds: number) => void;
     };
     /** offer describes our side; nothing is recorded for it. */
     offer(): Promise<string>;
