@@ -36,7 +36,7 @@ const (
 	RingSlack   = 10 * time.Second // that the callee may ring longer, should the hub never end it
 	MediaLimit  = 10 * time.Second // for the media path after the answer
 	BreakLimit  = 20 * time.Second // for a broken media path to come back
-	CallerFirst = time.Second      // that the callee leaves the restart of a broken path to the caller
+	CallerFirst = time.Second / 2  // that the callee leaves the restart of a broken path to the caller
 	RestartTime = 3 * time.Second  // for a restart to help before it is tried again; it doubles with each, up to the next
 	RestartMost = 8 * time.Second
 	LostLimit   = 4 * time.Second // for the hub to come back while it rings

@@ -94,11 +94,12 @@ type Engine struct {
 	way    func(from, to netip.Addr) (moved func() bool)
 }
 
-// ICE times: the path is called broken after 3 s of silence and failed 25 s later; a keepalive each second.
+// ICE times: the path is called broken after 3 s of silence and failed 25 s later; a keepalive each half second in which
+// nothing else was sent.
 const (
 	brokenAfter = 3 * time.Second
 	failedAfter = 25 * time.Second
-	keepAlive   = time.Second
+	keepAlive   = 500 * time.Millisecond
 )
 
 // relayAfter is how long a direct way has to be found before one through a relay is taken. The library's 2 s are two seconds
