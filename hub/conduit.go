@@ -75,12 +75,21 @@ func (c *conduit) Read(b []byte) (n int, err error) {
 	} else if n, err = c.Conn.Read(b); n == 0 {
 		return n, err
 	}
-	c.heard.Add(1)
-	frames := c.perFrame.spend(c.of, float64(c.frames.count(b[:n])))
-	if !c.perByte.spend(byteRate, float64(n)) || !frames {
-		return 0, fault.New(fault.RateLimited)
+	if !c.within(b[:n]) {
+		return 0, errFlood
 	}
 	return n, err
+}
+
+var errFlood = error(fault.New(fault.RateLimited))
+
+// within counts what was read. It is no part of Read, where idle sockets wait: their stacks must stay small.
+//
+//go:noinline
+func (c *conduit) within(b []byte) bool {
+	c.heard.Add(1)
+	frames := c.perFrame.spend(c.of, float64(c.frames.count(b)))
+	return c.perByte.spend(byteRate, float64(len(b))) && frames
 }
 
 // close lets what is on its way come in, so that it does not reset the connection before the close frame is read.
