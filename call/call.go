@@ -30,14 +30,14 @@ const (
 
 // Limits of a call on the device's own clock. The hub's shorter ones decide when it is there.
 const (
-	AckTime     = 10 * time.Second // for the hub to take the invite or confirm the answer, unless it says otherwise
-	RingTime    = 30 * time.Second // that the hub lets it ring unless it says otherwise
-	CallerLimit = 35 * time.Second // for the caller to get a result, unless the hub says otherwise
-	RingSlack   = 10 * time.Second // that the callee may ring longer, should the hub never end it
-	MediaLimit  = 10 * time.Second // for the media path after the answer
-	BreakLimit  = 20 * time.Second // for a broken media path to come back
-	CallerFirst = time.Second / 2  // that the callee leaves the restart of a broken path to the caller
-	RestartTime = 3 * time.Second  // for a restart to help before it is tried again; it doubles with each, up to the next
+	AckTime     = 10 * time.Second       // for the hub to take the invite or confirm the answer, unless it says otherwise
+	RingTime    = 30 * time.Second       // that the hub lets it ring unless it says otherwise
+	CallerLimit = 35 * time.Second       // for the caller to get a result, unless the hub says otherwise
+	RingSlack   = 10 * time.Second       // that the callee may ring longer, should the hub never end it
+	MediaLimit  = 10 * time.Second       // for the media path after the answer
+	BreakLimit  = 20 * time.Second       // for a broken media path to come back
+	CallerFirst = 300 * time.Millisecond // that the callee leaves the restart of a broken path to the caller
+	RestartTime = 3 * time.Second        // for a restart to help before it is tried again; it doubles with each, up to the next
 	RestartMost = 8 * time.Second
 	LostLimit   = 4 * time.Second // for the hub to come back while it rings
 	EndLimit    = 2 * time.Second // for the hub to confirm an end

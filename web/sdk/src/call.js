@@ -28,10 +28,11 @@ const awayLimit = 4 * second; // the hub's, while nobody has answered
 const doorLimit = 10 * second; // until a station says what became of its door
 const mediaLimit = 10 * second; // until the voices are there
 const brokenLimit = 20 * second; // until broken ones are back
-const callerFirst = second / 2; // that the callee leaves a restart to the caller
+const callerFirst = 0.3 * second; // that the callee leaves a restart to the caller
 const restartTime = 3 * second; // for a restart to help; it doubles with each, up to
 const restartMost = 8 * second;
 const linkPatience = second; // for the hub to answer while nothing is heard
+const offerPatience = 0.3 * second; // and when the other side has restarted the path
 
 /** Call is one call. Events: state, quality, warning ({name, on}), blocked (a click is wanted before anything is heard), device,
  * capabilities ({door}: what may be done at the other side), door (a DoorAnswer). */
@@ -269,7 +270,7 @@ export class Call extends Emitter {
       if (!answer) return;
       this.#house.link.send('call.sdp', this.id, answer);
       if (!this.#answered) return;
-      this.#house.link.now(linkPatience); // what broke the other side's path may have broken our link
+      this.#house.link.now(offerPatience); // what broke the other side's path may have broken our link
       if (this.state === 'reconnecting') this.#restartIn(2);
     } catch (err) {
       console.warn('intercom: the other side\'s description', err);
