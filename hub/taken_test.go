@@ -30,7 +30,6 @@ type house struct {
 	folder string
 	key    string
 	secret *access.Secret
-	hash   string
 }
 
 const password = "correct horse"

@@ -19,6 +19,9 @@ import (
 // an answer is about; empty where the other side does not say it.
 func (p *Peer) Remote(sdp, answers string) {
 	p.tell(func(pc *webrtc.PeerConnection) error {
+		if n := strings.Count(sdp, "\nm="); n > mostMedia {
+			return fmt.Errorf("a description with %d media; at most %d are taken", n, mostMedia)
+		}
 		pending := pc.PendingLocalDescription()
 		switch {
 		case !offers(pc, sdp) && (pending == nil || answers != "" && answers != wire.Fragment(pending.SDP)):
@@ -37,6 +40,10 @@ func (p *Peer) Remote(sdp, answers string) {
 		return p.answer(pc, sdp)
 	})
 }
+
+// mostMedia are taken in a description: the voice, and a few that a newer program may offer beside it. The library makes a
+// transceiver for each.
+const mostMedia = 4
 
 // offers tells an offer from an answer: of the first two the roles decide; later the offer is the one that leaves it to the
 // other side who is active in DTLS (RFC 8842, section 5.2).

@@ -2,6 +2,8 @@ package rtc
 
 import (
 	"bytes"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -206,13 +208,20 @@ func TestGarbageFailsOnePathOnly(t *testing.T) {
 	p.Close()
 	<-p.Closed()
 
-	p = engine.Peer(nil, false, e)
-	p.Remote("v=0 but not really", "")
-	if wait(t, e.states, "state") != Failed {
-		t.Fatal("garbage was taken")
+	many := "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=fingerprint:sha-256 " + strings.TrimSuffix(strings.Repeat("00:", 32), ":") +
+		"\r\na=ice-ufrag:abcdabcd\r\na=ice-pwd:abcdabcdabcdabcdabcdabcd\r\na=setup:actpass\r\n"
+	for i := range 200 {
+		many += fmt.Sprintf("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:%d\r\na=rtcp-mux\r\na=sendrecv\r\na=rtpmap:111 opus/48000/2\r\n", i)
 	}
-	p.Close()
-	<-p.Closed()
+	for name, sdp := range map[string]string{"nonsense": "v=0 but not really", "200 media": many} {
+		p = engine.Peer(nil, false, e)
+		p.Remote(sdp, "")
+		if wait(t, e.states, "state") != Failed {
+			t.Fatalf("%s was taken", name)
+		}
+		p.Close()
+		<-p.Closed()
+	}
 }
 
 func TestRoundTrip(t *testing.T) {
