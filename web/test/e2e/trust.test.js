@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { browse, door, until } from './stage.js';
+import { browse, door, hears, sing, until } from './stage.js';
 
 const { SECURE, CA_AT, GATE, TRUSTING, PLAIN, PLAIN_SETUP, SHOTS } = process.env;
 const port = SECURE.split(':')[1];
@@ -73,7 +73,9 @@ test('who trusts it signs in, and talks with a station that trusts it too', asyn
   await page.getByRole('button', { name: 'Call', exact: true }).first().click();
   await until('it rings', async () => (await door('status', undefined, GATE)).phase === 'ringing');
   await door('press', { button: 'answer', hold_ms: 60 }, GATE);
-  await page.getByRole('timer').filter({ hasText: '00:00:0' }).waitFor(); // the voices are there; call.test.js listens to them
+  await page.getByRole('timer').filter({ hasText: '00:00:0' }).waitFor();
+  sing('door_mic', 1500);
+  assert.ok(await hears('web_spk', 1500, { limit: 30_000 }), 'the browser hears the station');
   await page.getByRole('button', { name: 'Hang up' }).click();
   await until('it is over', async () => (await door('status', undefined, GATE)).phase === 'idle');
   await page.context().close();
