@@ -5,9 +5,9 @@
 //	intercom-attack -bin bin -run 'relay/|cuid/' attacks whose name matches
 //	intercom-attack -list                        their names, and what each does
 //
-// It prints a line for each attack, and with -json writes the report. A flood is also measured: how long calls of others
-// take from the invite to the answer meanwhile. Exit status: 0, 1 an attack got through or could not be tried, 64 wrong
-// usage.
+// It prints a line for each attack, and with -json writes the report. Several are tried at once, but each flood alone: it
+// is also measured, how long calls of others take from the invite to the answer meanwhile. Exit status: 0, 1 an attack got
+// through or could not be tried, 64 wrong usage.
 //
 // A new attack is a function that takes a [trial], in a file of its theme, and a line in that file's list. It starts what
 // it needs with the trial's methods; everything is stopped for it. It calls through for each thing that got through, and
@@ -26,6 +26,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
+	"sync"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -108,18 +110,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "intercom-attack:", err)
 		return 1
 	}
-	status := 0
-	var report []result
-	for _, a := range chosen {
-		r := perform(ctx, a, *bin)
-		report = append(report, r)
-		fmt.Fprintf(stdout, "%-28s %5.1f s  %s%s\n", r.Attack, r.Seconds, r, figures(r.Figures))
-		if len(r.Through) > 0 || r.Failed != "" {
-			status = 1
-		}
-		if ctx.Err() != nil {
-			return 1
-		}
+	report := tryAll(ctx, chosen, *bin, stdout)
+	if ctx.Err() != nil {
+		return 1
 	}
 	fmt.Fprintf(stdout, "%d passed, %d failed\n", count(report, true), count(report, false))
 	if *out != "" {
@@ -129,7 +122,43 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return 1
 		}
 	}
-	return status
+	if count(report, false) > 0 {
+		return 1
+	}
+	return 0
+}
+
+// together is how many attacks are tried at once: most of them wait, most of the time.
+const together = 4
+
+// measured tells the attacks that are tried alone, because what others notice of them is measured: the floods.
+func (a attack) measured() bool { return strings.Contains(a.name, "flood") }
+
+// tryAll tries attacks, says what came of each when it is over, and gives the report.
+func tryAll(ctx context.Context, chosen []attack, bin string, stdout io.Writer) (report []result) {
+	var mu sync.Mutex
+	try := func(a attack) {
+		r := perform(ctx, a, bin)
+		mu.Lock()
+		defer mu.Unlock()
+		report = append(report, r)
+		fmt.Fprintf(stdout, "%-28s %5.1f s  %s%s\n", r.Attack, r.Seconds, r, figures(r.Figures))
+	}
+	var all sync.WaitGroup
+	places := make(chan struct{}, together)
+	for _, a := range chosen {
+		if !a.measured() && ctx.Err() == nil {
+			places <- struct{}{}
+			all.Go(func() { defer func() { <-places }(); try(a) })
+		}
+	}
+	all.Wait()
+	for _, a := range chosen {
+		if a.measured() && ctx.Err() == nil {
+			try(a)
+		}
+	}
+	return report
 }
 
 // perform tries one attack, in a folder of its own.

@@ -22,6 +22,9 @@ const (
 // served makes calls between two devices, one after the other, while flood runs, and notes how long they took. flood
 // must end soon after its ctx.
 func (t *trial) served(calls int, flood func(ctx context.Context)) {
+	if !(attack{name: t.result.Attack}).measured() {
+		t.must(fmt.Errorf("%s is measured, so its name must say that it is a flood", t.result.Attack))
+	}
 	caller, callee := t.signIn("served_caller"), t.signIn("served_callee")
 	ctx, stop := context.WithCancel(t.ctx)
 	ended := make(chan struct{})
