@@ -68,6 +68,13 @@ func (c *client) say(e wire.Envelope) error {
 	return c.Write(ctx, websocket.MessageText, wire.Encode(e))
 }
 
+// request sends a request and does not wait for its reply.
+func (c *client) request(e wire.Envelope) error {
+	c.id++
+	e.ID = c.id
+	return c.say(e)
+}
+
 // ask sends a request and gives its reply, or the error in it; what comes before the reply is dropped.
 func (c *client) ask(e wire.Envelope) (wire.Envelope, error) {
 	c.id++
