@@ -161,6 +161,13 @@ func TestInBrowsers(t *testing.T) {
 	must(err)
 	must(gate.Up(ctx))
 	defer func() { _ = gate.Stop(5 * time.Second) }()
+	// Somebody gives the station settings that are signed by a key which it does not know.
+	forged := filepath.Join(house, "forged")
+	must(os.WriteFile(forged+".toml", []byte("[call]\nto = \"night_desk\"\n"), 0o600))
+	_, err = secure.Command(ctx, "", "config", "key", "-out", forged+".key")
+	must(err)
+	_, err = secure.Command(ctx, "", "config", "push", "-account", "demo", "-cuid", "garden_gate", "-key", forged+".key", "-file", forged+".toml")
+	must(err)
 	trusting := filepath.Join(house, "home")
 	if out, err := exec.Command("bash", "-euc", `mkdir -p "$1/.pki/nssdb" && certutil -d "sql:$1/.pki/nssdb" -N --empty-password && certutil -d "sql:$1/.pki/nssdb" -A -t C,, -n intercom -i "$2"`, "-", trusting, secure.CA).CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)

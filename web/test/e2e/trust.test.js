@@ -81,6 +81,18 @@ test('who trusts it signs in, and talks with a station that trusts it too', asyn
   await page.context().close();
 });
 
+test('the pages say which station refused its settings', async () => {
+  const page = await friend.newPage();
+  await page.goto(`https://intercom.lan:${port}/`);
+  await page.getByLabel('Account').fill('demo');
+  await page.getByLabel('Your name').fill('Anna');
+  await page.getByLabel('Password').fill('correct horse battery');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('link', { name: 'Garden gate' }).click();
+  await page.getByText('SETTINGS_REFUSED').waitFor();
+  await page.context().close();
+});
+
 test('a page without TLS in the network says so, asks for no password, and never says that one is signed in', async () => {
   const page = await stranger.newPage();
   await page.goto(PLAIN);
