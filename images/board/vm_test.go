@@ -8,6 +8,7 @@ package board_test
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -263,23 +264,39 @@ func (m *machine) save(path string) {
 func (m *machine) answers(before string) (boot string) {
 	m.Helper()
 	for end := time.Now().Add(3 * time.Minute); ; {
-		_ = m.agent.say(map[string]string{"run": "cat /proc/sys/kernel/random/boot_id"})
-		_ = m.agent.SetReadDeadline(time.Now().Add(2 * time.Second))
-		line, err := m.agent.in.ReadBytes('\n')
-		var r struct{ Out []byte }
-		if err == nil && json.Unmarshal(line, &r) == nil && len(r.Out) == len("01234567-89ab-cdef-0123-456789abcdef\n") && string(r.Out) != before {
-			boot = string(r.Out)
-			break
+		_, boot, err := m.ask("cat /proc/sys/kernel/random/boot_id", nil, 2*time.Second)
+		if err == nil && len(boot) == len("01234567-89ab-cdef-0123-456789abcdef\n") && boot != before {
+			return boot
 		}
 		if time.Now().After(end) {
 			log, _ := os.ReadFile(filepath.Join(m.dir, "console.log"))
 			m.Fatalf("the board does not answer: %v\n%s", err, log[max(0, len(log)-4000):])
 		}
 	}
-	for { // what was asked while it booted is answered too
-		_ = m.agent.SetReadDeadline(time.Now().Add(time.Second))
-		if _, err := m.agent.in.ReadString('\n'); err != nil {
-			return boot
+}
+
+// ask has the agent run a script, and gives its exit status and what it printed. The script prints a mark first: what the
+// agent answers to a question before, which nobody waited for any more, is passed over.
+func (m *machine) ask(script string, in []byte, within time.Duration) (code int, out string, err error) {
+	mark := rand.Text()
+	if err := m.agent.say(map[string]any{"run": "echo " + mark + "\n" + script, "in": in}); err != nil {
+		return 0, "", err
+	}
+	_ = m.agent.SetReadDeadline(time.Now().Add(within))
+	for {
+		line, err := m.agent.in.ReadBytes('\n')
+		if err != nil {
+			return 0, "", err
+		}
+		var r struct {
+			Code int
+			Out  []byte
+		}
+		if json.Unmarshal(line, &r) != nil {
+			continue // the end of an answer that came too late
+		}
+		if out, ours := strings.CutPrefix(string(r.Out), mark+"\n"); ours {
+			return r.Code, out, nil
 		}
 	}
 }
@@ -287,22 +304,11 @@ func (m *machine) answers(before string) (boot string) {
 // try runs a script on the board, and gives its exit status and what it printed.
 func (m *machine) try(script string, in ...byte) (int, string) {
 	m.Helper()
-	if err := m.agent.say(map[string]any{"run": script, "in": in}); err != nil {
-		m.Fatal(err)
-	}
-	_ = m.agent.SetReadDeadline(time.Now().Add(2 * time.Minute))
-	line, err := m.agent.in.ReadBytes('\n')
+	code, out, err := m.ask(script, in, 2*time.Minute)
 	if err != nil {
 		m.Fatalf("%s: %v", script, err)
 	}
-	var r struct {
-		Code int
-		Out  []byte
-	}
-	if err := json.Unmarshal(line, &r); err != nil {
-		m.Fatal(err)
-	}
-	return r.Code, string(r.Out)
+	return code, out
 }
 
 // run is try for what must work.
