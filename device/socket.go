@@ -425,18 +425,7 @@ func answer(w http.ResponseWriter, v any, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	if err != nil {
 		e := fault.Of(err)
-		status := http.StatusBadRequest
-		switch e.Code {
-		case fault.CallInProgress, fault.NotParty:
-			status = http.StatusConflict
-		case fault.InternetLost, fault.NotConnected:
-			status = http.StatusServiceUnavailable
-		case fault.NotAllowed:
-			status = http.StatusForbidden
-		case fault.Internal:
-			status = http.StatusInternalServerError
-		}
-		w.WriteHeader(status)
+		w.WriteHeader(e.Status())
 		v = map[string]any{"error": e}
 	}
 	_ = json.NewEncoder(w).Encode(v)

@@ -162,9 +162,7 @@ func (h *Hub) administrator(do func(w http.ResponseWriter, r *http.Request, by o
 		switch f := (*fault.Error)(nil); {
 		case errors.As(derr, &f):
 			refuse(w, f)
-		case errors.Is(derr, durable.ErrBusy), errors.Is(derr, durable.ErrChanged):
-			refuse(w, fault.In(fault.Conflict, "", "The account is being changed by somebody else; look at it, and try again."))
-		case derr != nil: // of the account's file, which says what to do
+		case derr != nil: // what is wrong with the change, and what to do
 			refuse(w, fault.In(fault.InvalidInit, "", "%v", derr))
 		case reply == nil:
 			w.WriteHeader(http.StatusNoContent)
@@ -182,18 +180,29 @@ func notAdministrator() *fault.Error {
 }
 
 // change changes an account's file for one who is still an administrator of it, by that file, and has the hub go by it at
-// once.
+// once. What is wrong with the change comes back as it is; a file that cannot be used is the hub's own trouble.
 func (h *Hub) change(by operator, change func(*access.Editor) error) error {
-	return h.set.Access.Edit(by.Account, func(e *access.Editor) error {
+	var wrong error
+	err := h.set.Access.Edit(by.Account, func(e *access.Editor) error {
 		i := slices.IndexFunc(e.Users, func(u access.User) bool { return u.Name == by.User && u.Grant().Mark == by.Mark })
 		switch {
 		case i < 0 || h.set.Ended.Has(by.Account, by.Grant):
-			return fault.In(fault.Credentials, "", "Not signed in.")
+			wrong = fault.In(fault.Credentials, "", "Not signed in.")
 		case e.Users[i].Role != access.Administrator:
-			return notAdministrator()
+			wrong = notAdministrator()
+		default:
+			wrong = change(e)
 		}
-		return change(e)
+		return wrong
 	})
+	switch {
+	case err == nil || wrong != nil:
+		return err
+	case errors.Is(err, durable.ErrBusy), errors.Is(err, durable.ErrChanged):
+		return fault.In(fault.Conflict, "", "The account is being changed by somebody else; look at it, and try again.")
+	}
+	h.log.Warn("an account's file cannot be read or written", "account", by.Account, "err", err)
+	return fault.In(fault.HubDegraded, "", "The account's file cannot be read or written; the log of the hub says why.")
 }
 
 func sent[T any](r *http.Request) (v T, err error) {

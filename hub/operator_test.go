@@ -2,7 +2,9 @@ package hub
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 
 	"intercom/hub/access"
 	"intercom/hub/record"
+	"intercom/internal/fault"
 	"intercom/wire"
 )
 
@@ -263,5 +266,43 @@ func TestAnAdministrator(t *testing.T) {
 	text := fmt.Sprint(got)
 	if status != 200 || !strings.Contains(text, "house") || !strings.Contains(text, "Berta") || strings.Contains(text, "anna") || strings.Contains(text, "argon") || strings.Contains(text, "sha256") {
 		t.Errorf("%d %s", status, text)
+	}
+}
+
+// What the hub itself cannot read or write is no mistake of who asks: 503, and the same request may succeed later.
+func TestFilesThatCannotBeReadAreTheHubsTrouble(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := func(string) error { return errors.New("input/output error") }
+	s := serveLogging(t, l, func(set *Settings) {
+		set.Calls = func(f record.Filter) (record.Page, error) { return record.Page{}, broken(f.Account) }
+		set.Notes = func(account, _ string, _ int) ([]record.Note, error) { return nil, broken(account) }
+	}, quiet)
+	hash, err := access.HashPassword("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.add(access.User{Name: "chief", Password: hash, Role: access.Administrator})
+	_, _, cookies := s.ask(http.MethodPost, SessionPath, `{"account":"demo","name":"chief","password":"correct horse"}`, nil)
+	if len(cookies) != 1 {
+		t.Fatal("not let in")
+	}
+	chief := func(r *http.Request) { r.AddCookie(&http.Cookie{Name: Cookie, Value: cookies[0].Value}) }
+	file := access.File(s.folder, "demo")
+	if err := os.WriteFile(file, []byte("[[key]\nid = "), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ method, path, body string }{
+		{http.MethodGet, CallsPath, ""}, {http.MethodGet, NotesPath, ""},
+		{http.MethodPost, AccountPath + "/keys", ""}, {http.MethodDelete, AccountPath + "/keys/x", ""},
+		{http.MethodPut, AccountPath + "/groups/house", `{"members":["reception"]}`},
+		{http.MethodPost, AccountPath + "/users", `{"name":"Berta","password":"another horse"}`},
+	} {
+		status, got, _ := s.ask(c.method, c.path, c.body, chief)
+		if status != http.StatusServiceUnavailable || got["code"] != string(fault.HubDegraded) || got["retryable"] != true || strings.Contains(fmt.Sprint(got), s.folder) {
+			t.Errorf("%s %s: %d %v", c.method, c.path, status, got)
+		}
 	}
 }

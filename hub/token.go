@@ -70,24 +70,11 @@ func (h *Hub) mintToken(w http.ResponseWriter, r *http.Request) {
 
 // refuse answers a request over HTTP with an error.
 func refuse(w http.ResponseWriter, err *fault.Error) {
-	status := http.StatusBadRequest
-	switch err.Code {
-	case fault.Credentials:
-		status = http.StatusUnauthorized
-	case fault.NotAllowed:
-		status = http.StatusForbidden
-	case fault.Conflict:
-		status = http.StatusConflict
-	case fault.RateLimited:
-		status = http.StatusTooManyRequests
+	if err.Code == fault.RateLimited {
 		w.Header().Set("Retry-After", strconv.FormatInt(max(1, (err.RetryAfterMS+999)/1000), 10))
-	case fault.HubDegraded:
-		status = http.StatusServiceUnavailable
-	case fault.Internal:
-		status = http.StatusInternalServerError
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
+	w.WriteHeader(err.Status())
 	_ = json.NewEncoder(w).Encode(err)
 }
 

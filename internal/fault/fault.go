@@ -8,6 +8,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -46,41 +47,53 @@ const (
 	Internal    Code = "ERR_INTERNAL"
 )
 
-// Entry describes a code: its standard text, and whether the same request may succeed later.
+// Entry describes a code: its standard text, whether the same request may succeed later, and the status of the answer
+// that carries it over HTTP (RFC 9110, section 15), at the hub and at the station alike.
 type Entry struct {
 	Code      Code
 	Text      string
 	Retryable bool
+	Status    int
 }
 
 // Table returns every code there is, in the order of docs/errors.md.
 func Table() []Entry {
 	return []Entry{
-		{MissingInit, "A required setting is missing; add it and start again.", false},
-		{InvalidInit, "A setting is not valid; correct it and start again.", false},
-		{MissingAccount, "The account is not set up on this hub; add it to the hub's accounts file.", false},
-		{MissingAnalytics, "The analytics instance has no id; start it before signing in.", false},
-		{Credentials, "The account or the API key is wrong; make a new key with 'intercom-hub key new'.", false},
-		{AlreadySignedIn, "This cuid is connected on another device; give each device a cuid of its own.", true},
-		{MicUnavailable, "No microphone; check that one is connected and that the sound server offers it.", true},
-		{CallInProgress, "A call is already in progress on this device; end it first.", true},
-		{InvalidCall, "The receiver or the context is missing or not valid; correct it and call again.", false},
-		{InternetLost, "The hub cannot be reached; check the network and the hub's address.", true},
-		{ReceiverOffline, "The receiver is offline; check that its station is on and registered.", true},
-		{AnalyticsNotFound, "initDirectCall needs an analytics instance; pass one, or use connect.", false},
-		{UserBusy, "The receiver is in another call; try again later.", true},
-		{NotConnected, "Not signed in yet; wait for the sign-in and try again.", true},
-		{RateLimited, "Too many requests; wait and try again.", true},
-		{TooLarge, "The message is too large; send at most 64 KiB (4 KiB before the sign-in).", false},
-		{BadMessage, "The message is not understood; see docs/protocol.md.", false},
-		{NotParty, "There is no such call for this device; it has ended or was never its own.", false},
-		{NotAllowed, "This device may not do that; ask the operator of the hub.", false},
-		{Identity, "The other side could not prove who it is; the call was refused.", false},
-		{HubDegraded, "The hub cannot do this just now; try again shortly.", true},
-		{Conflict, "The other side is calling at this moment; answer its call.", true},
-		{Version, "The hub and this program speak different protocol versions; update the older one.", false},
-		{Internal, "Something went wrong inside; the log of the hub and the station has the cause.", true},
+		{MissingInit, "A required setting is missing; add it and start again.", false, 400},
+		{InvalidInit, "A setting is not valid; correct it and start again.", false, 400},
+		{MissingAccount, "The account is not set up on this hub; add it to the hub's accounts file.", false, 400},
+		{MissingAnalytics, "The analytics instance has no id; start it before signing in.", false, 400},
+		{Credentials, "The account or the API key is wrong; make a new key with 'intercom-hub key new'.", false, 401},
+		{AlreadySignedIn, "This cuid is connected on another device; give each device a cuid of its own.", true, 409},
+		{MicUnavailable, "No microphone; check that one is connected and that the sound server offers it.", true, 503},
+		{CallInProgress, "A call is already in progress on this device; end it first.", true, 409},
+		{InvalidCall, "The receiver or the context is missing or not valid; correct it and call again.", false, 400},
+		{InternetLost, "The hub cannot be reached; check the network and the hub's address.", true, 503},
+		{ReceiverOffline, "The receiver is offline; check that its station is on and registered.", true, 404},
+		{AnalyticsNotFound, "initDirectCall needs an analytics instance; pass one, or use connect.", false, 400},
+		{UserBusy, "The receiver is in another call; try again later.", true, 409},
+		{NotConnected, "Not signed in yet; wait for the sign-in and try again.", true, 503},
+		{RateLimited, "Too many requests; wait and try again.", true, 429},
+		{TooLarge, "The message is too large; send at most 64 KiB (4 KiB before the sign-in).", false, 413},
+		{BadMessage, "The message is not understood; see docs/protocol.md.", false, 400},
+		{NotParty, "There is no such call for this device; it has ended or was never its own.", false, 409},
+		{NotAllowed, "This device may not do that; ask the operator of the hub.", false, 403},
+		{Identity, "The other side could not prove who it is; the call was refused.", false, 403},
+		{HubDegraded, "The hub cannot do this just now; try again shortly.", true, 503},
+		{Conflict, "The other side is calling at this moment; answer its call.", true, 409},
+		{Version, "The hub and this program speak different protocol versions; update the older one.", false, 400},
+		{Internal, "Something went wrong inside; the log of the hub and the station has the cause.", true, 500},
 	}
+}
+
+// Entry returns the code's row of the table; that of [Internal] for a code that is not listed.
+func (c Code) Entry() Entry {
+	all := Table()
+	i := slices.IndexFunc(all, func(e Entry) bool { return e.Code == c })
+	if i < 0 {
+		return Internal.Entry()
+	}
+	return all[i]
 }
 
 // Error is an error as it leaves a process, in JSON exactly as docs/protocol.md shows it.
@@ -100,17 +113,19 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s", e.Code, e.Message)
 }
 
+// Status is the HTTP status of an answer that carries the error.
+func (e *Error) Status() int { return e.Code.Entry().Status }
+
 // RetryAfter is how long the hub asks to wait before another try; 0 when it does not say.
 func (e *Error) RetryAfter() time.Duration { return time.Duration(e.RetryAfterMS) * time.Millisecond }
 
 // New makes an error with the standard text of its code.
 func New(code Code) *Error {
-	for _, t := range Table() {
-		if t.Code == code {
-			return &Error{Code: code, Message: t.Text, Retryable: t.Retryable}
-		}
+	e := code.Entry()
+	if e.Code != code {
+		return &Error{Code: Internal, Message: "Unknown code " + string(code) + ".", Retryable: true}
 	}
-	return &Error{Code: Internal, Message: "Unknown code " + string(code) + ".", Retryable: true}
+	return &Error{Code: code, Message: e.Text, Retryable: e.Retryable}
 }
 
 // In makes an error about one field with a text of its own.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -22,13 +23,40 @@ func TestEveryCodeIsDocumentedWithItsText(t *testing.T) {
 			t.Errorf("%s is listed twice", e.Code)
 		}
 		seen[e.Code] = true
-		row := fmt.Sprintf("| `%s` | %s | %v |", e.Code, e.Text, e.Retryable)
+		row := fmt.Sprintf("| `%s` | %s | %v | %d |", e.Code, e.Text, e.Retryable, e.Status)
 		if !strings.Contains(string(page), row) {
 			t.Errorf("docs/errors.md lacks the line\n%s", row)
 		}
 	}
 	if got := strings.Count(string(page), "\n| `"); got != len(seen) {
 		t.Errorf("docs/errors.md has %d codes, the table %d", got, len(seen))
+	}
+}
+
+// One who only knows HTTP can tell by the status who has to do something: the client (4xx), or whoever runs the machine (5xx).
+func TestEveryCodeHasItsHTTPStatus(t *testing.T) {
+	want := map[Code]int{
+		MissingInit: http.StatusBadRequest, InvalidInit: http.StatusBadRequest, MissingAccount: http.StatusBadRequest,
+		MissingAnalytics: http.StatusBadRequest, AnalyticsNotFound: http.StatusBadRequest, InvalidCall: http.StatusBadRequest,
+		BadMessage: http.StatusBadRequest, Version: http.StatusBadRequest, TooLarge: http.StatusRequestEntityTooLarge,
+		Credentials: http.StatusUnauthorized, NotAllowed: http.StatusForbidden, Identity: http.StatusForbidden,
+		ReceiverOffline: http.StatusNotFound, RateLimited: http.StatusTooManyRequests,
+		AlreadySignedIn: http.StatusConflict, CallInProgress: http.StatusConflict, UserBusy: http.StatusConflict,
+		NotParty: http.StatusConflict, Conflict: http.StatusConflict,
+		InternetLost: http.StatusServiceUnavailable, NotConnected: http.StatusServiceUnavailable,
+		MicUnavailable: http.StatusServiceUnavailable, HubDegraded: http.StatusServiceUnavailable,
+		Internal: http.StatusInternalServerError,
+	}
+	for _, e := range Table() {
+		if got := New(e.Code).Status(); got != want[e.Code] {
+			t.Errorf("%s is %d over HTTP, not %d", e.Code, got, want[e.Code])
+		}
+		if e.Status >= 500 && !e.Retryable {
+			t.Errorf("%s: %d says that the same request may succeed later, but it may not", e.Code, e.Status)
+		}
+	}
+	if got := (&Error{Code: "ERR_OF_A_LATER_RELEASE"}).Status(); got != http.StatusInternalServerError {
+		t.Errorf("a code that is not listed is %d", got)
 	}
 }
 
