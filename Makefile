@@ -19,9 +19,6 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
 
-# hraban/opus without the file reader, which would need libopusfile.
-export GOFLAGS := $(GOFLAGS) -tags=nolibopusfile
-
 .PHONY: build web sdk deb image test-image deps-image test-packages deps-packages test-attacks test-web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
 
 build: deps
@@ -52,16 +49,16 @@ sdk: web
 
 # The SDK and the pages in real browsers, against a real hub, station and PulseAudio, in a network of their own.
 test-web: web deps-test
-	go test -tags=nolibopusfile,browser -count=1 -v -run TestInBrowsers ./web
+	go test -tags=browser -count=1 -v -run TestInBrowsers ./web
 
 # gofmt, vet, staticcheck; types, lint and unit tests of the SDK
 check: web
 	@bad=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); if [ -n "$$bad" ]; then echo "gofmt would change: $$bad"; exit 1; fi
 	go vet ./...
-	go vet -tags=nolibopusfile,board ./images/...
-	go vet -tags=nolibopusfile,browser ./web
-	go vet -tags=nolibopusfile,machine ./images/machine
-	go vet -tags=nolibopusfile,card ./images/card
+	go vet -tags=board ./images/...
+	go vet -tags=browser ./web
+	go vet -tags=machine ./images/machine
+	go vet -tags=card ./images/card
 	go tool staticcheck ./...
 	cd web && npm run --silent check && npm run --silent unit
 
@@ -85,7 +82,7 @@ deb: deps-packages
 
 # Installed, started, upgraded, removed and purged on a Debian machine in a container; those for armhf by qemu-user.
 test-packages: build deb
-	go test -tags=nolibopusfile,machine -count=1 -timeout 15m -v ./images/machine
+	go test -tags=machine -count=1 -timeout 15m -v ./images/machine
 
 # A card for a Raspberry Pi, and its update, into out/image.
 image: deps-image deps-packages
@@ -98,7 +95,7 @@ image: deps-image deps-packages
 test-image: build deb image
 	openssl req -x509 -newkey rsa:3072 -nodes -days 7300 -subj "/CN=own" -keyout out/image/own.key -out out/image/own.pem 2>/dev/null
 	ROOT_SIZE=480M IMAGE_KEY=$(CURDIR)/out/image/own.key IMAGE_CERT=$(CURDIR)/out/image/own.pem images/card/build virt out/image
-	go test -tags=nolibopusfile,card -count=1 -timeout 30m -v ./images/card
+	go test -tags=card -count=1 -timeout 30m -v ./images/card
 
 deps-image:
 	@scripts/deps mmdebstrap qemu-user-static binfmt-support arch-test uidmap genimage mtools dosfstools e2fsprogs fdisk u-boot-tools rauc squashfs-tools openssl xz-utils dpkg-dev \
@@ -117,7 +114,7 @@ deps-test:
 # The station on a virtual board (images/board): its image is made of Debian packages once and kept in the user's cache.
 # -p 1: one board at a time. A board that cannot be had is said, and skipped.
 test-board: build arm64 deb deps-board
-	go test -tags=nolibopusfile,board -count=1 -timeout 30m -v ./images/board
+	go test -tags=board -count=1 -timeout 30m -v ./images/board
 
 deps-board:
 	@scripts/deps qemu-system-arm qemu-user-static binfmt-support arch-test mmdebstrap e2fsprogs cpio kmod iproute2 pulseaudio pulseaudio-utils $(if $(filter amd64,$(shell go env GOHOSTARCH)),qemu-system-x86 seabios linux-headers-amd64 linux-source-6.1 gcc make) || echo "no board: its packages cannot be had"

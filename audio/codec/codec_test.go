@@ -2,6 +2,7 @@ package codec
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -117,4 +118,57 @@ func FuzzDecode(f *testing.F) {
 			d.Conceal(pcm[:Frame])
 		}
 	})
+}
+
+// A decoder fills the slice it is given, and nothing behind it, however much room there is.
+func TestADecoderFillsNoMoreThanItsSlice(t *testing.T) {
+	for _, c := range All() {
+		if !c.Send {
+			continue
+		}
+		enc, err := NewEncoder(c.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := enc.Tune(Tuning{Bitrate: 24000, Complexity: 5, Loss: 20}); err != nil {
+			t.Fatal(err)
+		}
+		exact, _ := NewDecoder(c.Name)
+		roomy, _ := NewDecoder(c.Name)
+		recovered := 0
+		for f := range 50 {
+			payload := make([]byte, MaxSize)
+			n, err := enc.Encode(sine(440, f), payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			payload = payload[:n]
+			want, got := make([]int16, Frame), make([]int16, Frame, 4*Frame)
+			do := func(d Decoder, pcm []int16) {
+				switch f % 5 {
+				case 3: // lost; the next one may carry it
+					if d.Recover(payload, pcm) {
+						recovered++
+					}
+				case 4:
+					d.Conceal(pcm)
+				default:
+					if err := d.Decode(payload, pcm); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			do(exact, want)
+			do(roomy, got)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: frame %d (%d) differs where there is more room", c.Name, f, f%5)
+			}
+			if slices.Max(got[Frame:cap(got)]) != 0 || slices.Min(got[Frame:cap(got)]) != 0 {
+				t.Errorf("%s: frame %d (%d) wrote behind its slice", c.Name, f, f%5)
+			}
+		}
+		if c.Name == "opus" && recovered == 0 {
+			t.Error("no frame was recovered: the encoder sent no redundancy")
+		}
+	}
 }

@@ -2,19 +2,13 @@
 
 package codec
 
-import (
-	"errors"
-
-	"github.com/hraban/opus"
-)
-
 const canEncodeOpus = true
 
 // standard is what speech on a good link gets.
 var standard = Tuning{Bitrate: 48000, Complexity: 5}
 
 type opusEncoder struct {
-	e   *opus.Encoder
+	*libopusEncoder
 	now Tuning
 }
 
@@ -28,44 +22,38 @@ func (o *opusEncoder) Tune(t Tuning) error {
 	if t == o.now {
 		return nil
 	}
-	if o.e == nil || (t.Loss > 0) != (o.now.Loss > 0) {
-		mode := opus.AppRestrictedLowdelay
+	if o.libopusEncoder == nil || (t.Loss > 0) != (o.now.Loss > 0) {
+		mode := modeLowDelay
 		if t.Loss > 0 {
-			mode = opus.AppVoIP
+			mode = modeVoIP
 		}
-		e, err := opus.NewEncoder(Rate, 1, mode)
+		e, err := newLibopusEncoder(mode)
 		if err != nil {
 			return err
 		}
-		o.e = e
+		o.libopusEncoder = e
 	}
 	o.now = t
-	return errors.Join(o.e.SetBitrate(t.Bitrate), o.e.SetComplexity(t.Complexity), o.e.SetInBandFEC(t.Loss > 0), o.e.SetPacketLossPerc(t.Loss))
+	return o.tune(t)
 }
 
-func (o *opusEncoder) Encode(frame []int16, out []byte) (int, error) { return o.e.Encode(frame, out) }
+func (o *opusEncoder) Encode(frame []int16, out []byte) (int, error) { return o.encode(frame, out) }
 
-type opusDecoder struct{ d *opus.Decoder }
+type opusDecoder struct{ *libopusDecoder }
 
 func newOpusDecoder() (Decoder, error) {
-	d, err := opus.NewDecoder(Rate, 1)
+	d, err := newLibopusDecoder()
 	return &opusDecoder{d}, err
 }
 
-func (o *opusDecoder) Decode(payload []byte, pcm []int16) error {
-	n, err := o.d.Decode(payload, pcm)
-	if err == nil && n != len(pcm) {
-		err = errLength
-	}
-	return err
-}
+func (o *opusDecoder) Decode(payload []byte, pcm []int16) error { return o.decode(payload, pcm, false) }
 
 func (o *opusDecoder) Recover(payload []byte, pcm []int16) bool {
-	return opusRedundant(payload) && o.d.DecodeFEC(payload, pcm) == nil
+	return opusRedundant(payload) && o.decode(payload, pcm, true) == nil
 }
 
 func (o *opusDecoder) Conceal(pcm []int16) {
-	if o.d.DecodePLC(pcm) != nil {
+	if o.conceal(pcm) != nil {
 		clear(pcm)
 	}
 }

@@ -169,7 +169,7 @@ var idle = flag.Duration("idle", 0, "for how long an idle card is watched")
 
 // BenchmarkIdle measures what an idle, registered station writes to its card, scaled to a day.
 //
-//	go test -tags nolibopusfile,card -run none -bench Idle -benchtime 1x -timeout 2h ./images/card -idle 1h
+//	go test -tags card -run none -bench Idle -benchtime 1x -timeout 2h ./images/card -idle 1h
 func BenchmarkIdle(b *testing.B) {
 	if *idle <= 0 {
 		b.Fatal("say for how long the card is watched, for example -idle 1h")

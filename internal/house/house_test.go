@@ -37,7 +37,6 @@ var owners = map[string][]string{
 	"github.com/pion/rtcp":            {"call/rtc"},
 	"github.com/pion/transport":       {"call/rtc"},
 	"github.com/pion/opus":            {"audio"},
-	"github.com/hraban/opus":          {"audio"},
 	"github.com/jfreymuth/pulse":      {"audio"},
 	"periph.io":                       {"gpio"},
 	"github.com/coreos/go-systemd":    {"systemd"},
