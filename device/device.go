@@ -95,7 +95,7 @@ type Device struct {
 	wire  Wire
 	leds  []*led
 	relay Lamp
-	in    chan func()
+	inbox *inbox
 	gone  chan struct{} // closed when Run has ended
 	began time.Time
 
@@ -167,7 +167,7 @@ type Device struct {
 // New makes a device that is not signed in. The configuration was checked.
 func New(cfg *setup.Config, p Parts, log *slog.Logger) *Device {
 	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload, settings: p.Given, show: p.Show, ended: map[outcome.Outcome]int{},
-		in: make(chan func(), 256), gone: make(chan struct{}), began: time.Now(),
+		inbox: newInbox(), gone: make(chan struct{}), began: time.Now(),
 		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan control.Event]bool{},
 		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet", declared: rate.NewLimiter(rate.Every(declareEvery), 10), refusals: rate.NewLimiter(rate.Every(time.Minute), 10), remotely: rate.NewLimiter(1, 3), offer: offer{pace: rate.NewLimiter(rate.Every(settingsEvery), 5)},
 		door: door.Door{Settings: door.Settings{Pulse: cfg.Door.Pulse.Std(), TooLong: cfg.Door.TooLong.Std()}}}
@@ -191,21 +191,17 @@ func (d *Device) Connect(w Wire) { d.wire = w }
 // Run owns the station until ctx ends and the call that there is, if any, has its outcome.
 func (d *Device) Run(ctx context.Context) error {
 	defer close(d.gone)
+	defer d.inbox.close()
 	defer d.errands.Wait()
 	defer d.errands.Close()
 	defer d.end()
 	d.wake()
-	for ctx.Err() == nil {
-		select {
-		case f := <-d.in:
-			f()
-		case <-ctx.Done():
-		}
+	for f := d.inbox.next(ctx); f != nil; f = d.inbox.next(ctx) {
+		f()
 	}
 	d.handle(call.Quit{})
 	for d.state.Phase != call.Idle { // at most call.EndLimit
-		f := <-d.in
-		f()
+		d.inbox.next(context.WithoutCancel(ctx))()
 	}
 	for w := range d.watchers {
 		close(w)
@@ -227,24 +223,16 @@ func (d *Device) wake() {
 	d.shine()
 }
 
-// tell gives the owner something to do; nothing, once it has ended.
-func (d *Device) tell(f func()) {
-	select {
-	case d.in <- f:
-	case <-d.gone:
-	}
-}
+// tell gives the owner something to do; nothing, once it has ended. It never waits.
+func (d *Device) tell(f func()) { d.inbox.tell(f) }
 
 // Ask runs f in the owner and waits for it, or for ctx. It is also the proof that the owner makes progress.
 func (d *Device) Ask(ctx context.Context, f func()) error {
-	done := make(chan struct{})
-	select {
-	case d.in <- func() { f(); close(done) }:
-	case <-d.gone:
-		return fault.New(fault.NotConnected)
-	case <-ctx.Done():
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	done := make(chan struct{})
+	d.tell(func() { f(); close(done) })
 	select {
 	case <-done:
 		return nil

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"context"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -228,20 +229,16 @@ func (d *Device) declare() {
 
 // Calls are those that the hub is asked about at the sign-in. It is called by the link.
 func (d *Device) Calls() []wire.CallRef {
-	calls := make(chan []wire.CallRef, 1)
-	d.tell(func() {
-		if d.state.ID == "" {
-			calls <- nil
-			return
+	var calls []wire.CallRef
+	err := d.Ask(context.Background(), func() {
+		if d.state.ID != "" {
+			calls = []wire.CallRef{{Call: d.state.ID, Ticket: d.ticketOf(d.state.ID)}}
 		}
-		calls <- []wire.CallRef{{Call: d.state.ID, Ticket: d.ticketOf(d.state.ID)}}
 	})
-	select {
-	case c := <-calls:
-		return c
-	case <-d.gone:
+	if err != nil { // the station stops
 		return nil
 	}
+	return calls
 }
 
 func (d *Device) ticketOf(id string) string {
@@ -265,9 +262,10 @@ func (d *Device) settle() {
 	}
 }
 
-// Receive takes a message of the hub.
+// Receive takes a message of the hub, and returns when it is dealt with: a hub that says more than a station can take
+// waits, and does not fill its memory.
 func (d *Device) Receive(m link.Message) {
-	d.tell(func() {
+	_ = d.Ask(context.Background(), func() {
 		if err := d.receive(m); err != nil {
 			d.log.Warn("a message of the hub is not understood", "type", string(m.T), "err", err)
 		}

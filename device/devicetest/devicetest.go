@@ -21,6 +21,8 @@ import (
 
 // Tape is what happened, a line each, with the time since the tape began: "3s ring stops".
 type Tape struct {
+	Heard func() // called with each line, by who writes it; nil for nothing
+
 	mu    sync.Mutex
 	began time.Time
 	lines []string
@@ -32,8 +34,11 @@ func NewTape() *Tape { return &Tape{began: time.Now()} }
 // Addf writes a line.
 func (t *Tape) Addf(format string, args ...any) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.lines = append(t.lines, time.Since(t.began).Round(time.Millisecond).String()+" "+fmt.Sprintf(format, args...))
+	t.mu.Unlock()
+	if t.Heard != nil {
+		t.Heard()
+	}
 }
 
 // Take gives the lines so far and begins anew.
@@ -146,10 +151,11 @@ func (s *Sound) Status() control.SoundStatus {
 	return control.SoundStatus{Sink: sink, Muted: s.Muted, MicOpen: s.MicOpen, TalkVolume: 100, RingVolume: 100, MicTrouble: s.MicTrouble, Trouble: s.MicTrouble}
 }
 
-// Lamp remembers the pattern it shows.
+// Lamp remembers the pattern it shows. Shown is called with each; nil for nothing.
 type Lamp struct {
 	*Tape
-	now atomic.Pointer[gpio.Pattern]
+	Shown func()
+	now   atomic.Pointer[gpio.Pattern]
 }
 
 // Now is what it shows.
@@ -161,4 +167,9 @@ func (l *Lamp) Now() gpio.Pattern {
 }
 
 // Show implements device.Lamp.
-func (l *Lamp) Show(p gpio.Pattern) { l.now.Store(&p) }
+func (l *Lamp) Show(p gpio.Pattern) {
+	l.now.Store(&p)
+	if l.Shown != nil {
+		l.Shown()
+	}
+}

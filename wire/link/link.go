@@ -53,8 +53,8 @@ type Message struct {
 	To wire.Type
 }
 
-// Handler is told what happens, in order. It must return at once. Down may come from the goroutine that calls
-// NetworkChanged, or a timer, and once more when the connection has ended.
+// Handler is told what happens, in order. Up and Down must return at once; the next message is read when Receive returns.
+// Down may come from the goroutine that calls NetworkChanged, or a timer, and once more when the connection has ended.
 type Handler interface {
 	Up(wire.WelcomeBody) // signed in
 	Down(error)          // the session ended, or could not be made; never nil
