@@ -67,11 +67,15 @@ type State struct {
 	Tries  int           // restarts since it did
 	Online bool          // signed in at the hub
 	Ack    time.Duration // that the hub may take to answer; 0 for AckTime
+	DND    bool          // do not disturb
 	Result outcome.Outcome
 }
 
 // Start is the state of a device that has just begun.
 func Start() State { return State{Phase: Idle} }
+
+// idle is the state after this call, or before another: what belongs to no call stays.
+func (s State) idle() State { return State{Phase: Idle, Online: s.Online, Ack: s.Ack, DND: s.DND} }
 
 // Live reports whether the call was answered and goes on: sound may flow.
 func (s State) Live() bool {
@@ -89,6 +93,8 @@ type (
 	HangUp  struct{}                  // hang up, cancel or decline, whatever the phase makes of it
 	Quit    struct{}                  // the daemon stops
 	NoVoice struct{}                  // the microphone cannot be opened
+
+	DoNotDisturb struct{ On bool } // calls are declined as busy, or no longer
 )
 
 // What the hub says. Anything about a call that is not ours is ignored.
@@ -138,28 +144,29 @@ type Expired struct {
 	Timer Timer
 }
 
-func (Dial) event()        {}
-func (Pick) event()        {}
-func (Refuse) event()      {}
-func (HangUp) event()      {}
-func (Quit) event()        {}
-func (NoVoice) event()     {}
-func (LinkUp) event()      {}
-func (LinkDown) event()    {}
-func (Acked) event()       {}
-func (Rejected) event()    {}
-func (Incoming) event()    {}
-func (PeerRings) event()   {}
-func (Confirmed) event()   {}
-func (Warned) event()      {}
-func (Ended) event()       {}
-func (MediaUp) event()     {}
-func (MediaBroke) event()  {}
-func (MediaTold) event()   {}
-func (MediaMoved) event()  {}
-func (MediaFailed) event() {}
-func (MediaClosed) event() {}
-func (Expired) event()     {}
+func (Dial) event()         {}
+func (Pick) event()         {}
+func (Refuse) event()       {}
+func (HangUp) event()       {}
+func (Quit) event()         {}
+func (NoVoice) event()      {}
+func (DoNotDisturb) event() {}
+func (LinkUp) event()       {}
+func (LinkDown) event()     {}
+func (Acked) event()        {}
+func (Rejected) event()     {}
+func (Incoming) event()     {}
+func (PeerRings) event()    {}
+func (Confirmed) event()    {}
+func (Warned) event()       {}
+func (Ended) event()        {}
+func (MediaUp) event()      {}
+func (MediaBroke) event()   {}
+func (MediaTold) event()    {}
+func (MediaMoved) event()   {}
+func (MediaFailed) event()  {}
+func (MediaClosed) event()  {}
+func (Expired) event()      {}
 
 // Timer names a limit.
 type Timer string

@@ -121,6 +121,13 @@ func TestEdges(t *testing.T) {
 		"the hub cannot make a caller wait for hours":                   {[]Event{Dial{"c", "r"}}, Acked{"c", 24 * time.Hour}, Calling, []Action{SetTimer{LimitTimer, MostCallerLimit}}},
 		"nor a callee ring":                                             {nil, Incoming{"c", "r", 24 * time.Hour}, Ringing, []Action{SetTimer{LimitTimer, MostRingTime + RingSlack}}},
 		"nor an answer wait for its confirmation":                       {[]Event{LinkDown{}, LinkUp{24 * time.Hour}, Incoming{ID: "c", Peer: "r"}}, Pick{}, Answering, []Action{SetTimer{AckTimer, MostAckTime}}},
+		"who is not to be disturbed is busy":                            {[]Event{DoNotDisturb{true}}, Incoming{ID: "c", Peer: "front_door"}, Idle, []Action{SendDecline{"c", outcome.Busy}}},
+		"until that is taken back":                                      {[]Event{DoNotDisturb{true}, DoNotDisturb{false}}, Incoming{ID: "c", Peer: "front_door"}, Ringing, []Action{Play{RingTone}}},
+		"but may call":                                                  {[]Event{DoNotDisturb{true}}, Dial{"c", "reception"}, Calling, []Action{SendInvite{"c", "reception"}}},
+		"and takes the call of the one whom it calls":                   {[]Event{DoNotDisturb{true}, Dial{"c", "reception"}}, Incoming{ID: "d", Peer: "reception"}, Ringing, []Action{SendCancel{"c", outcome.ByCaller}, Play{RingTone}}},
+		"a call that is there is no disturbance":                        {called, DoNotDisturb{true}, Ringing, nil},
+		"the next one is":                                               {append(slices.Clone(talking), DoNotDisturb{true}, Ended{"c", over, ""}), Incoming{ID: "d", Peer: "front_door"}, Idle, []Action{SendDecline{"d", outcome.Busy}}},
+		"also when the hub was away":                                    {[]Event{DoNotDisturb{true}, LinkDown{}, LinkUp{}}, Incoming{ID: "c", Peer: "front_door"}, Idle, []Action{SendDecline{"c", outcome.Busy}}},
 		"a media path that fails while it rings is not yet an error":    {called, MediaFailed{"c"}, Ringing, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -159,7 +166,7 @@ func everything() []Event {
 			all = append(all, Expired{id, t})
 		}
 	}
-	return all
+	return append(all, DoNotDisturb{true}, DoNotDisturb{false})
 }
 
 // No word of a hub, of the other side or of a timer opens the voice: every state that they can lead to is visited.
@@ -247,7 +254,7 @@ func FuzzAnyStringOfEvents(f *testing.F) {
 		s, w := Start(), &world{timers: map[Timer]bool{}, reports: map[string]int{}}
 		lives, wanted := map[string]int{}, map[string]bool{} // wanted: dialled or answered here
 		for _, b := range tape {
-			before := s.ID
+			before, quiet := s.ID, s.DND && s.Phase == Idle
 			var acts []Action
 			e := all[int(b)%len(all)]
 			if d, ok := e.(Dial); ok && lives[d.ID] > 0 || ok && s.Phase == Idle && !s.Online {
@@ -263,6 +270,9 @@ func FuzzAnyStringOfEvents(f *testing.F) {
 			}
 			if s.Phase == Calling {
 				wanted[s.ID] = true
+			}
+			if quiet && s.Phase == Ringing {
+				t.Fatalf("%#v rings, and is not to be disturbed", e)
 			}
 			if s.Live() && !wanted[s.ID] {
 				t.Fatalf("%+v after %#v: nobody here dialled or answered", s, e)
@@ -300,8 +310,10 @@ func FuzzAnyStringOfEvents(f *testing.F) {
 
 // The whole table, so that a changed rule shows as a diff.
 func TestGoldenTable(t *testing.T) {
+	const idleDND = "idle, dnd"
 	start := map[Phase]State{
 		Idle:         {Phase: Idle, Online: true},
+		idleDND:      {Phase: Idle, Online: true, DND: true},
 		Calling:      {Phase: Calling, ID: "c", Peer: "peer1", Caller: true, Online: true},
 		Ringback:     {Phase: Ringback, ID: "c", Peer: "peer1", Caller: true, Acked: true, Online: true},
 		Ringing:      {Phase: Ringing, ID: "c", Peer: "peer1", Online: true},
@@ -312,7 +324,7 @@ func TestGoldenTable(t *testing.T) {
 		Ending:       {Phase: Ending, ID: "c", Peer: "peer1", Online: true, Result: over},
 	}
 	var b strings.Builder
-	for _, p := range []Phase{Idle, Calling, Ringback, Ringing, Answering, Connecting, Talking, Reconnecting, Ending} {
+	for _, p := range []Phase{Idle, idleDND, Calling, Ringback, Ringing, Answering, Connecting, Talking, Reconnecting, Ending} {
 		for _, e := range everything() {
 			if id := about(e); id == "d" {
 				continue

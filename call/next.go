@@ -35,6 +35,8 @@ func Next(s State, e Event) (State, []Action) {
 		if s.Phase == Ringing || s.Phase == Answering {
 			return leave(s, outcome.Of(outcome.Declined, outcome.MicUnavailable))
 		}
+	case DoNotDisturb:
+		s.DND = e.On
 	default:
 		if id := about(e); id == s.ID && s.Phase != Idle {
 			return ours(s, e)
@@ -144,7 +146,8 @@ func dial(s State, e Dial) (State, []Action) {
 		// The press is answered by light and sound all the same, and at once.
 		return s, []Action{Play{OfflineTone}, Report{e.ID, outcome.Of(outcome.Failed, outcome.NetworkLost), fault.InternetLost}}
 	}
-	s = State{Phase: Calling, ID: e.ID, Peer: e.Peer, Caller: true, Online: true, Ack: s.Ack}
+	s = s.idle()
+	s.Phase, s.ID, s.Peer, s.Caller = Calling, e.ID, e.Peer, true
 	return s, []Action{SendInvite(e), SetTimer{AckTimer, cmp.Or(s.Ack, AckTime)}, SetTimer{LimitTimer, CallerLimit}}
 }
 
@@ -156,16 +159,17 @@ func incoming(s State, e Incoming) (State, []Action) {
 		// Both call each other. The hub let the other invite through and refuses ours: theirs is the call.
 		own := s.ID
 		_, undo := end(s, outcome.Of(outcome.Cancelled, outcome.ByCaller), fault.Conflict)
-		s, acts := ring(State{Phase: Idle, Online: s.Online, Ack: s.Ack}, e)
+		s, acts := ring(s, e)
 		return s, append(append(undo, SendCancel{own, outcome.ByCaller}), acts...)
-	case s.Phase != Idle:
+	case s.Phase != Idle || s.DND:
 		return s, []Action{SendDecline{e.ID, outcome.Busy}}
 	}
 	return ring(s, e)
 }
 
 func ring(s State, e Incoming) (State, []Action) {
-	s = State{Phase: Ringing, ID: e.ID, Peer: e.Peer, Online: s.Online, Ack: s.Ack}
+	s = s.idle()
+	s.Phase, s.ID, s.Peer = Ringing, e.ID, e.Peer
 	return s, []Action{Play{RingTone}, Prepare{e.ID, true}, SetTimer{LimitTimer, min(cmp.Or(e.Ring, RingTime), MostRingTime) + RingSlack}}
 }
 
@@ -385,7 +389,7 @@ func end(s State, o outcome.Outcome, code fault.Code) (State, []Action) {
 		acts = append(acts, Play{t})
 	}
 	acts = append(acts, Report{s.ID, o, code})
-	return State{Phase: Idle, Online: s.Online, Ack: s.Ack}, acts
+	return s.idle(), acts
 }
 
 // farewellTone tells the person here how it ended, unless they did it themselves.

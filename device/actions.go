@@ -99,7 +99,7 @@ func (d *Device) act(b setup.Button, action string) {
 	case setup.ActDoor:
 		d.openFor("button "+b.Name, "pressed here")
 	case setup.ActDND:
-		d.setDND(!d.memory.DND)
+		d.setDND(!d.state.DND)
 	case setup.ActPrivacy:
 		d.setPrivacy(!d.memory.Privacy)
 	case setup.ActSelfTest:
@@ -272,6 +272,7 @@ func (d *Device) volume(talk, ring int) {
 // setDND switches whether calls are declined as busy.
 func (d *Device) setDND(on bool) {
 	d.memory.DND = on
+	d.handle(call.DoNotDisturb{On: on})
 	d.mode("do_not_disturb", on)
 	d.declare()
 }

@@ -219,8 +219,8 @@ func (d *Device) wake() {
 	if d.memory.broken != "" {
 		d.fault("memory", d.memory.broken)
 	}
+	d.handle(call.DoNotDisturb{On: d.memory.DND})
 	d.doorChanged()
-	d.shine()
 }
 
 // tell gives the owner something to do; nothing, once it has ended. It never waits.

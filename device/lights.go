@@ -22,7 +22,7 @@ func (d *Device) lightNow() control.Light {
 		control.LightOffline:     !s.Online,
 		control.LightFault:       d.worst() == control.Failing,
 		control.LightMissed:      d.missed,
-		control.LightDND:         d.memory.DND,
+		control.LightDND:         s.DND,
 		control.LightPrivacy:     d.memory.Privacy,
 		control.LightWarning:     len(d.faults) > 0,
 	}

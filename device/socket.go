@@ -56,7 +56,7 @@ func (d *Device) Status(ctx context.Context) (control.Status, error) {
 		if !d.registered.IsZero() {
 			s.RegisteredMS = ms(d.registered.Sub(d.began))
 		}
-		s.Door, s.DND, s.Privacy, s.Untold = d.doorStatus(), d.memory.DND, d.memory.Privacy, len(d.memory.Notes)
+		s.Door, s.DND, s.Privacy, s.Untold = d.doorStatus(), d.state.DND, d.memory.Privacy, len(d.memory.Notes)
 		if h := d.schedule(); h != nil {
 			s.Schedule = cmp.Or(h.Name, "without a name")
 		}

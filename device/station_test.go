@@ -1,14 +1,20 @@
 package device_test
 
 import (
+	"context"
 	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"intercom/call"
+	"intercom/device"
 	"intercom/device/control"
+	"intercom/device/devicetest"
 	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/internal/config"
@@ -189,6 +195,33 @@ func TestDoNotDisturb(t *testing.T) {
 		b.expect("0s sends call.decline")
 		b.shows(control.LightDND)
 	})
+}
+
+// A station that starts again declines from its first moment on.
+func TestDoNotDisturbIsRemembered(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "station.json"), []byte(`{"do_not_disturb":true}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tape := devicetest.NewTape()
+	w := &devicetest.Wire{Tape: tape}
+	d := device.New(settings(), device.Parts{Media: &devicetest.Media{Tape: tape}, Sound: &devicetest.Sound{Tape: tape}, Lamps: []device.Lamp{&devicetest.Lamp{}},
+		Keeper: device.NewKeeper(dir, func(string, string) {})}, slog.New(slog.DiscardHandler))
+	d.Connect(w)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	d.Up(wire.WelcomeBody{})
+	d.Receive(link.Message{Envelope: wire.New(wire.Incoming, "c", wire.IncomingBody{From: "reception", Context: "Hello"})})
+	s, err := d.Status(ctx)
+	if err != nil || !s.DND || s.Light != control.LightDND || s.Phase != call.Idle {
+		t.Errorf("%+v %v", s, err)
+	}
+	stop()
+	<-ended
+	if w.Last.T != wire.Decline || w.Last.Call != "c" {
+		t.Errorf("%+v", w.Last)
+	}
 }
 
 func TestAnnounce(t *testing.T) {

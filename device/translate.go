@@ -210,7 +210,7 @@ func (d *Device) declare() {
 		d.declaring = time.AfterFunc(declareEvery, func() { d.tell(func() { d.declaring = nil; d.declare() }) })
 		return
 	}
-	b := wire.StateBody{Health: "healthy", DND: d.memory.DND, Light: string(d.light)}
+	b := wire.StateBody{Health: "healthy", DND: d.state.DND, Light: string(d.light)}
 	if len(d.faults) > 0 {
 		b.Health, b.Faults, b.Codes = "degraded", map[string]string{}, map[string]string{}
 	}
@@ -411,10 +411,6 @@ func (d *Device) called(id string, b wire.IncomingBody) {
 	if id == d.state.ID { // said twice
 		return
 	}
-	if d.memory.DND && d.state.Phase == call.Idle { // the hub has not heard of it yet
-		d.wire.Send(wire.New(wire.Decline, id, wire.DeclineBody{Reason: outcome.Busy}))
-		return
-	}
 	if d.state.Phase == call.Idle {
 		d.serve(id, b.ICEServers)
 		d.voice = d.cfg.Call.Voice
@@ -422,7 +418,7 @@ func (d *Device) called(id string, b wire.IncomingBody) {
 	why, caller := d.why, d.caller
 	d.why, d.caller = b.Context, b
 	d.handle(call.Incoming{ID: id, Peer: b.From, Ring: millis(b.RingMS)})
-	if d.state.ID != id { // a third, who gets busy
+	if d.state.ID != id { // declined as busy
 		d.why, d.caller = why, caller
 		return
 	}
