@@ -66,6 +66,26 @@ type Reader interface{ Read(out []int16) }
 // Player gives a sound that may end; Read reports whether there is more.
 type Player interface{ Read(out []int16) bool }
 
+// Part is something that the sound needs.
+type Part string
+
+// The parts.
+const (
+	Server          Part = "server"
+	Playback        Part = "playback" // the loudspeaker's stream
+	Capture         Part = "capture"  // the microphone's stream
+	Ringing         Part = "ring"     // the stream of the loudspeaker for ringing
+	Loudspeaker     Part = "loudspeaker"
+	RingLoudspeaker Part = "loudspeaker for ringing"
+	Microphone      Part = "microphone"
+	EchoCanceller   Part = "echo"
+)
+
+// Parts returns all of them, the one to mend first where several are broken.
+func Parts() []Part {
+	return []Part{Server, Playback, Capture, Ringing, Loudspeaker, RingLoudspeaker, Microphone, EchoCanceller}
+}
+
 // Status is what the streams really are.
 type Status struct {
 	Server   string        `json:"server,omitempty"`
@@ -84,6 +104,7 @@ type Status struct {
 	Ring     int           `json:"ring_volume"`
 	Echo     string        `json:"echo"`               // cancelled, half duplex, or off
 	Realtime string        `json:"realtime,omitempty"` // why there is no real-time priority; empty for it is there
+	Broken   Part          `json:"broken,omitempty"`   // the part that Trouble is about
 	Trouble  string        `json:"trouble,omitempty"`  // what is wrong, for people
 	Deaf     string        `json:"deaf,omitempty"`     // why nothing can be recorded
 }
@@ -112,12 +133,12 @@ type Audio struct {
 	gate     gate
 	testing  atomic.Bool
 	beat     atomic.Int64 // when playback, or the search for a server, last went round, in nanoseconds since the epoch
-	bad      map[string]string
+	bad      map[Part]string
 }
 
 // output is one loudspeaker, and what is to be heard from it. Audio's lock guards the latter.
 type output struct {
-	what  string // playback or ring, for messages
+	what  Part // Playback or Ringing
 	stir  chan struct{}
 	tone  Player
 	loud  func() float64 // the tone's volume, 0 to 1
@@ -126,10 +147,10 @@ type output struct {
 
 // New makes a station's sound.
 func New(s Settings, log *slog.Logger) *Audio {
-	a := &Audio{set: s, log: log, changed: func() {}, poke: make(chan struct{}, 1), bad: map[string]string{"server": "not connected yet"}}
-	a.outs = []*output{{what: "playback", stir: make(chan struct{}, 1)}}
+	a := &Audio{set: s, log: log, changed: func() {}, poke: make(chan struct{}, 1), bad: map[Part]string{Server: "not connected yet"}}
+	a.outs = []*output{{what: Playback, stir: make(chan struct{}, 1)}}
 	if len(s.RingSinks) > 0 {
-		a.outs = append(a.outs, &output{what: "ring", stir: make(chan struct{}, 1)})
+		a.outs = append(a.outs, &output{what: Ringing, stir: make(chan struct{}, 1)})
 	}
 	a.status.Talk, a.status.Ring = cmp.Or(s.Talk, 100), cmp.Or(s.Ring, 100)
 	a.level(&a.mic, nil)
@@ -215,12 +236,12 @@ func (a *Audio) Status() Status {
 		s.Starved, s.Spilled = int(a.conn.starved.Load()), int(a.conn.spilled.Load())
 	}
 	s.MicDBFS, s.SpkDBFS = math.Float64frombits(a.mic.Load()), math.Float64frombits(a.spk.Load())
-	if s.Deaf = a.bad["server"]; s.Deaf == "" {
-		s.Deaf = a.bad["capture"]
+	if s.Deaf = a.bad[Server]; s.Deaf == "" {
+		s.Deaf = a.bad[Capture]
 	}
-	for _, what := range []string{"server", "playback", "capture", "ring", "loudspeaker", "loudspeaker for ringing", "microphone", "echo"} {
+	for _, what := range Parts() {
 		if a.bad[what] != "" {
-			s.Trouble = what + ": " + a.bad[what]
+			s.Broken, s.Trouble = what, string(what)+": "+a.bad[what]
 			break
 		}
 	}
@@ -244,7 +265,7 @@ func (a *Audio) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		a.trouble("server", err)
+		a.trouble(Server, err)
 		backoff.Sleep(ctx, b.Next(time.Since(began)))
 	}
 }
@@ -278,7 +299,7 @@ func (a *Audio) session(ctx context.Context) error {
 		}
 	}
 	a.log.Info("sound server found", "server", c.name)
-	a.trouble("server", nil)
+	a.trouble(Server, nil)
 	a.update(func(s *Status) { s.Server, a.conn = c.name, c })
 	defer a.update(func(*Status) { a.conn = nil })
 	ctx, cancel := context.WithCancel(ctx)
@@ -289,7 +310,7 @@ func (a *Audio) session(ctx context.Context) error {
 		})
 	}
 	all.Go(func() {
-		a.keep(ctx, c, "capture", func(ctx context.Context, c *conn) error { return a.capture(ctx, c, mic) })
+		a.keep(ctx, c, Capture, func(ctx context.Context, c *conn) error { return a.capture(ctx, c, mic) })
 	})
 	all.Go(func() { a.cancelEcho(ctx, c) })
 	select {
@@ -311,7 +332,7 @@ func (a *Audio) session(ctx context.Context) error {
 }
 
 // keep runs one direction again and again on a living connection; the other is not touched.
-func (a *Audio) keep(ctx context.Context, c *conn, what string, run func(context.Context, *conn) error) {
+func (a *Audio) keep(ctx context.Context, c *conn, what Part, run func(context.Context, *conn) error) {
 	b := backoff.Backoff{First: 50 * time.Millisecond, Base: 250 * time.Millisecond, Cap: 3 * time.Second, Health: 10 * time.Second}
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -331,7 +352,7 @@ func (a *Audio) keep(ctx context.Context, c *conn, what string, run func(context
 }
 
 // trouble notes what is wrong with a part of the sound, or that nothing is; changes are logged and told.
-func (a *Audio) trouble(what string, err error) {
+func (a *Audio) trouble(what Part, err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
@@ -344,9 +365,9 @@ func (a *Audio) trouble(what string, err error) {
 		return
 	}
 	if err != nil {
-		a.log.Warn("sound is degraded; trying again for ever", "what", what, "err", err)
-	} else if was != "" && what != "server" {
-		a.log.Info("sound is back", "what", what)
+		a.log.Warn("sound is degraded; trying again for ever", "what", string(what), "err", err)
+	} else if was != "" && what != Server {
+		a.log.Info("sound is back", "what", string(what))
 	}
 	a.changed()
 }

@@ -81,7 +81,7 @@ func (a *Audio) capture(ctx context.Context, c, mic *conn) error {
 	}
 	r.index.Store(int64(reply.StreamIndex))
 	r.device.CompareAndSwap(nil, &reply.SourceName)
-	a.trouble("capture", nil)
+	a.trouble(Capture, nil)
 	a.update(func(s *Status) { s.Capture = lasting(int(reply.BufferFragSize)) })
 	defer func() {
 		_ = mic.Request(&proto.DeleteRecordStream{StreamIndex: reply.StreamIndex}, nil)

@@ -24,12 +24,12 @@ func pick(want, there []string) (name string, best bool) {
 // sinkFor is the sink that a loudspeaker should be on now; "" for the server's default.
 func (a *Audio) sinkFor(c *conn, o *output) string {
 	if o != a.outs[0] {
-		return a.choose("loudspeaker for ringing", a.set.RingSinks, c.sinks)
+		return a.choose(RingLoudspeaker, a.set.RingSinks, c.sinks)
 	}
 	if ec := a.canceller(); ec != nil {
 		return ec.sink
 	}
-	return a.choose("loudspeaker", a.set.Sinks, c.sinks)
+	return a.choose(Loudspeaker, a.set.Sinks, c.sinks)
 }
 
 // sourceFor is the source that the microphone should be on now.
@@ -42,11 +42,11 @@ func (a *Audio) sourceFor(c *conn) string {
 		}
 		return ec.source
 	}
-	return a.choose("microphone", a.set.Sources, c.sources)
+	return a.choose(Microphone, a.set.Sources, c.sources)
 }
 
 // choose picks a device, and says when it is not the one that was wanted most.
-func (a *Audio) choose(what string, want []string, list func() ([]string, error)) string {
+func (a *Audio) choose(what Part, want []string, list func() ([]string, error)) string {
 	if len(want) == 0 {
 		return ""
 	}

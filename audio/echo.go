@@ -70,9 +70,9 @@ func (a *Audio) cancelEcho(ctx context.Context, c *conn) {
 	for ctx.Err() == nil {
 		ec, err := a.loadCanceller(c)
 		if err != nil {
-			a.trouble("echo", fmt.Errorf("it cannot be cancelled (%w); one talks at a time", err))
+			a.trouble(EchoCanceller, fmt.Errorf("it cannot be cancelled (%w); one talks at a time", err))
 		} else {
-			a.trouble("echo", nil)
+			a.trouble(EchoCanceller, nil)
 			a.use(c, ec)
 		}
 		if !a.echoStays(ctx, c, ec, news) {

@@ -53,7 +53,7 @@ func (a *Audio) playback(ctx context.Context, c *conn, o *output) error {
 		ChannelVolumes: proto.ChannelVolumes{uint32(proto.VolumeNorm)},
 		SyncID:         uint32(slices.Index(a.outs, o)), // streams of one id must be on one sink
 		// A stream on a device that was chosen is ended with it, not moved to where nobody listens; it is made anew.
-		NoMove: sink != "", AdjustLatency: true, Properties: properties("intercom " + o.what),
+		NoMove: sink != "", AdjustLatency: true, Properties: properties("intercom " + string(o.what)),
 	}, &r)
 	if err != nil {
 		return fmt.Errorf("the loudspeaker %s cannot be opened: %w", named(sink), err)

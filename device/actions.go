@@ -27,7 +27,8 @@ func (d *Device) Gesture(b setup.Button, g gpio.Gesture) {
 		case gpio.Up:
 			d.released(b)
 		case gpio.Stuck:
-			d.fault("stuck button "+b.Name, fmt.Sprintf("it is held since %v; it is stuck, or its wire is", g.Held.Round(time.Second)))
+			d.fault(control.Fault{Code: control.ButtonStuck, Part: control.PartStuck(b.Name),
+				Text: fmt.Sprintf("it is held since %v; it is stuck, or its wire is", g.Held.Round(time.Second))})
 			delete(d.fingers, b.Name)
 		case gpio.Short:
 			d.act(b, b.Action)
@@ -54,7 +55,7 @@ func (d *Device) pressed(b setup.Button) {
 }
 
 func (d *Device) released(b setup.Button) {
-	d.fault("stuck button "+b.Name, "")
+	d.fault(control.Well(control.PartStuck(b.Name)))
 	if b.Double == "" {
 		delete(d.fingers, b.Name)
 	}
@@ -105,7 +106,7 @@ func (d *Device) act(b setup.Button, action string) {
 	case setup.ActSelfTest:
 		d.errands.Go(func() {
 			if found, err := d.sound.Test(d.life); err == nil {
-				d.Fault("selftest", found.Problem)
+				d.Fault(found.Fault())
 			}
 		})
 	}

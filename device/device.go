@@ -129,7 +129,8 @@ type Device struct {
 	owed        []wire.Envelope // ends that the hub has not heard of
 	registered  time.Time
 	hubTrouble  string
-	faults      map[string]string
+	hubCode     fault.Code               // of the trouble, where it is an error with one
+	faults      map[string]control.Fault // by part
 	missed      bool
 	unreachable *time.Timer
 	identified  *time.Timer
@@ -168,7 +169,7 @@ type Device struct {
 func New(cfg *setup.Config, p Parts, log *slog.Logger) *Device {
 	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload, settings: p.Given, show: p.Show, ended: map[outcome.Outcome]int{},
 		inbox: newInbox(), gone: make(chan struct{}), began: time.Now(),
-		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]string{}, watchers: map[chan control.Event]bool{},
+		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]control.Fault{}, watchers: map[chan control.Event]bool{},
 		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet", declared: rate.NewLimiter(rate.Every(declareEvery), 10), refusals: rate.NewLimiter(rate.Every(time.Minute), 10), remotely: rate.NewLimiter(1, 3), offer: offer{pace: rate.NewLimiter(rate.Every(settingsEvery), 5)},
 		door: door.Door{Settings: door.Settings{Pulse: cfg.Door.Pulse.Std(), TooLong: cfg.Door.TooLong.Std()}}}
 	if d.clock == nil {
@@ -217,7 +218,7 @@ func (d *Device) wake() {
 		d.sound.Volume(cmp.Or(d.memory.Talk, s.TalkVolume), cmp.Or(d.memory.Ring, s.RingVolume))
 	}
 	if d.memory.broken != "" {
-		d.fault("memory", d.memory.broken)
+		d.fault(control.Fault{Code: control.MemoryBroken, Part: control.PartMemory, Text: d.memory.broken})
 	}
 	d.handle(call.DoNotDisturb{On: d.memory.DND})
 	d.doorChanged()
@@ -379,24 +380,22 @@ func (d *Device) identify() {
 	d.shine()
 }
 
-// Fault notes that something is wrong with a part ("audio", "button call"), or, with an empty text, that it no longer is.
-func (d *Device) Fault(part, text string) { d.tell(func() { d.fault(part, text) }) }
+// Fault notes what is wrong with a part, or that it is well.
+func (d *Device) Fault(f control.Fault) { d.tell(func() { d.fault(f) }) }
 
-func (d *Device) fault(part, text string) {
-	if d.faults[part] == text {
+func (d *Device) fault(f control.Fault) {
+	if before := d.faults[f.Part]; f == before || f.Text == "" && before.Text == "" {
 		return
 	}
-	d.faults[part] = text
-	if text == "" {
-		delete(d.faults, part)
-	}
-	if text == "" {
-		d.log.Info("a part is well again", "part", part)
+	if f.Text == "" {
+		delete(d.faults, f.Part)
+		d.log.Info("a part is well again", "part", f.Part)
 	} else {
-		t := control.About(part, text)
-		d.log.Warn("a part is not well", "part", part, "code", t.Code, "severity", string(t.Severity), "why", text, "do", t.Do)
+		d.faults[f.Part] = f
+		t := f.Trouble()
+		d.log.Warn("a part is not well", "part", t.Part, "code", string(t.Code), "severity", string(t.Severity), "why", t.Text, "do", t.Do)
 	}
-	d.emit(control.Event{Event: "health", Part: part, Trouble: text})
+	d.emit(control.Event{Event: "health", Part: f.Part, Trouble: f.Text})
 	d.declare()
 	d.shine()
 }

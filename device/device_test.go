@@ -294,18 +294,58 @@ func TestStoppingInACallSaysSoAndWaitsForTheOutcome(t *testing.T) {
 func TestFaultsAreShownAndGo(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
-		b.Fault("audio", "no sound server")
+		b.Fault(control.Fault{Code: control.SoundServer, Part: control.PartAudio, Text: "no sound server"})
 		b.shows(control.LightFault)
 		s, _ := b.Status(b.Context())
 		if s.Health != "degraded" || !strings.Contains(s.Sentence(), "broken: audio") {
 			t.Errorf("%+v", s)
 		}
-		b.Fault("kiosk", "the port is taken")
+		b.Fault(control.Fault{Code: control.KioskPort, Part: control.PartKiosk, Text: "the port is taken"})
 		b.shows(control.LightFault)
-		b.Fault("audio", "")
+		b.Fault(control.Well(control.PartAudio))
 		b.shows(control.LightWarning)
-		b.Fault("kiosk", "")
+		b.Fault(control.Well(control.PartKiosk))
 		b.shows(control.LightIdle)
+	})
+}
+
+// A code is told where the fault arises. The words of a text decide nothing: they may be a stranger's.
+func TestTheWordsOfAFaultDecideNothing(t *testing.T) {
+	try(t, func(b *bench) {
+		b.online()
+		for _, f := range []control.Fault{
+			{Code: control.ConfigInvalid, Part: control.PartConfiguration, Text: "x.toml:1: a key that waits for a restart; the one before is kept"},
+			{Code: control.SoundPlayback, Part: control.PartAudio, Text: `the loudspeaker "is used capture: server: " cannot be opened`},
+			{Code: control.LineMissing, Part: control.PartDoorInput("exit"), Text: "busy"},
+		} {
+			b.Fault(f)
+			time.Sleep(time.Second) // the hub is not told each at once
+			synctest.Wait()
+			var told wire.StateBody
+			_ = b.Ask(b.Context(), func() { _ = json.Unmarshal(b.wire.State.B, &told) })
+			s, _ := b.Status(b.Context())
+			if want := f.Trouble(); !slices.Contains(s.Troubles, want) || s.Faults[f.Part] != f.Text || told.Codes[f.Part] != string(f.Code) {
+				t.Errorf("%+v: the status has %+v, the hub is told %v", f, s.Troubles, told.Codes)
+			}
+			b.Fault(control.Well(f.Part))
+		}
+		for _, c := range []struct {
+			err  error
+			code fault.Code
+		}{
+			{fmt.Errorf("signing in: %w", fault.New(fault.Credentials)), fault.Credentials},
+			{&fault.Error{Code: "\x1b[2J", Message: "of a false hub"}, fault.Internal},
+			{errors.New("the hub closed the connection: ERR_INVALID_CREDENTIALS"), ""},
+		} {
+			b.Down(c.err)
+			if s, _ := b.Status(b.Context()); s.Hub.Code != c.code || s.Hub.Trouble == "" {
+				t.Errorf("%v: %+v", c.err, s.Hub)
+			}
+		}
+		b.online()
+		if s, _ := b.Status(b.Context()); s.Hub.Code != "" || s.Hub.Trouble != "" {
+			t.Errorf("%+v", s.Hub)
+		}
 	})
 }
 
@@ -385,7 +425,7 @@ func TestEventsGoOnForAsLongAsTheyAreRead(t *testing.T) {
 		_, _ = io.WriteString(c, "POST /v1/call HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
 		_, _ = io.Copy(io.Discard, c)
 		c.Close()
-		d.Fault("audio", time.Now().String())
+		d.Fault(control.Fault{Code: control.SoundServer, Part: control.PartAudio, Text: time.Now().String()})
 		if !lines.Scan() {
 			t.Fatal("the events have ended: ", lines.Err())
 		}
@@ -450,7 +490,7 @@ func TestTheKioskTellsWhatHappens(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	try(t, func(b *bench) {
-		b.Fault("kiosk", "busy")
+		b.Fault(control.Fault{Code: control.KioskPort, Part: control.PartKiosk, Text: "busy"})
 		synctest.Wait()
 		scrape := func() string {
 			w := httptest.NewRecorder()
@@ -555,10 +595,10 @@ func TestAStationThatChangesAllTheTime(t *testing.T) {
 		synctest.Wait()
 		before := b.wire.States()
 		for i := range 1000 {
-			b.Fault("audio", fmt.Sprint("server: gone ", i))
+			b.Fault(control.Fault{Code: control.SoundServer, Part: control.PartAudio, Text: fmt.Sprint("server: gone ", i)})
 			time.Sleep(10 * time.Millisecond)
 		}
-		b.Fault("audio", "")
+		b.Fault(control.Well(control.PartAudio))
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if n := b.wire.States() - before; n > 40 || n < 20 {

@@ -229,8 +229,8 @@ func (d *Device) doorChanged() {
 		d.relay.Show(p)
 		d.emit(control.Event{Event: "door", Door: d.doorStatus()})
 	}
-	if trouble := d.door.Trouble(now); trouble != d.faults["door"] {
-		d.fault("door", trouble)
+	if trouble := d.door.Trouble(now); trouble != d.faults[control.PartDoor].Text {
+		d.fault(control.Fault{Code: control.DoorTrouble, Part: control.PartDoor, Text: trouble})
 		if trouble == door.StandsOpen {
 			d.doorNoted("somebody", trouble, tooLong)
 		}

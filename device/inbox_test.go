@@ -26,8 +26,8 @@ func TestNothingThatTheOwnerCallsWaitsForIt(t *testing.T) {
 			for range 1000 {
 				b.SoundChanged()
 			}
-			b.Fault("audio", "away")
-			b.Fault("audio", "")
+			b.Fault(control.Fault{Code: control.SoundServer, Part: control.PartAudio, Text: "away"})
+			b.Fault(control.Well(control.PartAudio))
 			b.Gesture(setup.Button{Name: "volume"}, gpio.Gesture{Kind: gpio.Up})
 			b.DoorInput("exit", false)
 		}
@@ -62,7 +62,7 @@ func TestMutingNeverLocksUpTheOwner(t *testing.T) {
 	d := device.New(settings(), device.Parts{Media: voice, Sound: voice, Lamps: []device.Lamp{&devicetest.Lamp{}}}, log)
 	d.Connect(&devicetest.Wire{Tape: devicetest.NewTape()})
 	sound.OnChange(func() {
-		d.Fault("audio", voice.Status().Trouble)
+		d.Fault(voice.Status().Fault())
 		d.SoundChanged()
 		voice.Changed()
 	})
@@ -94,7 +94,7 @@ func TestTellingAStationThatHasStopped(t *testing.T) {
 		b.stop()
 		for range 1000 {
 			b.SoundChanged()
-			b.Fault("audio", "away")
+			b.Fault(control.Fault{Code: control.SoundServer, Part: control.PartAudio, Text: "away"})
 		}
 		if err := <-b.done; err != nil {
 			t.Error(err)

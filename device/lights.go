@@ -36,8 +36,8 @@ func (d *Device) lightNow() control.Light {
 
 // worst is how bad the worst of the faults is; empty without any.
 func (d *Device) worst() (worst control.Severity) {
-	for part, text := range d.faults {
-		if s := control.About(part, text).Severity; worst != control.Failing {
+	for _, f := range d.faults {
+		if s := f.Code.Entry().Severity; worst != control.Failing {
 			worst = s
 		}
 	}

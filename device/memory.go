@@ -37,11 +37,11 @@ const mostNotes = 200
 type Keeper struct {
 	path  string
 	next  chan Memory
-	fault func(part, text string)
+	fault func(control.Fault)
 }
 
 // NewKeeper keeps the memory in a folder. fault is told when it cannot be, and when it can again.
-func NewKeeper(dir string, fault func(part, text string)) *Keeper {
+func NewKeeper(dir string, fault func(control.Fault)) *Keeper {
 	return &Keeper{path: filepath.Join(dir, "station.json"), next: make(chan Memory, 1), fault: fault}
 }
 
@@ -95,10 +95,9 @@ func (k *Keeper) write(m Memory) {
 		err = errors.Join(os.MkdirAll(filepath.Dir(k.path), 0o700), durable.Write(k.path, append(b, '\n')))
 	}
 	if err != nil {
-		k.fault("memory", fmt.Sprintf("what the station must remember cannot be written: %v; make state_dir writable", err))
-		return
+		m.broken = fmt.Sprintf("what the station must remember cannot be written: %v; make state_dir writable", err)
 	}
-	k.fault("memory", m.broken)
+	k.fault(control.Fault{Code: control.MemoryBroken, Part: control.PartMemory, Text: m.broken})
 }
 
 // keep has what is to be remembered written.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"intercom/device/control"
 	"intercom/device/setup"
 	"intercom/internal/config"
 	"intercom/wire"
@@ -16,8 +17,9 @@ import (
 
 func TestWhatIsRemembered(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	troubles := make(chan string, 10)
-	k := NewKeeper(dir, func(_, text string) { troubles <- text })
+	reports := make(chan control.Fault, 10)
+	report := func(f control.Fault) { reports <- f }
+	k := NewKeeper(dir, report)
 	if m := k.Load(); m.Tampered || m.DND || len(m.Notes) > 0 {
 		t.Errorf("a new station remembers %+v", m)
 	}
@@ -28,8 +30,8 @@ func TestWhatIsRemembered(t *testing.T) {
 		_ = k.Run(ctx) // writes what is left
 	}
 	run(Memory{DND: true, Tampered: true, Talk: 80, Notes: []wire.NoteBody{{ID: "x", Kind: wire.Visit}}})
-	if text := <-troubles; text != "" {
-		t.Fatal(text)
+	if f := <-reports; f.Part != control.PartMemory || f.Text != "" {
+		t.Fatal(f)
 	}
 	if m := k.Load(); !m.DND || !m.Tampered || m.Talk != 80 || len(m.Notes) != 1 {
 		t.Errorf("%+v", m)
@@ -45,13 +47,13 @@ func TestWhatIsRemembered(t *testing.T) {
 		t.Error(err)
 	}
 	// A folder that cannot be written is said, and nothing else happens.
-	bad := NewKeeper("/proc/nowhere", func(_, text string) { troubles <- text })
+	bad := NewKeeper("/proc/nowhere", report)
 	bad.Keep(Memory{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_ = bad.Run(ctx)
-	if text := <-troubles; !strings.Contains(text, "state_dir") {
-		t.Errorf("%q", text)
+	if f := <-reports; f.Code != control.MemoryBroken || !strings.Contains(f.Text, "state_dir") {
+		t.Errorf("%+v", f)
 	}
 }
 

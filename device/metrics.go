@@ -71,7 +71,7 @@ func exposition(s control.Status, ended map[outcome.Outcome]int) string {
 	}
 	m.about("gauge", "trouble", "What is wrong: docs/errors.md.")
 	for _, t := range s.Troubles {
-		m.put("trouble", 1, "code", t.Code, "severity", string(t.Severity), "part", t.Part)
+		m.put("trouble", 1, "code", string(t.Code), "severity", string(t.Severity), "part", t.Part)
 	}
 	names := slices.Sorted(maps.Keys(s.Buttons))
 	m.about("counter", "button_presses_total", "Presses of a button.")

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"intercom/device/control"
 	"intercom/wire"
 )
 
@@ -62,9 +63,9 @@ func (d *Device) takeOffers() {
 func (d *Device) takeOne(b wire.SettingsBody) {
 	waits, err := d.settings.Take(d.life, b)
 	if err != nil {
-		d.Fault("settings", Refusal(b.Version, err.Error()))
+		d.Fault(Refusal(b.Version, err.Error()))
 	} else {
-		d.Fault("settings", "")
+		d.Fault(control.Well(control.PartSettings))
 		if len(waits) > 0 && d.again != nil {
 			_ = d.Restart(d.life, fmt.Sprintf("settings %d of the hub", b.Version)) // without it, what waits is said
 		}
@@ -73,6 +74,7 @@ func (d *Device) takeOne(b wire.SettingsBody) {
 }
 
 // Refusal is the fault of settings that are not used.
-func Refusal(version uint64, why string) string {
-	return fmt.Sprintf("settings %d of the hub are not used: %s", version, strings.ReplaceAll(why, "\n", "; "))
+func Refusal(version uint64, why string) control.Fault {
+	return control.Fault{Code: control.SettingsRefused, Part: control.PartSettings,
+		Text: fmt.Sprintf("settings %d of the hub are not used: %s", version, strings.ReplaceAll(why, "\n", "; "))}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"runtime/pprof"
 	"slices"
@@ -42,12 +41,15 @@ func (d *Device) Status(ctx context.Context) (control.Status, error) {
 	err := d.Ask(ctx, func() {
 		s = control.Status{CUID: d.cfg.CUID, Name: d.cfg.Name, Health: "healthy", Phase: d.state.Phase, Call: d.state.ID, Peer: d.state.Peer,
 			PeerName: d.who().Name, Image: d.who().InitiatorImage,
-			Light: d.light, Hub: control.HubStatus{Online: d.state.Online, URL: d.cfg.Hub.URL, Trouble: d.hubTrouble}, LastCall: d.last, StartedAt: d.began}
+			Light: d.light, Hub: control.HubStatus{Online: d.state.Online, URL: d.cfg.Hub.URL, Trouble: d.hubTrouble, Code: d.hubCode}, LastCall: d.last, StartedAt: d.began}
 		if d.state.Phase != call.Idle {
 			s.Context = d.result.Context
 		}
 		if len(d.faults) > 0 {
-			s.Faults = maps.Clone(d.faults)
+			s.Faults = map[string]string{}
+		}
+		for part, f := range d.faults {
+			s.Faults[part] = f.Text
 		}
 		s.Troubles = control.Troubles(d.faults, s.Hub)
 		if len(s.Troubles) > 0 {
@@ -78,7 +80,8 @@ func (d *Device) buttons() map[string]control.Button {
 	all := map[string]control.Button{}
 	for _, b := range d.cfg.Button {
 		c := d.counts(b.Name)
-		all[b.Name] = control.Button{Presses: c.Presses, Glitches: c.Glitches, Stuck: d.faults["stuck button "+b.Name] != ""}
+		_, stuck := d.faults[control.PartStuck(b.Name)]
+		all[b.Name] = control.Button{Presses: c.Presses, Glitches: c.Glitches, Stuck: stuck}
 	}
 	return all
 }
@@ -179,7 +182,7 @@ func (d *Device) Handler(panel *gpio.Panel) http.Handler {
 		if err != nil {
 			err = fault.In(fault.CallInProgress, "", "The sound cannot be tested now: %v.", err)
 		} else {
-			d.Fault("selftest", found.Problem)
+			d.Fault(found.Fault())
 		}
 		answer(w, found, err)
 	})

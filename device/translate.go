@@ -2,12 +2,12 @@ package device
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"intercom/call"
-	"intercom/device/control"
 	"intercom/device/setup"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
@@ -135,7 +135,7 @@ func (d *Device) Up(w wire.WelcomeBody) {
 		if d.registered.IsZero() {
 			d.registered = time.Now()
 		}
-		d.hubTrouble = ""
+		d.hubTrouble, d.hubCode = "", ""
 		if d.anyServers = w.ICEServers; wire.CheckServers(w.ICEServers) != nil {
 			d.anyServers = nil
 		}
@@ -169,7 +169,11 @@ func millis(n int64) time.Duration {
 // Down says that the station is not signed in, and why.
 func (d *Device) Down(err error) {
 	d.tell(func() {
-		d.hubTrouble = wire.Printable(err.Error(), 500) // it may be the hub's own words
+		d.hubTrouble, d.hubCode = wire.Printable(err.Error(), 500), "" // it may be the hub's own words
+		var known *fault.Error
+		if errors.As(err, &known) {
+			d.hubCode = known.Code.Entry().Code
+		}
 		d.handle(call.LinkDown{})
 	})
 }
@@ -214,9 +218,9 @@ func (d *Device) declare() {
 	if len(d.faults) > 0 {
 		b.Health, b.Faults, b.Codes = "degraded", map[string]string{}, map[string]string{}
 	}
-	for part, text := range d.faults {
+	for part, f := range d.faults {
 		part = wire.Printable(part, 64)
-		b.Faults[part], b.Codes[part] = wire.Printable(text, 500), control.About(part, text).Code
+		b.Faults[part], b.Codes[part] = wire.Printable(f.Text, 500), string(f.Code)
 	}
 	if d.hasDoor() {
 		b.Door = d.cfg.Door.Remote

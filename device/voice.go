@@ -82,14 +82,14 @@ func NewVoice(cfg *setup.Config, a *audio.Audio, log *slog.Logger) (*Voice, erro
 
 // LoadTones puts files, and what is fetched, in the place of the tones made by code. What cannot be had is a fault, and the
 // tone made by code stays. A tone that was fetched once is kept for when it cannot be fetched.
-func (v *Voice) LoadTones(ctx context.Context, fault func(part, text string)) {
+func (v *Voice) LoadTones(ctx context.Context, fault func(control.Fault)) {
 	for name, from := range v.cfg.Tones.Files() {
 		if from == "" {
 			continue
 		}
 		s, err := v.load(ctx, name, from)
 		if err != nil {
-			fault("tone "+name, fmt.Sprintf("%s: %v; the standard one is used", from, err))
+			fault(control.Fault{Code: control.ToneMissing, Part: control.PartTone(name), Text: fmt.Sprintf("%s: %v; the standard one is used", from, err)})
 			continue
 		}
 		v.mu.Lock()
@@ -153,7 +153,7 @@ func (v *Voice) Test(ctx context.Context) (control.SelfTest, error) {
 
 // TestNowAndThen tests the sound every so often, and when the devices are others, but not in a call. The result is a fault,
 // or the end of one.
-func (v *Voice) TestNowAndThen(ctx context.Context, every time.Duration, fault func(part, text string)) error {
+func (v *Voice) TestNowAndThen(ctx context.Context, every time.Duration, fault func(control.Fault)) error {
 	if every == 0 {
 		<-ctx.Done()
 		return nil
@@ -175,9 +175,16 @@ func (v *Voice) TestNowAndThen(ctx context.Context, every time.Duration, fault f
 			wait = again
 			continue
 		}
-		fault("selftest", r.Problem)
+		fault(r.Fault())
 	}
 	return nil
+}
+
+// soundCodes are the codes for what is broken of the sound.
+var soundCodes = map[audio.Part]control.Code{
+	audio.Server: control.SoundServer, audio.Capture: control.SoundCapture, audio.EchoCanceller: control.SoundEcho,
+	audio.Playback: control.SoundPlayback, audio.Ringing: control.SoundPlayback,
+	audio.Loudspeaker: control.SoundDevice, audio.RingLoudspeaker: control.SoundDevice, audio.Microphone: control.SoundDevice,
 }
 
 // Status is how the sound devices are.
@@ -185,7 +192,7 @@ func (v *Voice) Status() control.SoundStatus {
 	s := v.audio.Status()
 	c := control.SoundStatus{Sink: s.Sink, Source: s.Source, PlaybackMS: ms(s.Playback), CaptureMS: ms(s.Capture), MicOpen: s.MicOpen,
 		MicDBFS: s.MicDBFS, SpkDBFS: s.SpkDBFS, Rebuilt: s.Rebuilt, Muted: s.Muted, TalkVolume: s.Talk, RingVolume: s.Ring, Echo: s.Echo, Realtime: s.Realtime,
-		Underflows: s.Starved, Overflows: s.Spilled, Trouble: s.Trouble, MicTrouble: s.Deaf}
+		Underflows: s.Starved, Overflows: s.Spilled, Trouble: s.Trouble, Code: soundCodes[s.Broken], MicTrouble: s.Deaf}
 	c.AskedMS.Playback, c.AskedMS.Capture = ms(v.cfg.Audio.Buffer.Std()), ms(v.cfg.Audio.Block.Std())
 	return c
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"intercom/device/control"
+	"intercom/internal/fault"
 )
 
 // patient is what the doctor looks at.
@@ -89,7 +90,7 @@ var chains = []struct {
 		{"the station is registered", func(_ context.Context, p *patient) (string, *finding) {
 			if !p.status.Hub.Online {
 				do := "intercomctl events"
-				if strings.Contains(p.status.Hub.Trouble, "ERR_INVALID_CREDENTIALS") {
+				if p.status.Hub.Code == fault.Credentials {
 					do = "on the hub's machine: sudo intercom-hub key new -account ID; here: /etc/intercomd/apikey, then sudo systemctl restart intercomd"
 				}
 				return "", &finding{p.status.Hub.Trouble, do}
@@ -98,10 +99,10 @@ var chains = []struct {
 		}},
 	}},
 	{"audio", []check{
-		{"the sound server answers", code("audio", "SOUND_SERVER")},
-		{"there is a loudspeaker", code("audio", "SOUND_PLAYBACK")},
-		{"there is a microphone", code("audio", "SOUND_CAPTURE")},
-		{"those that were asked for", code("audio", "SOUND_DEVICE")},
+		{"the sound server answers", code(control.SoundServer)},
+		{"there is a loudspeaker", code(control.SoundPlayback)},
+		{"there is a microphone", code(control.SoundCapture)},
+		{"those that were asked for", code(control.SoundDevice)},
 		{"it is loud enough", func(_ context.Context, p *patient) (string, *finding) {
 			if s := p.status.Sound; s.TalkVolume < 10 || s.RingVolume < 10 {
 				return "", &finding{fmt.Sprintf("talk %d %%, ring %d %%", s.TalkVolume, s.RingVolume), "intercomctl volume talk 100; intercomctl volume ring 100"}
@@ -127,8 +128,8 @@ var chains = []struct {
 		}},
 	}},
 	{"button", []check{
-		{"their lines are there", code("button ", "LINE")},
-		{"none is stuck", code("stuck button ", "BUTTON_STUCK")},
+		{"their lines are there", lines},
+		{"none is stuck", code(control.ButtonStuck)},
 		{"they were seen to be pressed", func(_ context.Context, p *patient) (string, *finding) {
 			var all []string
 			for name, b := range p.status.Buttons {
@@ -160,24 +161,39 @@ var chains = []struct {
 		}},
 	}},
 	{"update", []check{
-		{"the configuration that is written is the one that runs", code("configuration", "CONFIG_INVALID", "CONFIG_GIVEN_UP", "CONFIG_WAITS")},
-		{"the settings that the hub has for it are used", code("settings", "SETTINGS_REFUSED")},
+		{"the configuration that is written is the one that runs", code(control.ConfigInvalid, control.ConfigGivenUp, control.ConfigWaits)},
+		{"the settings that the hub has for it are used", code(control.SettingsRefused)},
 		{"nothing waits for a restart", func(_ context.Context, p *patient) (string, *finding) {
 			if p.status.Restart != "" {
 				return "", &finding{p.status.Restart + "; it happens when the station is idle", "intercomctl hangup"}
 			}
 			return "", nil
 		}},
-		{"what it must remember is kept", code("memory", "MEMORY")},
-		{"the last update of the card was kept", code("update", "UPDATE_GIVEN_UP")},
+		{"what it must remember is kept", code(control.MemoryBroken)},
+		{"the last update of the card was kept", code(control.UpdateGivenUp)},
 	}},
 }
 
 // code is a link that is broken when the station says so.
-func code(part string, codes ...string) func(context.Context, *patient) (string, *finding) {
+func code(codes ...control.Code) func(context.Context, *patient) (string, *finding) {
+	return trouble(func(_ *patient, t control.Trouble) bool { return slices.Contains(codes, t.Code) })
+}
+
+// lines looks at those of the buttons.
+var lines = trouble(func(p *patient, t control.Trouble) bool {
+	for name := range p.status.Buttons {
+		if t.Code == control.LineMissing && t.Part == control.PartButton(name) {
+			return true
+		}
+	}
+	return false
+})
+
+// trouble is a link that is broken when one of the station's troubles fits.
+func trouble(fits func(*patient, control.Trouble) bool) func(context.Context, *patient) (string, *finding) {
 	return func(_ context.Context, p *patient) (string, *finding) {
 		for _, t := range p.status.Troubles {
-			if strings.HasPrefix(t.Part, part) && slices.Contains(codes, t.Code) {
+			if fits(p, t) {
 				return "", &finding{t.Part + ": " + t.Text, t.Do}
 			}
 		}

@@ -23,6 +23,7 @@ import (
 	"intercom/device/devicetest"
 	"intercom/device/setup"
 	"intercom/gpio"
+	"intercom/internal/fault"
 	"intercom/internal/outcome"
 )
 
@@ -158,5 +159,44 @@ func TestTheExitStatusOfACallIsItsOutcome(t *testing.T) {
 			t.Errorf("%s: %d", s, code)
 		}
 		seen[code] = true
+	}
+}
+
+// The doctor goes by codes and parts. The words of a text may be a stranger's.
+func TestTheDoctorGoesByCodes(t *testing.T) {
+	look := func(chain, name string, s control.Status) *finding {
+		t.Helper()
+		for _, c := range chains {
+			for _, link := range c.links {
+				if c.name == chain && link.name == name {
+					_, broken := link.look(t.Context(), &patient{status: s})
+					return broken
+				}
+			}
+		}
+		t.Fatalf("the chain %s has no %q", chain, name)
+		return nil
+	}
+	away := control.Status{Hub: control.HubStatus{Trouble: "the hub closed the connection: ERR_INVALID_CREDENTIALS"}}
+	if f := look("hub", "the station is registered", away); f == nil || strings.Contains(f.do, "key new") {
+		t.Errorf("by the words alone: %+v", f)
+	}
+	away.Hub.Code = fault.Credentials
+	if f := look("hub", "the station is registered", away); f == nil || !strings.Contains(f.do, "key new") {
+		t.Errorf("by the code: %+v", f)
+	}
+	lost := control.Fault{Code: control.LineMissing, Part: control.PartButton("bell"), Text: "busy"}.Trouble()
+	for _, c := range []struct {
+		button string
+		broken bool
+	}{{"bell", true}, {"bell 2", false}} {
+		s := control.Status{Buttons: map[string]control.Button{c.button: {}}, Troubles: []control.Trouble{lost}}
+		if f := look("button", "their lines are there", s); (f != nil) != c.broken {
+			t.Errorf("of the button %s: %+v", c.button, f)
+		}
+	}
+	s := control.Status{Troubles: []control.Trouble{control.Fault{Code: control.SoundEcho, Part: control.PartAudio, Text: "no server: "}.Trouble()}}
+	if f := look("audio", "the sound server answers", s); f != nil {
+		t.Errorf("an echo is taken for a missing server: %+v", f)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"intercom/device"
+	"intercom/device/control"
 	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/internal/supervise"
@@ -16,7 +17,7 @@ import (
 type board struct {
 	cfg     *setup.Config
 	panel   *gpio.Panel // nil where the lines are a chip's
-	fault   func(part, text string)
+	fault   func(control.Fault)
 	buttons map[string]*gpio.Button
 	out, in []supervise.Part
 }
@@ -24,10 +25,10 @@ type board struct {
 // outputs makes the LEDs, and the door's relay where there is one.
 func (b *board) outputs() (lamps []device.Lamp, relay device.Lamp) {
 	for _, l := range b.cfg.LED {
-		lamps = append(lamps, b.lamp("led "+l.Name, l.Name, gpio.Wiring{Line: l.Line, ActiveLow: l.ActiveLow}))
+		lamps = append(lamps, b.lamp(control.PartLED(l.Name), l.Name, gpio.Wiring{Line: l.Line, ActiveLow: l.ActiveLow}))
 	}
 	if d := b.cfg.Door; d.Line != "" {
-		relay = b.lamp("relay", "door", gpio.Wiring{Line: d.Line, ActiveLow: d.ActiveLow})
+		relay = b.lamp(control.PartRelay, "door", gpio.Wiring{Line: d.Line, ActiveLow: d.ActiveLow})
 	}
 	return lamps, relay
 }
@@ -37,11 +38,11 @@ func (b *board) lamp(part, name string, w gpio.Wiring) *gpio.Lamp {
 	b.out = append(b.out, supervise.Part{Name: part, Run: func(ctx context.Context) error {
 		out, err := b.output(name, w)
 		if err != nil {
-			b.fault(part, err.Error())
+			b.fault(control.Fault{Code: control.LineMissing, Part: part, Text: err.Error()})
 			return err
 		}
 		defer closeLine(out)
-		b.fault(part, "")
+		b.fault(control.Well(part))
 		return lamp.Run(ctx, out)
 	}})
 	return lamp
@@ -65,7 +66,7 @@ func (b *board) inputs(d *device.Device) {
 			button.Double = b.cfg.GPIO.Double.Std()
 		}
 		b.buttons[c.Name] = button
-		b.watch("button "+c.Name, c.Name, gpio.Wiring{Line: c.Line, Pull: c.Pull, ActiveLow: c.ActiveLow}, button.Alive, func(ctx context.Context, in gpio.Input) error {
+		b.watch(control.PartButton(c.Name), c.Name, gpio.Wiring{Line: c.Line, Pull: c.Pull, ActiveLow: c.ActiveLow}, button.Alive, func(ctx context.Context, in gpio.Input) error {
 			return button.Watch(ctx, in, func(g gpio.Gesture) { d.Gesture(c, g) })
 		})
 	}
@@ -73,7 +74,7 @@ func (b *board) inputs(d *device.Device) {
 		if c.Line == "" {
 			continue
 		}
-		b.watch("door "+name, "door "+name, gpio.Wiring{Line: c.Line, Pull: c.Pull, ActiveLow: c.ActiveLow}, nil, func(ctx context.Context, in gpio.Input) error {
+		b.watch(control.PartDoorInput(name), "door "+name, gpio.Wiring{Line: c.Line, Pull: c.Pull, ActiveLow: c.ActiveLow}, nil, func(ctx context.Context, in gpio.Input) error {
 			first := name == "exit" // one that is pressed at the start opens nothing
 			return gpio.Follow(ctx, in, b.cfg.GPIO.Debounce.Std(), func(on bool) {
 				if !first {
@@ -89,11 +90,11 @@ func (b *board) watch(part, name string, w gpio.Wiring, alive func() error, run 
 	b.in = append(b.in, supervise.Part{Name: part, Alive: alive, Run: func(ctx context.Context) error {
 		in, err := b.input(name, w)
 		if err != nil {
-			b.fault(part, err.Error())
+			b.fault(control.Fault{Code: control.LineMissing, Part: part, Text: err.Error()})
 			return err
 		}
 		defer closeLine(in)
-		b.fault(part, "")
+		b.fault(control.Well(part))
 		return run(ctx, in)
 	}})
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"intercom/device"
-	station "intercom/device/control"
+	"intercom/device/control"
 	"intercom/device/setup"
 	"intercom/device/trial"
 	"intercom/internal/config"
@@ -70,9 +70,9 @@ type refusal struct {
 }
 
 // fault says it.
-func (r refusal) fault() string {
+func (r refusal) fault() control.Fault {
 	if r.Why == "" {
-		return ""
+		return control.Well(control.PartSettings)
 	}
 	return device.Refusal(r.Version, r.Why)
 }
@@ -90,7 +90,7 @@ type configuration struct {
 	file   string
 	path   string // of the state
 	choice trial.Choice
-	fault  string                 // why it runs another one than is written
+	fault  control.Fault          // why it runs another one than is written
 	shown  atomic.Pointer[[]byte] // what it runs, for people
 
 	taken   atomic.Uint64           // version of what the hub gave, and is used
@@ -107,7 +107,7 @@ type configuration struct {
 // choose reads what is written and says what to run.
 func choose(file string) (*setup.Config, *configuration, error) {
 	cfg, origins, own, bad := read(file)
-	c := &configuration{file: file, path: filepath.Join(cfg.StateDir, "configuration.json"), own: own, empty: true}
+	c := &configuration{fault: control.Well(control.PartConfiguration), file: file, path: filepath.Join(cfg.StateDir, "configuration.json"), own: own, empty: true}
 	c.remember(loadRefusal(cfg.StateDir, own))
 	b, err := os.ReadFile(c.path)
 	if err == nil {
@@ -135,12 +135,12 @@ func choose(file string) (*setup.Config, *configuration, error) {
 	case trial.Mended:
 		c.running = c.state.Good
 		c.shown.Store(&lastGood)
-		c.fault = oneLine(bad) + "; the last good configuration is used until it is mended"
+		c.fault = invalid(bad, "the last good configuration is used until it is mended")
 		return good, c, nil
 	case trial.GivenUp:
 		c.running = c.state.Good
 		c.shown.Store(&lastGood)
-		c.fault = fmt.Sprintf("with what is written the station was %s, so the last good configuration is used; change it, or try it again: intercomctl reload, intercomctl restart", c.state.Why)
+		c.fault = givenUp(c.state.Why, ", so the last good configuration is used; change it, or try it again: intercomctl reload, intercomctl restart")
 		return good, c, nil
 	}
 	c.running = c.written
@@ -156,7 +156,7 @@ func lacks(ctx context.Context, d *device.Device) (string, error) {
 		return "", err
 	case !s.Hub.Online:
 		return "not registered (" + s.Hub.Trouble + ")", nil
-	case s.Sound.Trouble != "" && station.About("audio", s.Sound.Trouble).Severity == station.Failing:
+	case s.Sound.Trouble != "" && s.Sound.Code.Entry().Severity == control.Failing:
 		return "without sound (" + s.Sound.Trouble + ")", nil
 	}
 	return "", nil
@@ -190,7 +190,7 @@ func (c *configuration) watch(ctx context.Context, limit time.Duration, d *devic
 				return err
 			}
 			if d.Restart(ctx, "with this configuration it is "+missing) != nil { // nobody would start it again
-				d.Fault("configuration", "with what is written the station was "+missing+"; at its next start the other configuration is used")
+				d.Fault(givenUp(missing, "; at its next start the other configuration is used"))
 			}
 			return supervise.ErrDone
 		}
@@ -311,6 +311,15 @@ func (c *configuration) show(cfg *setup.Config, o config.Origins) {
 }
 
 func (c *configuration) keep() error { return write(c.path, c.state) }
+
+// invalid is the fault of what is written and not valid, givenUp that of what did not prove itself; then is what happens.
+func invalid(err error, then string) control.Fault {
+	return control.Fault{Code: control.ConfigInvalid, Part: control.PartConfiguration, Text: oneLine(err) + "; " + then}
+}
+
+func givenUp(lacks, then string) control.Fault {
+	return control.Fault{Code: control.ConfigGivenUp, Part: control.PartConfiguration, Text: "with what is written the station was " + lacks + then}
+}
 
 // oneLine is a list of problems for a status.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -24,6 +24,7 @@ import (
 
 	"intercom/audio"
 	"intercom/device"
+	"intercom/device/control"
 	"intercom/device/mqtt"
 	"intercom/device/network"
 	"intercom/device/setup"
@@ -74,7 +75,7 @@ func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
 	if err != nil {
 		return err
 	}
-	fault := func(part, text string) { d.Fault(part, text) }
+	fault := func(f control.Fault) { d.Fault(f) }
 	b := board{cfg: cfg, panel: panel, fault: fault, buttons: map[string]*gpio.Button{}}
 	lamps, relay := b.outputs()
 	keeper := device.NewKeeper(cfg.StateDir, fault)
@@ -83,7 +84,7 @@ func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
 		Reload: func(ctx context.Context) ([]string, error) { return reread(ctx) }}, log)
 	b.inputs(d)
 	sound.OnChange(func() {
-		d.Fault("audio", voice.Status().Trouble)
+		d.Fault(voice.Status().Fault())
 		d.SoundChanged()
 		voice.Changed()
 	})
@@ -101,24 +102,24 @@ func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
 
 	reread = func(ctx context.Context) (waits []string, err error) {
 		next, waits, err := conf.reload(ctx, d)
-		text := ""
+		state := control.Well(control.PartConfiguration)
 		switch {
 		case err != nil:
-			text = oneLine(err) + "; the one before is kept"
+			state = invalid(err, "the one before is kept")
 		case len(waits) > 0:
-			text = fmt.Sprintf("what changed in %s waits for a restart: intercomctl restart", strings.Join(waits, ", "))
+			state.Code, state.Text = control.ConfigWaits, fmt.Sprintf("what changed in %s waits for a restart: intercomctl restart", strings.Join(waits, ", "))
 		}
 		if next != nil {
 			level.Set(config.Level(next.LogLevel))
 		}
-		fault("configuration", text)
-		fault("settings", conf.refused.Load().fault())
+		fault(state)
+		fault(conf.refused.Load().fault())
 		return waits, err
 	}
-	fault("configuration", conf.fault)
-	fault("settings", conf.refused.Load().fault())
+	fault(conf.fault)
+	fault(conf.refused.Load().fault())
 	if b, err := os.ReadFile(updateFile); err == nil {
-		fault("update", strings.TrimSpace(string(b)))
+		fault(control.Fault{Code: control.UpdateGivenUp, Part: control.PartUpdate, Text: strings.TrimSpace(string(b))})
 	}
 	trialTime := cfg.Trial.Std() // now, since the owner changes cfg when it is read again
 	handler := d.Handler(panel)
@@ -133,11 +134,13 @@ func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
 		supervise.Part{Name: "network", Run: func(ctx context.Context) error {
 			return network.Watch(ctx, func() { hub.NetworkChanged(); d.NetworkChanged() })
 		}},
-		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, socket, handler) }},
+		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return serveHTTP(ctx, socket, handler) }},
 		supervise.Part{Name: "kiosk", Run: func(ctx context.Context) error {
-			return endpoint(ctx, "kiosk", cfg.Kiosk.Listen, d.Kiosk(handler), fault)
+			return endpoint(ctx, cfg.Kiosk.Listen, d.Kiosk(handler), control.Fault{Code: control.KioskPort, Part: control.PartKiosk}, fault)
 		}},
-		supervise.Part{Name: "metrics", Run: func(ctx context.Context) error { return endpoint(ctx, "metrics", cfg.Metrics.Listen, metrics, fault) }},
+		supervise.Part{Name: "metrics", Run: func(ctx context.Context) error {
+			return endpoint(ctx, cfg.Metrics.Listen, metrics, control.Fault{Code: control.MetricsPort, Part: control.PartMetrics}, fault)
+		}},
 		supervise.Part{Name: "mqtt", Run: func(ctx context.Context) error { return broker(ctx, cfg, d, fault, log) }},
 		// After those that tell others how its last call ended, so that it is stopped before them.
 		supervise.Part{Name: "device", Run: d.Run, Vital: true, Grace: 4 * time.Second},
@@ -244,7 +247,7 @@ const (
 	headerSize  = 16 << 10 // bytes
 )
 
-func control(ctx context.Context, l net.Listener, h http.Handler) error {
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	s := &http.Server{Handler: h, ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerSize}
 	l = netutil.LimitListener(l, mostClients)
 	ended := make(chan error, 1)
@@ -264,22 +267,23 @@ func control(ctx context.Context, l net.Listener, h http.Handler) error {
 	return nil
 }
 
-// endpoint serves something at an address, where one is configured.
-func endpoint(ctx context.Context, part, address string, h http.Handler, fault func(part, text string)) error {
+// endpoint serves something at an address, where one is configured. Where it cannot listen, busy is the fault.
+func endpoint(ctx context.Context, address string, h http.Handler, busy control.Fault, fault func(control.Fault)) error {
 	if address == "" {
 		return supervise.ErrDone
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		fault(part, err.Error())
+		busy.Text = err.Error()
+		fault(busy)
 		return err
 	}
-	fault(part, "")
-	return control(ctx, l, h)
+	fault(control.Well(busy.Part))
+	return serveHTTP(ctx, l, h)
 }
 
 // broker shows the station at an MQTT broker, where one is configured.
-func broker(ctx context.Context, cfg *setup.Config, d *device.Device, fault func(part, text string), log *slog.Logger) error {
+func broker(ctx context.Context, cfg *setup.Config, d *device.Device, fault func(control.Fault), log *slog.Logger) error {
 	if cfg.MQTT.URL == "" {
 		return supervise.ErrDone
 	}
@@ -292,7 +296,7 @@ func broker(ctx context.Context, cfg *setup.Config, d *device.Device, fault func
 		return err
 	}
 	b := mqtt.New(mqtt.Config{URL: address, TLS: tls, User: cfg.MQTT.User, Password: cfg.MQTT.Password().Reveal(), CUID: cfg.CUID, Name: cmp.Or(cfg.Name, cfg.CUID),
-		Prefix: cfg.MQTT.Prefix, Discovery: cfg.MQTT.Discovery, Commands: cfg.MQTT.Commands}, d, func(text string) { fault("mqtt", text) }, log)
+		Prefix: cfg.MQTT.Prefix, Discovery: cfg.MQTT.Discovery, Commands: cfg.MQTT.Commands}, d, fault, log)
 	return b.Run(ctx)
 }
 

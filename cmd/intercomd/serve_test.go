@@ -22,7 +22,7 @@ func TestTheControlSocketIsNotHeldUp(t *testing.T) {
 	served, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() {
-		done <- control(served, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		done <- serveHTTP(served, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 		}))
 	}()

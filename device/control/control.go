@@ -113,9 +113,10 @@ type Door struct {
 
 // HubStatus is how the link to the hub is.
 type HubStatus struct {
-	Online  bool   `json:"online"`
-	URL     string `json:"url"`
-	Trouble string `json:"trouble,omitempty"`
+	Online  bool       `json:"online"`
+	URL     string     `json:"url"`
+	Trouble string     `json:"trouble,omitempty"`
+	Code    fault.Code `json:"code,omitempty"` // of the trouble, where it is an error with one
 }
 
 // SoundStatus is how the sound devices are; Trouble is empty when all is well.
@@ -140,8 +141,12 @@ type SoundStatus struct {
 	Echo       string  `json:"echo"`               // cancelled, half duplex, or off
 	Realtime   string  `json:"realtime,omitempty"` // why the sound has no real-time priority
 	Trouble    string  `json:"trouble,omitempty"`
+	Code       Code    `json:"code,omitempty"`        // of the trouble
 	MicTrouble string  `json:"mic_trouble,omitempty"` // why nothing can be recorded
 }
+
+// Fault is what is wrong with the sound, or that it is well.
+func (s SoundStatus) Fault() Fault { return Fault{Code: s.Code, Part: PartAudio, Text: s.Trouble} }
 
 // SelfTest is what a test of the sound found: a chirp out of the loudspeaker, and into the microphone.
 type SelfTest struct {
@@ -152,6 +157,11 @@ type SelfTest struct {
 	LossDB      float64   `json:"echo_loss_db"`  // how much quieter it came back
 	CancelledDB float64   `json:"echo_loss_cancelled_db,omitempty"`
 	Problem     string    `json:"problem,omitempty"`
+}
+
+// Fault is what the test found, or that it found nothing.
+func (t SelfTest) Fault() Fault {
+	return Fault{Code: SelfTestFailed, Part: PartSelfTest, Text: t.Problem}
 }
 
 // Quality is how well a call is heard.

@@ -66,7 +66,7 @@ type State struct {
 type Bridge struct {
 	cfg     Config
 	station Station
-	fault   func(text string)
+	report  func(control.Fault)
 	log     *slog.Logger
 	caller  string // who called last
 	seen    string // the call of the last ring
@@ -75,14 +75,18 @@ type Bridge struct {
 	complaints *rate.Limiter // about commands that are not done
 }
 
-// New makes one. fault is told what is wrong with the broker, and nothing when it is well.
-func New(cfg Config, s Station, fault func(text string), log *slog.Logger) *Bridge {
+// New makes one. What is wrong with the broker is reported, and that it is well.
+func New(cfg Config, s Station, report func(control.Fault), log *slog.Logger) *Bridge {
 	if cfg.URL.Port() == "" { // those that IANA has for them
 		whole := *cfg.URL
 		whole.Host = net.JoinHostPort(cfg.URL.Hostname(), map[string]string{"mqtt": "1883", "mqtts": "8883"}[cfg.URL.Scheme])
 		cfg.URL = &whole
 	}
-	return &Bridge{cfg: cfg, station: s, fault: fault, log: log, complaints: rate.NewLimiter(rate.Every(time.Minute), 5)}
+	return &Bridge{cfg: cfg, station: s, report: report, log: log, complaints: rate.NewLimiter(rate.Every(time.Minute), 5)}
+}
+
+func (b *Bridge) fault(text string) {
+	b.report(control.Fault{Code: control.MQTTAway, Part: control.PartMQTT, Text: text})
 }
 
 func (b *Bridge) topic(name string) string { return b.cfg.Prefix + "/" + b.cfg.CUID + "/" + name }
@@ -248,7 +252,7 @@ func (b *Bridge) tell(ctx context.Context, c *autopaho.ConnectionManager, said s
 		state.Door = s.Door.Open || s.Door.Ajar
 	}
 	for _, t := range s.Troubles {
-		state.Troubles = append(state.Troubles, t.Code+": "+t.Text)
+		state.Troubles = append(state.Troubles, string(t.Code)+": "+t.Text)
 	}
 	text, err := json.Marshal(state)
 	if err != nil || string(text) == said {

@@ -180,7 +180,7 @@ func (b *broker) bridge(password string) (p *puppet, faults <-chan string, end f
 	p = &puppet{events: make(chan control.Event, 10), told: make(chan string, 10), status: control.Status{CUID: "front_door", Phase: call.Idle, Door: &control.Door{}}}
 	said := make(chan string, 10)
 	bridge := New(Config{URL: b.url(), TLS: b.tls, User: "door", Password: password, CUID: "front_door", Name: "Front door", Prefix: "home", Discovery: "homeassistant",
-		Commands: []string{"answer", "open"}}, p, func(text string) { said <- text }, slog.New(slog.DiscardHandler))
+		Commands: []string{"answer", "open"}}, p, func(f control.Fault) { said <- f.Text }, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(b.ctx)
 	done := make(chan error, 1)
 	go func() { done <- bridge.Run(ctx) }()
@@ -380,7 +380,7 @@ func TestABrokerThatSendsTooMuch(t *testing.T) {
 			defer cancel()
 			p := &puppet{events: make(chan control.Event, 10), told: make(chan string, 10), status: control.Status{CUID: "front_door", Phase: call.Idle}}
 			faults := make(chan string, 100)
-			bridge := New(Config{URL: &url.URL{Scheme: "mqtt", Host: address}, CUID: "front_door", Prefix: "home", Commands: []string{"open"}}, p, func(text string) { faults <- text }, slog.New(slog.DiscardHandler))
+			bridge := New(Config{URL: &url.URL{Scheme: "mqtt", Host: address}, CUID: "front_door", Prefix: "home", Commands: []string{"open"}}, p, func(f control.Fault) { faults <- f.Text }, slog.New(slog.DiscardHandler))
 			ended := make(chan error, 1)
 			go func() { ended <- bridge.Run(ctx) }()
 			for range 2 { // and comes back by itself

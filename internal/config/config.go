@@ -12,6 +12,8 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -164,7 +166,11 @@ func (r *Report) fill(prefix string, v reflect.Value, table map[string]any) {
 		if f, ok := fields[name]; ok {
 			r.set(key, f, value)
 		} else {
-			r.Addf(key, "is not a setting%s", nearest(name, fields))
+			hint := "; there are: " + strings.Join(slices.Sorted(maps.Keys(fields)), ", ")
+			if near := nearest(name, maps.Keys(fields)); near != "" {
+				hint = didYouMean(near)
+			}
+			r.Addf(key, "is not a setting%s", hint)
 		}
 	}
 }
@@ -277,21 +283,18 @@ func keyOf(p *unstable.Parser, e *unstable.Node) (path string, start [2]int) {
 	return strings.Join(parts, "."), start
 }
 
-func nearest(name string, fields map[string]reflect.Value) string {
+// nearest is the name that was probably meant; empty when none is near.
+func nearest(name string, names iter.Seq[string]) string {
 	best, score := "", 3
-	names := make([]string, 0, len(fields))
-	for f := range fields {
-		names = append(names, f)
-		if d := distance(name, f); d < score {
-			best, score = f, d
+	for n := range names {
+		if d := distance(name, n); d < score || d == score && n < best {
+			best, score = n, d
 		}
 	}
-	if best != "" {
-		return fmt.Sprintf("; did you mean %q?", best)
-	}
-	slices.Sort(names)
-	return "; there are: " + strings.Join(names, ", ")
+	return best
 }
+
+func didYouMean(name string) string { return fmt.Sprintf("; did you mean %q?", name) }
 
 // distance is Levenshtein's.
 func distance(a, b string) int {

@@ -133,15 +133,11 @@ func (r *Report) environment(whole map[string]any, prefix string, v reflect.Valu
 		r.files = append(r.files, from.file)
 		s, ok := known[name]
 		if !ok {
-			names := map[string]reflect.Value{}
-			for n := range known {
-				names[n] = v
+			hint := "; variables are named like " + prefix + "_HUB_URL"
+			if near := nearest(name, maps.Keys(known)); near != "" {
+				hint = didYouMean(near)
 			}
-			near := nearest(name, names)
-			if strings.HasPrefix(near, "; there are") {
-				near = "; variables are named like " + prefix + "_HUB_URL"
-			}
-			r.problems = append(r.problems, Problem{File: from.file, Text: "is not a setting" + near})
+			r.problems = append(r.problems, Problem{File: from.file, Text: "is not a setting" + hint})
 			continue
 		}
 		value, err := fromText(s.field, text)
