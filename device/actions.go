@@ -59,7 +59,7 @@ func (d *Device) released(b setup.Button) {
 	if b.Double == "" {
 		delete(d.fingers, b.Name)
 	}
-	if b.Action == setup.ActTalk && d.state.Live() && d.voice == setup.PushToTalk {
+	if b.Action == setup.ActTalk && d.state.Live() && d.leg.voice == setup.PushToTalk {
 		d.sound.Mute(true)
 	}
 }
@@ -94,7 +94,7 @@ func (d *Device) act(b setup.Button, action string) {
 		s := d.sound.Status()
 		d.volume(max(10, min(150, s.TalkVolume+by)), s.RingVolume)
 	case setup.ActTalk:
-		if d.state.Live() && d.voice == setup.PushToTalk {
+		if d.state.Live() && d.leg.voice == setup.PushToTalk {
 			d.sound.Mute(false)
 		}
 	case setup.ActDoor:
@@ -125,7 +125,6 @@ func toggle(s call.State) string {
 
 // placing is a call that is wanted.
 type placing struct {
-	id       string
 	to, then wire.Receivers // nobody for the usual ones; then is called when to did not answer
 	context  string
 	voice    setup.Mode
@@ -154,27 +153,19 @@ func (d *Device) dial(p placing) (string, *fault.Error) {
 	if d.state.Phase != call.Idle {
 		return "", fault.New(fault.CallInProgress)
 	}
-	id := newID()
-	d.invite = wire.InviteBody{To: p.to, Context: p.context, InitiatorImage: d.cfg.Image}
-	p.id = id
-	d.why, d.voice, d.placed = p.context, cmp.Or(p.voice, d.cfg.Call.Voice), p
-	d.handle(call.Dial{ID: id, Peer: p.to.String()})
-	if d.state.ID != id { // the rules ended it at once: the hub is away
-		return id, fault.New(fault.InternetLost)
+	l := d.outgoing(p)
+	if !d.begin(l, call.Dial{ID: l.id, Peer: p.to.String()}) { // the rules ended it at once: the hub is away
+		return l.id, fault.New(fault.InternetLost)
 	}
-	return id, nil
+	return l.id, nil
 }
 
 // afterwards is what follows a call of ours that ended: others are called, or a visit is kept for when the hub is back.
 func (d *Device) afterwards(r outcome.Result) {
-	p := d.placed
-	d.placed = placing{}
-	if p.id != r.Call {
-		p.then = nil
-	}
+	p := d.leg.wants
 	o := outcome.Of(r.Status, r.Reason)
 	switch {
-	case o == outcome.Of(outcome.Failed, outcome.NetworkLost) && d.ticketOf(r.Call) == "":
+	case o == outcome.Of(outcome.Failed, outcome.NetworkLost) && d.leg.ticket == "":
 		d.note(wire.NoteBody{Kind: wire.Visit, Who: d.cfg.CUID, Why: r.Context, Result: o.String(), To: r.To})
 	case len(p.then) > 0 && (r.Status == outcome.Missed || r.Status == outcome.Declined && r.Reason != outcome.ByHand || o == outcome.Of(outcome.Cancelled, outcome.RingTimeout)):
 		p.to, p.then = p.then, nil
@@ -199,7 +190,7 @@ func (d *Device) pick() {
 // autoAnswer begins to answer a caller who is on the station's list, where the hub's rules allow it too: a tone and a light
 // come first.
 func (d *Device) autoAnswer(hubAllows bool) {
-	if d.state.Phase != call.Ringing || d.auto != nil || !setup.Listed(d.cfg.Auto.Callers, d.state.Peer) {
+	if d.state.Phase != call.Ringing || d.leg.auto != nil || !setup.Listed(d.cfg.Auto.Callers, d.state.Peer) {
 		return
 	}
 	about := []any{"call", d.state.ID, "peer", d.state.Peer}
@@ -207,20 +198,19 @@ func (d *Device) autoAnswer(hubAllows bool) {
 		d.log.Info("not answered automatically: "+why, about...)
 		return
 	}
-	id := d.state.ID
+	l := d.leg
 	d.log.Info("answering automatically", append(about, "wait", d.cfg.Auto.After.Std())...)
 	d.sound.Play(call.AutoTone)
-	d.auto = time.AfterFunc(d.cfg.Auto.After.Std(), func() {
+	l.auto = time.AfterFunc(d.cfg.Auto.After.Std(), func() {
 		d.tell(func() {
-			if d.auto == nil || d.state.Phase != call.Ringing || d.state.ID != id {
-				return
-			}
-			if d.noAutoNow(hubAllows) != "" { // since
-				d.noAuto()
+			switch {
+			case l.auto == nil: // taken back in the meantime
+			case d.noAutoNow(hubAllows) != "": // since
+				l.noAuto()
 				d.shine()
-				return
+			default:
+				d.pick()
 			}
-			d.pick()
 		})
 	})
 	d.shine()
@@ -239,14 +229,6 @@ func (d *Device) noAutoNow(hubAllows bool) string {
 		return "without a loudspeaker nobody would hear the warning"
 	}
 	return ""
-}
-
-// noAuto takes an automatic answer back; it rings as for everybody.
-func (d *Device) noAuto() {
-	if d.auto != nil {
-		d.auto.Stop()
-		d.auto = nil
-	}
 }
 
 // schedule is the one that holds now; nil for none, and while the clock is not set.
@@ -281,8 +263,8 @@ func (d *Device) setDND(on bool) {
 // setPrivacy switches whether anybody is answered automatically.
 func (d *Device) setPrivacy(on bool) {
 	d.memory.Privacy = on
-	if on && d.auto != nil {
-		d.noAuto()
+	if on && d.leg.auto != nil {
+		d.leg.noAuto()
 		d.sound.Play(call.RingTone)
 	}
 	d.mode("privacy", on)

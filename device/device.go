@@ -114,19 +114,9 @@ type Device struct {
 
 	// Of the owner alone.
 	state       call.State
-	path        Path
-	micSoon     bool             // it is about to open: its light comes first
-	anyServers  []wire.ICEServer // for each call
-	servers     []wire.ICEServer // for one
-	serves      string           // which
-	timers      map[call.Timer]*time.Timer
-	result      outcome.Result    // of the call that there is, as far as it is known here
-	final       *outcome.Result   // what the hub says of it
-	why         string            // the context of the call that begins
-	caller      wire.IncomingBody // of the call that came in
-	invite      wire.InviteBody
-	ticket      wire.CallRef    // of the latest answered call
-	owed        []wire.Envelope // ends that the hub has not heard of
+	leg         *leg             // of the call that there is; an empty one for none
+	servers     []wire.ICEServer // for each call
+	owed        []wire.Envelope  // ends that the hub has not heard of
 	registered  time.Time
 	hubTrouble  string
 	hubCode     fault.Code               // of the trouble, where it is an error with one
@@ -140,16 +130,8 @@ type Device struct {
 	recent      []control.Event         // the latest, the oldest first
 	last        *outcome.Result
 
-	heard control.Quality // of the call whose media path was closed
-	voice setup.Mode      // of the call that there is
-
-	descriptions *rate.Limiter // of the other side, for the path
-	candidates   int           // since the last of them
-
-	placed  placing         // the call of ours that there is
 	soon    func()          // to be done when an event is dealt with
 	fingers map[string]bool // buttons that are held, or may be pressed again, and can call
-	auto    *time.Timer     // answers by itself
 	memory  Memory
 	telling string // id of the note that the hub is being told
 	restart string // why the station is started again as soon as it is idle; empty when it is not
@@ -162,15 +144,14 @@ type Device struct {
 	declaring *time.Timer // says it soon
 	refusals  *rate.Limiter
 	remotely  *rate.Limiter // openings of the door outside a call
-	capable   told
 }
 
 // New makes a device that is not signed in. The configuration was checked.
 func New(cfg *setup.Config, p Parts, log *slog.Logger) *Device {
 	d := &Device{cfg: cfg, log: log, media: p.Media, sound: p.Sound, relay: p.Relay, keeper: p.Keeper, counts: p.Counts, clock: p.Clock, again: p.Again, reread: p.Reload, settings: p.Given, show: p.Show, ended: map[outcome.Outcome]int{},
 		inbox: newInbox(), gone: make(chan struct{}), began: time.Now(),
-		state: call.Start(), timers: map[call.Timer]*time.Timer{}, faults: map[string]control.Fault{}, watchers: map[chan control.Event]bool{},
-		fingers: map[string]bool{}, voice: cfg.Call.Voice, hubTrouble: "not signed in yet", declared: rate.NewLimiter(rate.Every(declareEvery), 10), refusals: rate.NewLimiter(rate.Every(time.Minute), 10), remotely: rate.NewLimiter(1, 3), offer: offer{pace: rate.NewLimiter(rate.Every(settingsEvery), 5)},
+		state: call.Start(), leg: &leg{}, faults: map[string]control.Fault{}, watchers: map[chan control.Event]bool{},
+		fingers: map[string]bool{}, hubTrouble: "not signed in yet", declared: rate.NewLimiter(rate.Every(declareEvery), 10), refusals: rate.NewLimiter(rate.Every(time.Minute), 10), remotely: rate.NewLimiter(1, 3), offer: offer{pace: rate.NewLimiter(rate.Every(settingsEvery), 5)},
 		door: door.Door{Settings: door.Settings{Pulse: cfg.Door.Pulse.Std(), TooLong: cfg.Door.TooLong.Std()}}}
 	if d.clock == nil {
 		d.clock = time.Now
@@ -244,19 +225,42 @@ func (d *Device) Ask(ctx context.Context, f func()) error {
 	}
 }
 
-// handle is the one place where the state changes.
-func (d *Device) handle(e call.Event) {
+// handle has the rules deal with an event.
+func (d *Device) handle(e call.Event) { d.step(e, nil) }
+
+// begin has them deal with the event by which a leg's call begins, and reports whether it has begun.
+func (d *Device) begin(l *leg, e call.Event) bool {
+	d.step(e, l)
+	return d.leg == l
+}
+
+// step is the one place where the state changes, and the leg with it. coming is the leg of the call that the event may
+// begin; nil for none.
+func (d *Device) step(e call.Event, coming *leg) {
 	before := d.state
 	next, acts := call.Next(d.state, e)
 	d.state = next
-	if before.Phase != next.Phase || before.ID != next.ID {
-		d.turned(before)
+	if before.Phase == call.Idle && coming != nil {
+		d.leg = coming // also where its call ends at once
+	}
+	if next.Phase != call.Ringing {
+		d.leg.noAuto()
+	}
+	after := &leg{} // the one whose call is reported
+	if coming != nil && coming.id == next.ID {
+		after, d.missed = coming, false
+		coming.reached(next)
+	} else if next.Phase != before.Phase && next.Phase != call.Idle {
+		d.leg.reached(next)
 	}
 	for _, a := range acts {
 		d.do(a)
+		if _, over := a.(call.Report); over {
+			d.leg = after
+		}
 	}
-	if next.Phase != call.Ringing {
-		d.noAuto()
+	if next.Phase == call.Idle {
+		d.leg = &leg{}
 	}
 	d.shine()
 	d.tellCapabilities()
@@ -267,7 +271,7 @@ func (d *Device) handle(e call.Event) {
 		}
 		d.log.Info("state", about...)
 		d.emit(control.Event{Event: "state", Phase: next.Phase, Call: next.ID, Peer: next.Peer, Online: &next.Online,
-			Name: d.who().Name, Context: d.who().Context, Image: d.who().InitiatorImage})
+			Name: d.leg.caller.Name, Context: d.leg.caller.Context, Image: d.leg.caller.InitiatorImage})
 	}
 	if soon := d.soon; soon != nil {
 		d.soon = nil
@@ -276,51 +280,18 @@ func (d *Device) handle(e call.Event) {
 	d.restartWhenIdle()
 }
 
-// turned notes when the call got where, for a result that the hub cannot give.
-func (d *Device) turned(before call.State) {
-	now, r := time.Now(), &d.result
-	s := d.state
-	if s.ID != before.ID && s.ID != "" {
-		*r = outcome.Result{Call: s.ID, From: s.Peer, To: d.cfg.CUID, Context: d.why, InvitedAt: outcome.At(now)}
-		if s.Caller {
-			r.From, r.To = d.cfg.CUID, s.Peer
-		}
-		d.missed = false
-	}
-	switch {
-	case s.Phase == call.Ringback || s.Phase == call.Ringing:
-		r.RingingAt = outcome.At(now)
-	case s.Live() && r.AnsweredAt == nil:
-		r.AnsweredAt = outcome.At(now)
-		if s.Caller {
-			r.To = s.Peer // of several called, the one who answered
-		}
-	}
-}
-
-// who is the caller of the call that there is; empty for a call of our own.
-func (d *Device) who() wire.IncomingBody {
-	if d.state.Phase == call.Idle || d.state.Caller {
-		return wire.IncomingBody{}
-	}
-	return d.caller
-}
-
 // report gives a call its one result: the hub's where it said one, else our own.
 func (d *Device) report(a call.Report) {
-	r := d.result
-	if r.Call != a.ID {
-		now := outcome.At(time.Now()) // a call that never began
-		r = outcome.Result{Call: a.ID, From: d.cfg.CUID, To: d.invite.To.String(), Context: d.invite.Context, InvitedAt: now}
-	}
-	mine := r.From == d.cfg.CUID // as it was here, whatever the hub says
-	if d.final != nil && d.final.Call == a.ID {
-		r = *d.final
+	r := d.leg.result
+	r.InvitedAt = cmp.Or(r.InvitedAt, outcome.At(time.Now())) // a call that never began
+	mine := r.From == d.cfg.CUID                              // as it was here, whatever the hub says
+	if d.leg.final != nil {
+		r = *d.leg.final
 	} else {
 		r.Finish(a.Outcome, d.cfg.CUID, time.Now())
 		d.owe(r)
 	}
-	d.final, d.last = nil, &r
+	d.last = &r
 	d.missed = !mine && (r.Status == outcome.Missed || r.Status == outcome.Cancelled)
 	if mine && r.Status != outcome.Over && r.Status != outcome.Cancelled {
 		d.unreachableNow()
@@ -404,7 +375,7 @@ func (d *Device) fault(f control.Fault) {
 func (d *Device) SoundChanged() {
 	d.tell(func() {
 		if s := d.sound.Status(); s.MicOpen || s.Muted || s.MicTrouble != "" {
-			d.micSoon = false
+			d.leg.opening = false
 		}
 		d.shine()
 	})

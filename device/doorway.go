@@ -170,31 +170,22 @@ func (d *Device) mayNotOpen(id, from string) (wire.DoorReason, string) {
 		return wire.DoorNotConnected, "the voices are not connected yet"
 	case !setup.Listed(d.cfg.Door.Allow, from):
 		return wire.DoorNotAllowed, "not on the list door.allow"
-	case s.Caller && !slices.Contains(d.placed.to, from) && !slices.ContainsFunc(d.placed.to, func(to string) bool { return setup.Listed(d.cfg.Door.Allow, to) }):
-		return wire.DoorNotAllowed, "called under another name (" + d.placed.to.String() + "), which is not on the list door.allow"
+	case s.Caller && !slices.Contains(d.leg.wants.to, from) && !slices.ContainsFunc(d.leg.wants.to, func(to string) bool { return setup.Listed(d.cfg.Door.Allow, to) }):
+		return wire.DoorNotAllowed, "called under another name (" + d.leg.wants.to.String() + "), which is not on the list door.allow"
 	}
 	return "", ""
 }
 
-// told is what the other side of a call knows of what it may do here.
-type told struct {
-	call string
-	door bool
-}
-
-// tellCapabilities tells the other side of a call whether it may open the door, when that changed.
+// tellCapabilities tells the other side of a call whether it may open the door, when that changed. That it may not is what
+// it expects.
 func (d *Device) tellCapabilities() {
-	now := told{}
-	if d.state.Live() {
-		reason, _ := d.mayNotOpen(d.state.ID, d.state.Peer)
-		now = told{d.state.ID, d.hasDoor() && reason == ""}
-	}
-	if now == d.capable {
+	if !d.state.Live() {
 		return
 	}
-	silent := !now.door && (now.call == "" || now.call != d.capable.call) // nothing is what the other side expects
-	if silent || d.wire.Send(wire.New(wire.Capabilities, now.call, wire.CapabilitiesBody{Door: now.door})) {
-		d.capable = now
+	reason, _ := d.mayNotOpen(d.state.ID, d.state.Peer)
+	may := d.hasDoor() && reason == ""
+	if may != d.leg.mayOpen && d.wire.Send(wire.New(wire.Capabilities, d.leg.id, wire.CapabilitiesBody{Door: may})) {
+		d.leg.mayOpen = may
 	}
 }
 

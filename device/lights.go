@@ -14,7 +14,7 @@ func (d *Device) lightNow() control.Light {
 		control.LightDoor:        d.door.Open(d.now()),
 		control.LightPressed:     len(d.fingers) > 0 && s.Phase == call.Idle,
 		control.LightCalling:     s.Phase == call.Calling || s.Phase == call.Ringback,
-		control.LightAuto:        s.Phase == call.Ringing && d.auto != nil,
+		control.LightAuto:        s.Phase == call.Ringing && d.leg.auto != nil,
 		control.LightRinging:     s.Phase == call.Ringing,
 		control.LightTalking:     s.Phase == call.Answering || s.Live(),
 		control.LightUnreachable: d.unreachable != nil,
@@ -95,7 +95,7 @@ func (l *led) show(d *Device, state control.Light) {
 		}
 		return
 	case setup.ShowsMic:
-		on = d.micSoon || d.sound.Status().MicOpen
+		on = d.leg.opening || d.sound.Status().MicOpen
 	case setup.ShowsDoor:
 		on = d.door.Open(d.now())
 	case setup.ShowsHub:

@@ -151,9 +151,8 @@ func (d *Device) noteRefused(e *fault.Error) {
 
 // noteQuality tells how well an answered call was heard.
 func (d *Device) noteQuality(r outcome.Result) {
-	if q := d.heard; d.result.Call == r.Call && d.result.AnsweredAt != nil {
+	if q := d.leg.quality; d.leg.result.AnsweredAt != nil {
 		d.note(wire.NoteBody{Kind: wire.CallNote, Call: r.Call, Quality: &wire.Quality{Codec: q.Codec, Route: q.Route, DelayMS: q.DelayMS, RoundTripMS: q.RoundTripMS,
 			JitterMS: q.JitterMS, Loss: q.Loss, ConcealedMS: q.Receiving.ConcealedMS}})
 	}
-	d.heard = control.Quality{}
 }

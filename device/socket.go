@@ -40,10 +40,10 @@ func (d *Device) Status(ctx context.Context) (control.Status, error) {
 	var s control.Status
 	err := d.Ask(ctx, func() {
 		s = control.Status{CUID: d.cfg.CUID, Name: d.cfg.Name, Health: "healthy", Phase: d.state.Phase, Call: d.state.ID, Peer: d.state.Peer,
-			PeerName: d.who().Name, Image: d.who().InitiatorImage,
+			PeerName: d.leg.caller.Name, Image: d.leg.caller.InitiatorImage,
 			Light: d.light, Hub: control.HubStatus{Online: d.state.Online, URL: d.cfg.Hub.URL, Trouble: d.hubTrouble, Code: d.hubCode}, LastCall: d.last, StartedAt: d.began}
 		if d.state.Phase != call.Idle {
-			s.Context = d.result.Context
+			s.Context = d.leg.result.Context
 		}
 		if len(d.faults) > 0 {
 			s.Faults = map[string]string{}
@@ -63,8 +63,8 @@ func (d *Device) Status(ctx context.Context) (control.Status, error) {
 			s.Schedule = cmp.Or(h.Name, "without a name")
 		}
 		s.Buttons, s.Restart = d.buttons(), d.restart
-		if d.path != nil && d.state.Live() {
-			q := d.path.Quality()
+		if d.leg.path != nil && d.state.Live() {
+			q := d.leg.path.Quality()
 			s.Quality = &q
 		}
 	})

@@ -21,7 +21,7 @@ import (
 func (d *Device) do(a call.Action) {
 	switch a := a.(type) {
 	case call.SendInvite:
-		d.wire.Send(wire.New(wire.Invite, a.ID, d.invite))
+		d.wire.Send(wire.New(wire.Invite, a.ID, d.leg.invite))
 	case call.SendAnswer:
 		d.wire.Send(wire.Envelope{T: wire.Answer, Call: a.ID})
 	case call.SendDecline:
@@ -36,33 +36,24 @@ func (d *Device) do(a call.Action) {
 		if d.cfg.Profile == setup.Accessible {
 			d.sound.Play(call.SpeakTone)
 		}
-		d.micSoon = d.voice == setup.Duplex || d.voice == setup.Announce
+		d.leg.opening = d.leg.voice == setup.Duplex || d.leg.voice == setup.Announce
 		d.shine()
-		d.path.OpenVoice()
+		d.leg.path.OpenVoice()
 	case call.RestartMedia:
-		d.path.Restart(d.iceServers())
+		d.leg.path.Restart(d.iceServers())
 	case call.CheckLink:
 		d.wire.Check()
 	case call.CloseMedia:
-		d.micSoon = false
-		if d.path != nil {
-			d.heard = d.path.Quality()
-			d.path.Close()
-			d.path = nil
-		}
+		d.leg.close()
 	case call.Play:
 		d.play(a.Tone)
 	case call.Silence:
 		d.sound.Silence()
 	case call.SetTimer:
-		d.setTimer(a)
+		id := d.leg.id
+		d.leg.set(a.Timer, a.After, d.tell, func() { d.handle(call.Expired{ID: id, Timer: a.Timer}) })
 	case call.StopTimer:
-		for name, t := range d.timers {
-			if a.Timer == "" || a.Timer == name {
-				t.Stop()
-				delete(d.timers, name)
-			}
-		}
+		d.leg.stop(a.Timer)
 	case call.Report:
 		d.report(a)
 	}
@@ -76,34 +67,17 @@ func (d *Device) play(t call.Tone) {
 	d.sound.Play(t)
 }
 
-func (d *Device) setTimer(a call.SetTimer) {
-	if t := d.timers[a.Timer]; t != nil {
-		t.Stop()
-	}
-	id := d.state.ID
-	var t *time.Timer
-	t = time.AfterFunc(a.After, func() {
-		d.tell(func() {
-			if d.timers[a.Timer] == t { // not stopped in the meantime
-				delete(d.timers, a.Timer)
-				d.handle(call.Expired{ID: id, Timer: a.Timer})
-			}
-		})
-	})
-	d.timers[a.Timer] = t
-}
-
 // prepare makes the media path. Its news is about this path only, also when it comes late: of several who ring, one can
 // take the place of another.
 func (d *Device) prepare(a call.Prepare) {
-	if d.path != nil {
+	l, lead := d.leg, d.state.Lead
+	if l.path != nil {
 		return
 	}
-	id, lead := a.ID, d.state.Lead
 	var p Path
 	news := func(f func()) {
 		d.tell(func() {
-			if d.state.ID == id && d.path != nil && d.path == p {
+			if p != nil && l.path == p {
 				f()
 			}
 		})
@@ -112,19 +86,19 @@ func (d *Device) prepare(a call.Prepare) {
 	if a.Offer {
 		description = wire.Ringing // the offer tells the caller that we ring
 	}
-	p = d.media.Path(d.iceServers(), a.Offer, d.voice, News{
+	p = d.media.Path(d.iceServers(), a.Offer, l.voice, News{
 		Local: func(sdp, answers string) {
 			news(func() {
-				d.wire.Send(wire.New(description, id, wire.SDPBody{SDP: sdp, To: lead, Answers: answers}))
+				d.wire.Send(wire.New(description, l.id, wire.SDPBody{SDP: sdp, To: lead, Answers: answers}))
 				description = wire.SDP // what follows restarts ICE, or answers that
 			})
 		},
 		Candidate: func(c string) {
-			news(func() { d.wire.Send(wire.New(wire.ICE, id, wire.ICEBody{Candidate: c, To: lead})) })
+			news(func() { d.wire.Send(wire.New(wire.ICE, l.id, wire.ICEBody{Candidate: c, To: lead})) })
 		},
-		Event: func(about func(string) call.Event) { news(func() { d.handle(about(id)) }) },
+		Event: func(about func(string) call.Event) { news(func() { d.handle(about(l.id)) }) },
 	})
-	d.path, d.descriptions, d.candidates = p, rate.NewLimiter(1, 10), 0
+	l.path, l.descriptions, l.candidates = p, rate.NewLimiter(1, 10), 0
 }
 
 // Up, Down and Receive make the device the handler of its link.
@@ -136,14 +110,14 @@ func (d *Device) Up(w wire.WelcomeBody) {
 			d.registered = time.Now()
 		}
 		d.hubTrouble, d.hubCode = "", ""
-		if d.anyServers = w.ICEServers; wire.CheckServers(w.ICEServers) != nil {
-			d.anyServers = nil
+		if d.servers = w.ICEServers; wire.CheckServers(w.ICEServers) != nil {
+			d.servers = nil
 		}
 		if !w.Resumed {
-			d.capable = told{} // what was said of it may be lost
+			d.leg.mayOpen = false // what was said of it may be lost
 		}
 		d.handle(call.LinkUp{Ack: millis(w.AckMS)})
-		if d.path != nil { // for a restart of ICE: another hub may have the call now
+		if d.leg.path != nil { // for a restart of ICE: another hub may have the call now
 			d.wire.Send(wire.New(wire.Servers, d.state.ID, nil))
 		}
 		d.declare()
@@ -182,26 +156,19 @@ func (d *Device) Down(err error) {
 // the link, which is told before, says by itself when it is down and up again.
 func (d *Device) NetworkChanged() {
 	d.tell(func() {
-		if d.path != nil && d.path.Moved() {
+		if d.leg.path != nil && d.leg.path.Moved() {
 			d.log.Info("this machine's address or its route to the other side changed", "call", d.state.ID, "peer", d.state.Peer)
 			d.handle(call.MediaMoved{ID: d.state.ID})
 		}
 	})
 }
 
-// serve notes the servers for a call, where the hub has some.
-func (d *Device) serve(id string, servers []wire.ICEServer) {
-	if len(servers) > 0 && (d.state.ID == id || d.state.ID == "") {
-		d.servers, d.serves = servers, id
-	}
-}
-
-// iceServers are those for the call that there is: its own, else those that the hub names to all.
+// iceServers are those of the call that there is: its own, else those that the hub names to all.
 func (d *Device) iceServers() []wire.ICEServer {
-	if d.serves == d.state.ID {
-		return d.servers
+	if len(d.leg.servers) > 0 {
+		return d.leg.servers
 	}
-	return d.anyServers
+	return d.servers
 }
 
 // declare tells the hub how the station is: at once, but for one that changes all the time, as with a wire that is loose. Its
@@ -236,7 +203,7 @@ func (d *Device) Calls() []wire.CallRef {
 	var calls []wire.CallRef
 	err := d.Ask(context.Background(), func() {
 		if d.state.ID != "" {
-			calls = []wire.CallRef{{Call: d.state.ID, Ticket: d.ticketOf(d.state.ID)}}
+			calls = []wire.CallRef{{Call: d.state.ID, Ticket: d.leg.ticket}}
 		}
 	})
 	if err != nil { // the station stops
@@ -245,16 +212,9 @@ func (d *Device) Calls() []wire.CallRef {
 	return calls
 }
 
-func (d *Device) ticketOf(id string) string {
-	if d.ticket.Call == id {
-		return d.ticket.Ticket
-	}
-	return ""
-}
-
 // owe remembers an end that the hub has not heard of, so that it is on record when the hub is back.
 func (d *Device) owe(r outcome.Result) {
-	if t := d.ticketOf(r.Call); t != "" && len(d.owed) < wire.MaxCalls {
+	if t := d.leg.ticket; t != "" && len(d.owed) < wire.MaxCalls {
 		d.owed = append(d.owed, wire.New(wire.HangUp, r.Call, wire.HangUpBody{Reason: r.Reason, Ticket: t, EndedAt: r.EndedAt}))
 	}
 }
@@ -277,7 +237,7 @@ func (d *Device) Receive(m link.Message) {
 }
 
 func (d *Device) receive(m link.Message) *fault.Error {
-	ours := m.Call == d.state.ID && d.path != nil
+	ours := m.Call == d.leg.id && d.leg.path != nil
 	switch m.T {
 	case wire.OK:
 		switch m.To {
@@ -312,7 +272,9 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		if err != nil {
 			return err
 		}
-		d.serve(m.Call, b.ICEServers)
+		if m.Call == d.leg.id && len(b.ICEServers) > 0 {
+			d.leg.servers = b.ICEServers
+		}
 	case wire.Incoming:
 		b, err := wire.Body[wire.IncomingBody](m.Envelope)
 		if err == nil {
@@ -332,11 +294,11 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		}
 		if m.T == wire.Ringing {
 			d.handle(call.PeerRings{ID: m.Call, From: b.From, Path: wire.Fragment(b.SDP)})
-			ours = m.Call == d.state.ID && d.path != nil
+			ours = m.Call == d.leg.id && d.leg.path != nil
 		}
-		if ours && b.SDP != "" && d.descriptions.Allow() {
-			d.candidates = 0
-			d.path.Remote(b.SDP, b.Answers)
+		if ours && b.SDP != "" && d.leg.descriptions.Allow() {
+			d.leg.candidates = 0
+			d.leg.path.Remote(b.SDP, b.Answers)
 			d.handle(call.MediaTold{ID: m.Call})
 		}
 	case wire.ICE:
@@ -350,8 +312,8 @@ func (d *Device) receive(m link.Message) *fault.Error {
 		if !ours {
 			return nil
 		}
-		if d.candidates++; d.candidates <= mostCandidates {
-			d.path.Candidate(b.Candidate)
+		if d.leg.candidates++; d.leg.candidates <= mostCandidates {
+			d.leg.path.Candidate(b.Candidate)
 		}
 	case wire.Answered:
 		b, _ := wire.Body[wire.AnsweredBody](m.Envelope) // without one the call goes on all the same
@@ -399,7 +361,7 @@ func (d *Device) receive(m link.Message) *fault.Error {
 			return err
 		}
 		if d.believes(m.Call, b.Result) {
-			d.final = &b.Result
+			d.leg.final = &b.Result
 		}
 		e := call.Ended{ID: m.Call, Outcome: b.Outcome}
 		if b.Error != nil {
@@ -415,18 +377,9 @@ func (d *Device) called(id string, b wire.IncomingBody) {
 	if id == d.state.ID { // said twice
 		return
 	}
-	if d.state.Phase == call.Idle {
-		d.serve(id, b.ICEServers)
-		d.voice = d.cfg.Call.Voice
+	if d.begin(d.incoming(id, b), call.Incoming{ID: id, Peer: b.From, Ring: millis(b.RingMS)}) { // else it was declined as busy
+		d.autoAnswer(b.AutoAnswer)
 	}
-	why, caller := d.why, d.caller
-	d.why, d.caller = b.Context, b
-	d.handle(call.Incoming{ID: id, Peer: b.From, Ring: millis(b.RingMS)})
-	if d.state.ID != id { // declined as busy
-		d.why, d.caller = why, caller
-		return
-	}
-	d.autoAnswer(b.AutoAnswer)
 }
 
 // confirmed is told that a call was answered. The ticket is kept for a call only that somebody here dialled or answered.
@@ -439,7 +392,7 @@ func (d *Device) confirmed(id string, b wire.AnsweredBody) {
 	}
 	d.handle(call.Confirmed{ID: id, Peer: b.Peer, Limit: millis(b.LimitMS)})
 	if id == d.state.ID && d.state.Live() && len(b.Ticket) <= wire.MaxTicket {
-		d.ticket = wire.CallRef{Call: id, Ticket: b.Ticket}
+		d.leg.ticket = b.Ticket
 	}
 }
 

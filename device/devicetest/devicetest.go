@@ -82,19 +82,20 @@ func (w *Wire) Send(e wire.Envelope) bool {
 // Check implements device.Wire.
 func (w *Wire) Check() { w.Addf("checks the link") }
 
-// Media makes paths that write down what they are told. News and Voice are those of the last path; Opens, where there is
+// Media makes paths that write down what they are told. News, Voice and Servers are those of the last path; Opens, where there is
 // one, is called when the voice of a path opens.
 type Media struct {
 	*Tape
-	Opens func()
-	News  device.News
-	Voice setup.Mode
-	Moved bool // what paths say
+	Opens   func()
+	News    device.News
+	Voice   setup.Mode
+	Servers []wire.ICEServer
+	Moved   bool // what paths say
 }
 
 // Path implements device.Media.
-func (m *Media) Path(_ []wire.ICEServer, offer bool, voice setup.Mode, news device.News) device.Path {
-	m.News, m.Voice = news, voice
+func (m *Media) Path(servers []wire.ICEServer, offer bool, voice setup.Mode, news device.News) device.Path {
+	m.News, m.Voice, m.Servers = news, voice, servers
 	if offer {
 		m.Addf("media offers")
 	} else {

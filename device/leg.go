@@ -1,0 +1,114 @@
+package device
+
+import (
+	"cmp"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"intercom/call"
+	"intercom/device/control"
+	"intercom/device/setup"
+	"intercom/internal/outcome"
+	"intercom/wire"
+)
+
+// leg is this station's side of one call: all that is known of it, and no more, beside the state of the rules. It is made
+// anew with each call, so that nothing of the last one can be taken for this one's. While there is no call there is an
+// empty one. What a timer or a media path tells late belongs to the leg that it was made for, and changes no other.
+type leg struct {
+	id     string
+	wants  placing           // of a call of ours: whom it is to
+	invite wire.InviteBody   // of a call of ours
+	caller wire.IncomingBody // of one that comes in
+	voice  setup.Mode
+	result outcome.Result  // as far as it is known here
+	final  *outcome.Result // what the hub says of it
+	ticket string          // of the hub, once it was answered
+
+	timers map[call.Timer]*time.Timer
+	auto   *time.Timer // answers by itself
+
+	servers      []wire.ICEServer // for this call; none where the hub named some for all
+	path         Path
+	descriptions *rate.Limiter // of the peer, for the path
+	candidates   int           // since the last of them
+	opening      bool          // the microphone is about to open: its LED comes first
+	quality      control.Quality
+	mayOpen      bool // the peer was told that it may open the door
+}
+
+// outgoing is the leg of a call of ours.
+func (d *Device) outgoing(p placing) *leg {
+	id := newID()
+	return &leg{id: id, wants: p, voice: cmp.Or(p.voice, d.cfg.Call.Voice),
+		invite: wire.InviteBody{To: p.to, Context: p.context, InitiatorImage: d.cfg.Image},
+		result: outcome.Result{Call: id, From: d.cfg.CUID, To: p.to.String(), Context: p.context}}
+}
+
+// incoming is the leg of a call that comes in.
+func (d *Device) incoming(id string, b wire.IncomingBody) *leg {
+	return &leg{id: id, caller: b, voice: d.cfg.Call.Voice, servers: b.ICEServers,
+		result: outcome.Result{Call: id, From: b.From, To: d.cfg.CUID, Context: b.Context}}
+}
+
+// reached notes when the call got where, for a result that the hub cannot give.
+func (l *leg) reached(s call.State) {
+	now, r := outcome.At(time.Now()), &l.result
+	r.InvitedAt = cmp.Or(r.InvitedAt, now)
+	switch {
+	case s.Phase == call.Ringback || s.Phase == call.Ringing:
+		r.RingingAt = now
+	case s.Live() && r.AnsweredAt == nil:
+		r.AnsweredAt = now
+		if s.Caller {
+			r.To = s.Peer // of several called, the one who answered
+		}
+	}
+}
+
+// set starts a timer, in place of the one of that name.
+func (l *leg) set(name call.Timer, after time.Duration, tell func(func()), expired func()) {
+	l.stop(name)
+	var t *time.Timer
+	t = time.AfterFunc(after, func() {
+		tell(func() {
+			if l.timers[name] == t { // not stopped in the meantime
+				delete(l.timers, name)
+				expired()
+			}
+		})
+	})
+	if l.timers == nil {
+		l.timers = map[call.Timer]*time.Timer{}
+	}
+	l.timers[name] = t
+}
+
+// stop stops a timer; "" stops all.
+func (l *leg) stop(name call.Timer) {
+	for one, t := range l.timers {
+		if name == "" || name == one {
+			t.Stop()
+			delete(l.timers, one)
+		}
+	}
+}
+
+// noAuto takes an automatic answer back; it rings as for everybody.
+func (l *leg) noAuto() {
+	if l.auto != nil {
+		l.auto.Stop()
+		l.auto = nil
+	}
+}
+
+// close ends the media path.
+func (l *leg) close() {
+	l.opening = false
+	if l.path != nil {
+		l.quality = l.path.Quality()
+		l.path.Close()
+		l.path = nil
+	}
+}
