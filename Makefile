@@ -109,7 +109,7 @@ deps:
 	@scripts/deps pulseaudio pulseaudio-utils libopus-dev pkg-config gcc libc6-dev ca-certificates
 
 deps-test:
-	@scripts/deps $(if $(filter arm64,$(shell go env GOHOSTARCH)),,gcc-aarch64-linux-gnu libc6-dev-arm64-cross) python3 python3-websockets iproute2 nftables procps systemd espeak-ng util-linux pipewire pipewire-pulse wireplumber dbus chromium firefox-esr libnss3-tools mosquitto mosquitto-clients
+	@scripts/deps $(if $(filter arm64,$(shell go env GOHOSTARCH)),,gcc-aarch64-linux-gnu libc6-dev-arm64-cross) python3 python3-websockets iproute2 nftables procps systemd espeak-ng util-linux pipewire pipewire-pulse wireplumber dbus chromium firefox-esr libnss3-tools mosquitto mosquitto-clients openssl
 
 # The station on a virtual board (images/board): its image is made of Debian packages once and kept in the user's cache.
 # -p 1: one board at a time. A board that cannot be had is said, and skipped.

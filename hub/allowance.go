@@ -68,6 +68,15 @@ func (q *quota[K]) take(key K) (wait time.Duration, ok bool) {
 	return a.wait(q.rate, 1), false
 }
 
+// giveBack returns what was taken.
+func (q *quota[K]) giveBack(key K) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if a := q.left.of[key]; a != nil { // else all of it is there
+		a.tokens = min(q.rate.burst, a.tokens+1)
+	}
+}
+
 // may is take, with the error for who has to wait.
 func (q *quota[K]) may(key K) *fault.Error {
 	if wait, ok := q.take(key); !ok {

@@ -75,6 +75,7 @@ type Hub struct {
 
 	// What clients hold before they have proved who they are, and how often they may do what; see limits.go.
 	conns, requests, greeting crowd
+	handshakes                *Handshakes
 	guesses                   guesses
 	pages, refusals           quota[netip.Prefix]
 	queries, minted           quota[string]
@@ -92,6 +93,7 @@ func New(s Settings, log *slog.Logger) *Hub {
 	}
 	h := &Hub{log: log, set: s, hashing: turns{most: max(1, min(4, runtime.GOMAXPROCS(0)/2))}, tokens: s.Secret.For(access.ForTokens), sessions: s.Secret.For("operator session"), mux: http.NewServeMux()}
 	h.conns, h.requests, h.greeting = crowd{each: maxConns, all: maxAllConns}, crowd{each: maxRequests}, crowd{each: maxSockets, grace: helloGrace}
+	h.handshakes = newHandshakes(newSlots(), s.Proxies.trusts, log)
 	h.pages.rate, h.queries.rate, h.minted.rate, h.signIns.rate = pageRate, queryRate, tokenRate, signInRate
 	h.refusals.rate, h.notesOf.rate, h.invites.rate, h.watches.rate, h.finds.rate = logRate, noteRate, inviteRate, watchRate, findRate
 	h.reading = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))

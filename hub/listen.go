@@ -29,10 +29,10 @@ func (h *Hub) Serve(ctx context.Context, l net.Listener, certificates *tls.Confi
 	s.TLSConfig = certificates
 	ended := make(chan error, 1)
 	go func() {
-		if l := (counter{l, h}); certificates != nil {
-			ended <- s.ServeTLS(l, "", "")
+		if certificates != nil {
+			ended <- s.ServeTLS(counter{l, h, h.handshakes}, "", "")
 		} else {
-			ended <- s.Serve(l)
+			ended <- s.Serve(counter{l, h, nil})
 		}
 	}()
 	select {
@@ -53,7 +53,7 @@ func (h *Hub) ServePages(ctx context.Context, l net.Listener, pages http.Handler
 	s := h.server(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.admitRequest(w, r, pages) }))
 	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()
-	if err := s.Serve(counter{l, h}); ctx.Err() == nil {
+	if err := s.Serve(counter{l, h, nil}); ctx.Err() == nil {
 		return err
 	}
 	return nil
@@ -67,8 +67,8 @@ func (h *Hub) server(requests context.Context, handler http.Handler) *http.Serve
 			return context.WithValue(ctx, connKey{}, countedOf(c))
 		},
 		ConnState: func(c net.Conn, state http.ConnState) {
-			if g := countedOf(c).guest; state == http.StateActive && g != nil {
-				g.renew()
+			if state == http.StateActive {
+				countedOf(c).active()
 			}
 		}}
 	s.Protocols.SetHTTP1(true)
@@ -83,19 +83,34 @@ type (
 // counter counts what it accepts.
 type counter struct {
 	net.Listener
-	h *Hub
+	h          *Hub
+	handshakes *Handshakes // nil without TLS
 }
 
 func (l counter) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
+	c, hand, err := l.next()
 	if err != nil {
 		return nil, err
 	}
-	counted := &countedConn{Conn: c}
+	counted := &countedConn{Conn: c, hand: hand}
 	if a, ok := addressOf(c.RemoteAddr().String()); ok && !l.h.set.Proxies.trusts(a) { // a proxy's connections are of many
 		counted.guest = l.h.conns.enter(subscriber(a), func() { _ = c.Close() })
 	}
 	return counted, nil
+}
+
+// next accepts a connection. One whose address may have no TLS handshake is closed.
+func (l counter) next() (net.Conn, *handshake, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil || l.handshakes == nil {
+			return c, nil, err
+		}
+		if hand, ok := l.handshakes.begin(c); ok {
+			return hand, hand, nil
+		}
+		_ = c.Close()
+	}
 }
 
 // countedConn is a connection that counts for its address until somebody signs in on it. Each write has its own time: a
@@ -103,6 +118,7 @@ func (l counter) Accept() (net.Conn, error) {
 type countedConn struct {
 	net.Conn
 	guest *guest       // nil for a trusted proxy's
+	hand  *handshake   // nil without TLS
 	until atomic.Int64 // the deadline of all writes, as time since born; 0 for none
 }
 
@@ -114,6 +130,16 @@ func countedOf(c net.Conn) *countedConn {
 		c = t.NetConn()
 	}
 	return c.(*countedConn)
+}
+
+// active is called for each request: the handshake is over, and the connection is the newest of its address.
+func (c *countedConn) active() {
+	if c.hand != nil {
+		c.hand.done()
+	}
+	if c.guest != nil {
+		c.guest.renew()
+	}
 }
 
 // SetDeadline and SetWriteDeadline bound all writes together.
@@ -159,6 +185,14 @@ func proved(r *http.Request) {
 	}
 	if g, ok := r.Context().Value(placeKey{}).(*guest); ok {
 		g.leave()
+	}
+}
+
+// returnHandshake gives the handshake of a request's connection back to its address: a house whose stations all come back at
+// once needs many.
+func (h *Hub) returnHandshake(r *http.Request) {
+	if c, ok := r.Context().Value(connKey{}).(*countedConn); ok && c.guest != nil && c.hand != nil {
+		h.handshakes.of.giveBack(c.guest.address)
 	}
 }
 

@@ -44,6 +44,7 @@ func (h *Hub) signIn(r *http.Request, s *socket) (*member, error) {
 		s.fail(e, ferr)
 		return nil, ferr
 	}
+	h.returnHandshake(r)
 	welcome := wire.WelcomeBody{ServerTime: time.Now().UTC().Truncate(time.Millisecond), RingMS: h.set.Times.Ring.Milliseconds(), AckMS: h.set.Times.Ack.Milliseconds(),
 		PingMS: wire.PingEvery.Milliseconds(), ICEServers: []wire.ICEServer{}}
 	welcome.ICEServers = append(welcome.ICEServers, h.router.servers(hi.Account, hi.CUID, "")...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -29,7 +30,13 @@ type client struct {
 func (t *trial) dial() (*client, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, 10*time.Second)
 	defer cancel()
-	ws, _, err := websocket.Dial(ctx, "ws://"+t.hub.Addr+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+	scheme, options := "ws://", &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}}
+	if config, err := trust(t.hub); err != nil {
+		return nil, err
+	} else if config != nil {
+		scheme, options.HTTPClient = "wss://", &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	}
+	ws, _, err := websocket.Dial(ctx, scheme+t.hub.Addr+wire.Path, options)
 	if err != nil {
 		return nil, err
 	}

@@ -162,6 +162,7 @@ func openRelay(cfg *hub.Config, secret *access.Secret, certificates *tls.Config,
 	if t.ListenTLS != "" {
 		c.TLS = certificates.Clone()
 		c.TLS.NextProtos = nil // those are the web's
+		c.Handshakes = h.Handshakes()
 	}
 	r, err := relay.Open(c, log)
 	if err != nil {

@@ -66,15 +66,24 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		s := &stream{Conn: c, raw: c, relay: l.relay, tuple: tupleOf(c.RemoteAddr(), c.LocalAddr()), lonely: time.Now()}
-		if l.tls != nil {
-			s.Conn = tls.Server(c, l.tls)
-		}
-		s.in = bufio.NewReaderSize(s.Conn, maxMessage)
-		if l.relay.admit(s) {
+		if s.secure(l.tls) && l.relay.admit(s) {
 			return s, nil
 		}
 		_ = c.Close()
 	}
+}
+
+// secure has a connection speak TLS, unless its address asks for too many handshakes.
+func (s *stream) secure(certificates *tls.Config) bool {
+	if certificates != nil {
+		c, done, ok := s.relay.cfg.Handshakes.Begin(s.raw)
+		if !ok {
+			return false
+		}
+		s.raw, s.Conn, s.secured = c, tls.Server(c, certificates), done
+	}
+	s.in = bufio.NewReaderSize(s.Conn, maxMessage)
+	return true
 }
 
 // admit takes a connection in, unless its address has many. Of the connections of all that have no relayed address, one
@@ -130,12 +139,13 @@ func (r *Relay) leaveAlone(now time.Time) {
 // stream is a connection over TCP or TLS. Each Read gives a whole message that has been screened, or the rest of it.
 type stream struct {
 	net.Conn
-	raw    net.Conn // below TLS
-	relay  *Relay
-	tuple  tuple
-	lonely time.Time // since when it has no relayed address; under the relay's lock
-	in     *bufio.Reader
-	rest   []byte
+	raw     net.Conn // below TLS
+	secured func()   // to be called when the TLS handshake is over; nil without, and from then on
+	relay   *Relay
+	tuple   tuple
+	lonely  time.Time // since when it has no relayed address; under the relay's lock
+	in      *bufio.Reader
+	rest    []byte
 
 	mu sync.Mutex // of what is written
 }
@@ -175,6 +185,10 @@ var errNoMessage = errors.New("neither a STUN message nor ChannelData, or too lo
 func (s *stream) message() ([]byte, error) {
 	if _, err := s.in.Peek(1); err != nil {
 		return nil, err
+	}
+	if s.secured != nil {
+		s.secured()
+		s.secured = nil
 	}
 	if err := s.raw.SetReadDeadline(time.Now().Add(frameTime)); err != nil {
 		return nil, err

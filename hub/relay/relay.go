@@ -33,11 +33,18 @@ type Calls interface {
 	LiveElsewhere(ctx context.Context, account, cuid, call string) (live, known bool, err error)
 }
 
+// Handshakes limits TLS handshakes. The hub does.
+type Handshakes interface {
+	// Begin reports whether a connection may have one. If so, TLS goes over conn; done is called when it is over.
+	Begin(net.Conn) (conn net.Conn, done func(), ok bool)
+}
+
 // Config is how the relay is reached, and what it may do.
 type Config struct {
 	Listen       string      // address and port, for UDP and TCP
 	ListenTLS    string      // address and port for TLS; "" for none
 	TLS          *tls.Config // of ListenTLS
+	Handshakes   Handshakes  // of ListenTLS
 	Public       string      // IP address at which others reach this machine
 	MinPort      int         // of the relayed addresses
 	MaxPort      int

@@ -59,6 +59,11 @@ func (c *calls) set(f func()) {
 	f()
 }
 
+// handshakes stands in for the hub: everybody may have one.
+type handshakes struct{}
+
+func (handshakes) Begin(c net.Conn) (net.Conn, func(), bool) { return c, func() {}, true }
+
 // bench is a relay under test, on loopback, where its public address is.
 type bench struct {
 	*testing.T
@@ -69,7 +74,7 @@ type bench struct {
 func newBench(t *testing.T, change func(*Config)) *bench {
 	b := &bench{T: t, calls: &calls{over: map[string]bool{}, elsewhere: map[string]bool{}}}
 	cfg := Config{Listen: "127.0.0.1:0", Public: "127.0.0.1", MinPort: 40000, MaxPort: 50000, AllowPrivate: true, MostOf: 50, AddressKbit: 10_000, AccountKbit: 100_000,
-		Secret: "s", Calls: b.calls, times: times{ask: 100 * time.Millisecond, lonely: 2 * time.Second, write: 100 * time.Millisecond}}
+		Secret: "s", Calls: b.calls, Handshakes: handshakes{}, times: times{ask: 100 * time.Millisecond, lonely: 2 * time.Second, write: 100 * time.Millisecond}}
 	if change != nil {
 		change(&cfg)
 	}
