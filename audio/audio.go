@@ -28,8 +28,8 @@ type Settings struct {
 	App    string // shown in mixers
 	Server string // "unix:/path", "tcp:host:port" or a path; empty to look for one
 
-	// Names of devices, or patterns with * and ?, the best first; empty for the server's default. When a better one comes,
-	// it is taken, also in a call; when none is there, the default.
+	// Names of devices, or patterns with * and ?, the best first; empty for the server's default. When a better one
+	// comes, it is taken, also in a call; when none is there, the default.
 	Sinks, Sources []string
 	RingSinks      []string // a loudspeaker of its own for ringing; empty for the same
 
@@ -147,7 +147,8 @@ type output struct {
 
 // New makes a station's sound.
 func New(s Settings, log *slog.Logger) *Audio {
-	a := &Audio{set: s, log: log, changed: func() {}, poke: make(chan struct{}, 1), bad: map[Part]string{Server: "not connected yet"}}
+	a := &Audio{set: s, log: log, changed: func() {}, poke: make(chan struct{}, 1),
+		bad: map[Part]string{Server: "not connected yet"}}
 	a.outs = []*output{{what: Playback, stir: make(chan struct{}, 1)}}
 	if len(s.RingSinks) > 0 {
 		a.outs = append(a.outs, &output{what: Ringing, stir: make(chan struct{}, 1)})
@@ -187,8 +188,8 @@ func (a *Audio) Volume(talk, ring int) {
 	a.update(func(s *Status) { s.Talk, s.Ring = max(0, min(150, talk)), max(0, min(150, ring)) })
 }
 
-// talkVolume and ringVolume are factors for samples. Half of the volume is a quarter of the amplitude, which is heard as
-// about half. The lock is held.
+// talkVolume and ringVolume are factors for samples. Half of the volume is a quarter of the amplitude, which is heard
+// as about half. The lock is held.
 func (a *Audio) talkVolume() float64 { return gain(a.status.Talk) }
 func (a *Audio) ringVolume() float64 { return gain(a.status.Ring) }
 
@@ -253,7 +254,8 @@ func (a *Audio) Run(ctx context.Context) error {
 	if err := realtime(); err != nil {
 		a.update(func(s *Status) { s.Realtime = err.Error() })
 	}
-	b := backoff.Backoff{First: 100 * time.Millisecond, Base: 250 * time.Millisecond, Cap: 3 * time.Second, Health: 10 * time.Second}
+	b := backoff.Backoff{First: 100 * time.Millisecond, Base: 250 * time.Millisecond, Cap: 3 * time.Second,
+		Health: 10 * time.Second}
 	defer a.beat.Store(0)
 	for {
 		began := time.Now()
@@ -321,7 +323,8 @@ func (a *Audio) session(ctx context.Context) error {
 		err = errGone
 	}
 	cancel()
-	late := time.AfterFunc(goodbyeTime, func() { c.net.Close(); mic.net.Close() }) // what was loaded into the server is taken out first
+	// what was loaded into the server is taken out first
+	late := time.AfterFunc(goodbyeTime, func() { c.net.Close(); mic.net.Close() })
 	all.Wait()
 	late.Stop()
 	c.close()
@@ -333,7 +336,8 @@ func (a *Audio) session(ctx context.Context) error {
 
 // keep runs one direction again and again on a living connection; the other is not touched.
 func (a *Audio) keep(ctx context.Context, c *conn, what Part, run func(context.Context, *conn) error) {
-	b := backoff.Backoff{First: 50 * time.Millisecond, Base: 250 * time.Millisecond, Cap: 3 * time.Second, Health: 10 * time.Second}
+	b := backoff.Backoff{First: 50 * time.Millisecond, Base: 250 * time.Millisecond, Cap: 3 * time.Second,
+		Health: 10 * time.Second}
 	for ctx.Err() == nil {
 		began := time.Now()
 		a.beat.Store(began.UnixNano())

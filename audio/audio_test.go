@@ -91,7 +91,8 @@ func newLab(t *testing.T, start stage.StartsSound, change func(s *Settings)) *la
 	t.Cleanup(cancel)
 	l := &lab{T: t, start: start, dir: t.TempDir()}
 	l.up(ctx)
-	set := Settings{App: "audio test", Server: l.server.Server, Sinks: []string{"room"}, Sources: []string{"room.monitor"}, Buffer: 20 * time.Millisecond, Block: 10 * time.Millisecond}
+	set := Settings{App: "audio test", Server: l.server.Server, Sinks: []string{"room"},
+		Sources: []string{"room.monitor"}, Buffer: 20 * time.Millisecond, Block: 10 * time.Millisecond}
 	if change != nil {
 		change(&set)
 	}
@@ -217,10 +218,14 @@ func testADeviceThatGoesEndsItsOwnDirectionOnly(t *testing.T, inLab maker) {
 	if s := l.Status(); s.SpkDBFS < -20 || s.Sink != "room" {
 		t.Errorf("the other direction: %+v", s)
 	}
-	if out, err := l.server.Pactl("load-module", "module-null-sink", "sink_name=other", "rate=48000", "channels=1", "norewinds=1"); err != nil {
+	if out, err := l.server.Pactl("load-module", "module-null-sink", "sink_name=other", "rate=48000", "channels=1",
+		"norewinds=1"); err != nil {
 		t.Fatal(out)
 	}
-	l.until("its own microphone again", func() bool { s := l.Status(); return s.Source == "other.monitor" && s.Trouble == "" })
+	l.until("its own microphone again", func() bool {
+		s := l.Status()
+		return s.Source == "other.monitor" && s.Trouble == ""
+	})
 	before, _ := l.ear.get()
 	l.until("frames again", func() bool { now, _ := l.ear.get(); return now > before+10 })
 }
@@ -256,7 +261,8 @@ func TestAServerThatHangsUpDuringTheGreeting(t *testing.T) {
 
 func TestNoServerSaysWhatToDo(t *testing.T) {
 	_, err := connect(t.Context(), Settings{Server: "unix:/nowhere/native"})
-	if err == nil || !strings.Contains(err.Error(), "start PulseAudio") || !strings.Contains(err.Error(), "/nowhere/native") {
+	if err == nil || !strings.Contains(err.Error(), "start PulseAudio") ||
+		!strings.Contains(err.Error(), "/nowhere/native") {
 		t.Fatal(err)
 	}
 }
@@ -276,7 +282,8 @@ func TestASocketThatIsNotPermitted(t *testing.T) {
 	const nobody = 65534
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread, which is another user's to the file system, ends with us
+		// and never unlocked: the thread, which is another user's to the file system, ends with us
+		runtime.LockOSThread()
 		if os.Getuid() == 0 {
 			syscall.RawSyscall(syscall.SYS_SETFSUID, nobody, 0, 0)
 		} else if err := os.Chmod(path, 0); err != nil {
@@ -286,7 +293,8 @@ func TestASocketThatIsNotPermitted(t *testing.T) {
 		_, err := connect(t.Context(), Settings{Server: path})
 		done <- err
 	}()
-	if err := <-done; err == nil || !strings.Contains(err.Error(), "permission denied") || !strings.Contains(err.Error(), "run as that user") {
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "permission denied") ||
+		!strings.Contains(err.Error(), "run as that user") {
 		t.Fatal(err)
 	}
 }

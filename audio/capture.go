@@ -49,8 +49,8 @@ func (r *capture) heard(index uint32, b []byte) {
 	}
 }
 
-// capture makes the microphone's stream on mic when it is wanted, corks and uncorks it, and ends with it. c tells of the
-// devices. nil means that the stream is no longer wanted, or that a connection is gone.
+// capture makes the microphone's stream on mic when it is wanted, corks and uncorks it, and ends with it. c tells of
+// the devices. nil means that the stream is no longer wanted, or that a connection is gone.
 func (a *Audio) capture(ctx context.Context, c, mic *conn) error {
 	for a.wanted() == Closed {
 		select {
@@ -93,7 +93,8 @@ func (a *Audio) capture(ctx context.Context, c, mic *conn) error {
 }
 
 // record serves an existing capture stream, until at some news another device is the right one.
-func (a *Audio) record(ctx context.Context, mic *conn, r *capture, index uint32, news <-chan struct{}, another func() bool) error {
+func (a *Audio) record(ctx context.Context, mic *conn, r *capture, index uint32, news <-chan struct{},
+	another func() bool) error {
 	corked, began, said := true, time.Time{}, ""
 	frame, have := make([]int16, codec.Block), 0
 	look := time.NewTicker(noFragment / 2)

@@ -61,7 +61,8 @@ func (a *Audio) choose(what Part, want []string, list func() ([]string, error)) 
 	case name != "":
 		a.trouble(what, fmt.Errorf("%q is not there; %q is used", want[0], name))
 	default:
-		a.trouble(what, fmt.Errorf("%q is not there; the server's default is used (there are %s)", want[0], strings.Join(there, ", ")))
+		a.trouble(what, fmt.Errorf("%q is not there; the server's default is used (there are %s)", want[0],
+			strings.Join(there, ", ")))
 	}
 	return name
 }

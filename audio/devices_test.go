@@ -26,7 +26,8 @@ func TestPick(t *testing.T) {
 		want string
 		name string
 		best bool
-	}{{"alsa_output.usb-*", there[1], true}, {"nothing,hdmi", "hdmi", false}, {"nothing", "", false}, {"*", there[0], true}, {"", "", false}} {
+	}{{"alsa_output.usb-*", there[1], true}, {"nothing,hdmi", "hdmi", false}, {"nothing", "", false},
+		{"*", there[0], true}, {"", "", false}} {
 		if name, best := pick(strings.Split(c.want, ","), there); name != c.name || best != c.best {
 			t.Errorf("%s: %s %v", c.want, name, best)
 		}
@@ -49,14 +50,18 @@ func testABetterDeviceIsTakenWhenItComes(t *testing.T, inLab maker) {
 	if s := l.Status(); !strings.Contains(s.Trouble, "usb_") || s.Deaf != "" {
 		t.Errorf("%+v", s)
 	}
-	module := l.pactl("load-module", "module-null-sink", "sink_name=usb_card", "rate=48000", "channels=1", "norewinds=1")
+	module := l.pactl("load-module", "module-null-sink", "sink_name=usb_card", "rate=48000", "channels=1",
+		"norewinds=1")
 	l.until("the best", func() bool {
 		s := l.Status()
 		return s.Sink == "usb_card" && s.Source == "usb_card.monitor" && s.Trouble == ""
 	})
 	l.hears()
 	l.pactl("unload-module", module)
-	l.until("the second best again", func() bool { s := l.Status(); return s.Sink == "other" && s.Source == "room.monitor" })
+	l.until("the second best again", func() bool {
+		s := l.Status()
+		return s.Sink == "other" && s.Source == "room.monitor"
+	})
 }
 
 // One loudspeaker that is there does not hide that the other is not.
@@ -67,13 +72,19 @@ func TestALoudspeakerForRingingThatIsThereHidesNothing(t *testing.T) {
 func testALoudspeakerForRingingThatIsThereHidesNothing(t *testing.T, inLab maker) {
 	l := inLab(func(s *Settings) { s.Sinks = []string{"nowhere"}; s.RingSinks = []string{"other"} })
 	l.until("both are open", func() bool { return strings.Count(l.pactl("list", "short", "sink-inputs"), "\n") == 1 })
-	l.until("the trouble is said", func() bool { return strings.HasPrefix(l.Status().Trouble, `loudspeaker: "nowhere" is not there`) })
+	l.until("the trouble is said", func() bool {
+		return strings.HasPrefix(l.Status().Trouble, `loudspeaker: "nowhere" is not there`)
+	})
 }
 
 func TestRingingHasALoudspeakerOfItsOwn(t *testing.T) { onEach(t, testRingingHasALoudspeakerOfItsOwn) }
 
 func testRingingHasALoudspeakerOfItsOwn(t *testing.T, inLab maker) {
-	l := inLab(func(s *Settings) { s.RingSinks = []string{"other"}; s.Sources = []string{"other.monitor"}; s.Ring = 50 })
+	l := inLab(func(s *Settings) {
+		s.RingSinks = []string{"other"}
+		s.Sources = []string{"other.monitor"}
+		s.Ring = 50
+	})
 	l.Ring(endless{&tone{}})
 	l.Mic(Open, l.ear.take)
 	l.hears()
@@ -110,7 +121,8 @@ func testMuteCloses(t *testing.T, inLab maker) {
 	l.hears()
 }
 
-// The canceller is between our streams and the devices, goes when we go, and what a life before ours left is taken away.
+// The canceller is between our streams and the devices, goes when we go, and what a life before ours left is taken
+// away.
 func TestEchoIsCancelled(t *testing.T) { onEach(t, testEchoIsCancelled) }
 
 func testEchoIsCancelled(t *testing.T, inLab maker) {
@@ -118,13 +130,17 @@ func testEchoIsCancelled(t *testing.T, inLab maker) {
 	l.until("it is there", func() bool { return l.Status().Echo == "cancelled" })
 	l.Voice(&tone{})
 	l.Mic(Open, l.ear.take)
-	l.until("our streams go through it", func() bool { s := l.Status(); return s.Sink == echoSink && s.Source == echoSource })
+	l.until("our streams go through it", func() bool {
+		s := l.Status()
+		return s.Sink == echoSink && s.Source == echoSource
+	})
 	modules := func() int { return strings.Count(l.pactl("list", "short", "modules"), "module-echo-cancel") }
 	l.stop()
 	if n := modules(); n != 0 {
 		t.Errorf("%d cancellers are left in the server", n)
 	}
-	l.pactl("load-module", "module-echo-cancel", "source_name="+echoSource, "sink_name="+echoSink, "source_master=other.monitor", "sink_master=room")
+	l.pactl("load-module", "module-echo-cancel", "source_name="+echoSource, "sink_name="+echoSink,
+		"source_master=other.monitor", "sink_master=room")
 	again := New(l.set, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -207,7 +223,8 @@ func testSelfTest(t *testing.T, inLab maker) {
 	l := inLab(nil)
 	l.until("the loudspeaker", func() bool { return l.Status().Sink != "" })
 	r, err := l.SelfTest(t.Context())
-	if err != nil || !r.Heard || r.Problem != "" || r.Loss < -3 || r.Loss > 3 || r.RoundTrip <= 0 || r.RoundTrip > 300*time.Millisecond {
+	if err != nil || !r.Heard || r.Problem != "" || r.Loss < -3 || r.Loss > 3 || r.RoundTrip <= 0 ||
+		r.RoundTrip > 300*time.Millisecond {
 		t.Errorf("a loudspeaker in the microphone: %+v %v", r, err)
 	}
 	if n := l.Status().Rebuilt; n > 0 {

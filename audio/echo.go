@@ -56,8 +56,8 @@ func (a *Audio) use(c *conn, ec *canceller) {
 	c.tellAll()
 }
 
-// cancelEcho keeps the server's echo canceller between our streams and the devices that are wanted, until ctx ends; then
-// it is taken away. Where it cannot be had, one talks at a time.
+// cancelEcho keeps the server's echo canceller between our streams and the devices that are wanted, until ctx ends;
+// then it is taken away. Where it cannot be had, one talks at a time.
 func (a *Audio) cancelEcho(ctx context.Context, c *conn) {
 	a.use(c, nil)
 	if a.set.Echo != EchoAuto {
@@ -88,8 +88,8 @@ func (a *Audio) cancelEcho(ctx context.Context, c *conn) {
 	}
 }
 
-// echoStays waits until the canceller should be between other devices, or is gone; false means that ctx or the connection
-// ended.
+// echoStays waits until the canceller should be between other devices, or is gone; false means that ctx or the
+// connection ended.
 func (a *Audio) echoStays(ctx context.Context, c *conn, ec *canceller, news <-chan struct{}) bool {
 	for {
 		select {
@@ -111,7 +111,8 @@ func (a *Audio) echoStays(ctx context.Context, c *conn, ec *canceller, news <-ch
 			continue
 		}
 		there, lerr := c.sources()
-		if _, ours := pick([]string{ec.source}, there); lerr == nil && !ours || err == nil && (sink != ec.masterSink || source != ec.masterSource) {
+		if _, ours := pick([]string{ec.source}, there); lerr == nil && !ours ||
+			err == nil && (sink != ec.masterSink || source != ec.masterSource) {
 			return true
 		}
 	}
@@ -140,16 +141,18 @@ func (a *Audio) masters(c *conn) (sink, source string, err error) {
 	return sink, source, nil
 }
 
-// loadCanceller loads WebRTC's canceller with noise suppression, and sees that it is there. Its gain control is off: it makes
-// what is left of the echo louder (measured: 18 to 27 dB of echo loss with it, 30 to 37 without).
+// loadCanceller loads WebRTC's canceller with noise suppression, and sees that it is there. Its gain control is off: it
+// makes what is left of the echo louder (measured: 18 to 27 dB of echo loss with it, 30 to 37 without).
 func (a *Audio) loadCanceller(c *conn) (*canceller, error) {
 	ec := &canceller{sink: echoSink, source: echoSource}
 	var err error
 	if ec.masterSink, ec.masterSource, err = a.masters(c); err != nil {
 		return nil, err
 	}
-	args := []string{"aec_method=webrtc", "source_name=" + echoSource, "sink_name=" + echoSink, "source_master=" + ec.masterSource, "sink_master=" + ec.masterSink,
-		"rate=48000", "channels=1", "use_volume_sharing=no", `aec_args="high_pass_filter=1 noise_suppression=1 analog_gain_control=0 digital_gain_control=0"`}
+	args := []string{"aec_method=webrtc", "source_name=" + echoSource, "sink_name=" + echoSink,
+		"source_master=" + ec.masterSource, "sink_master=" + ec.masterSink,
+		"rate=48000", "channels=1", "use_volume_sharing=no",
+		`aec_args="high_pass_filter=1 noise_suppression=1 analog_gain_control=0 digital_gain_control=0"`}
 	var r proto.LoadModuleReply
 	if err := c.Request(&proto.LoadModule{Name: "module-echo-cancel", Args: strings.Join(args, " ")}, &r); err != nil {
 		return nil, fmt.Errorf("module-echo-cancel: %w", err)

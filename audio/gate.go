@@ -4,8 +4,8 @@ import "sync/atomic"
 
 // gate stands behind the microphone. It belongs to the microphone's goroutine, but for mode.
 //
-// Without a canceller it is half duplex: while the loudspeaker speaks, the microphone does not. Behind one it makes what is
-// left of the echo quieter: while the loudspeaker speaks and nobody speaks here.
+// Without a canceller it is half duplex: while the loudspeaker speaks, the microphone does not. Behind one it makes
+// what is left of the echo quieter: while the loudspeaker speaks and nobody speaks here.
 type gate struct {
 	mode  atomic.Int32 // a gateMode
 	speak int          // blocks for which the loudspeaker still counts as speaking
@@ -22,8 +22,8 @@ const (
 	gateRest
 )
 
-// Levels of the loudspeaker at which the gate shuts and opens, and for how long it stays so: a room goes on sounding for a
-// while, and a speaker pauses between words.
+// Levels of the loudspeaker at which the gate shuts and opens, and for how long it stays so: a room goes on sounding
+// for a while, and a speaker pauses between words.
 const (
 	shutAt    = -45.0 // dBFS
 	openAt    = -55.0

@@ -12,9 +12,9 @@ import (
 // pipe stands between the library and the socket: the library does not tell of a write that failed, nor of a read that
 // failed with anything but EOF, and waits for ever on a server that does not read.
 //
-// It reads and writes by raw system calls, which the scheduler is not told of: on a socket that does not block they take
-// no longer than copying does, and each call that is told of wakes the runtime's monitor, twice two hundred times a
-// second.
+// It reads and writes by raw system calls, which the scheduler is not told of: on a socket that does not block they
+// take no longer than copying does, and each call that is told of wakes the runtime's monitor, twice two hundred times
+// a second.
 type pipe struct {
 	c   *conn
 	raw syscall.RawConn

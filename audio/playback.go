@@ -49,9 +49,10 @@ func (a *Audio) playback(ctx context.Context, c *conn, o *output) error {
 	err := c.Request(&proto.CreatePlaybackStream{
 		SampleSpec: spec(), ChannelMap: proto.ChannelMap{proto.ChannelMono},
 		SinkIndex: proto.Undefined, SinkName: sink,
-		BufferMaxLength: proto.Undefined, BufferTargetLength: uint32(bytesIn(a.set.Buffer)), BufferPrebufferLength: 0, BufferMinimumRequest: proto.Undefined,
-		ChannelVolumes: proto.ChannelVolumes{uint32(proto.VolumeNorm)},
-		SyncID:         uint32(slices.Index(a.outs, o)), // streams of one id must be on one sink
+		BufferMaxLength: proto.Undefined, BufferTargetLength: uint32(bytesIn(a.set.Buffer)), BufferPrebufferLength: 0,
+		BufferMinimumRequest: proto.Undefined,
+		ChannelVolumes:       proto.ChannelVolumes{uint32(proto.VolumeNorm)},
+		SyncID:               uint32(slices.Index(a.outs, o)), // streams of one id must be on one sink
 		// A stream on a device that was chosen is ended with it, not moved to where nobody listens; it is made anew.
 		NoMove: sink != "", AdjustLatency: true, Properties: properties("intercom " + string(o.what)),
 	}, &r)
@@ -67,7 +68,8 @@ func (a *Audio) playback(ctx context.Context, c *conn, o *output) error {
 }
 
 // feed serves an existing playback stream on a sink.
-func (a *Audio) feed(ctx context.Context, c *conn, o *output, p *playback, f feeder, sink string, news <-chan struct{}) error {
+func (a *Audio) feed(ctx context.Context, c *conn, o *output, p *playback, f feeder, sink string,
+	news <-chan struct{}) error {
 	look := time.NewTimer(backoff.Round(noRequest))
 	defer look.Stop()
 	said := ""
@@ -114,9 +116,9 @@ func (a *Audio) feed(ctx context.Context, c *conn, o *output, p *playback, f fee
 	}
 }
 
-// While nothing is heard, seconds of silence lie in the server, which asks for more every two seconds and not two hundred
-// times in one. They are thrown away when a sound is to be heard. The two lengths leave 20 ms for the device: the server's
-// rule is half of what the buffer has beyond two requests.
+// While nothing is heard, seconds of silence lie in the server, which asks for more every two seconds and not two
+// hundred times in one. They are thrown away when a sound is to be heard. The two lengths leave 20 ms for the device:
+// the server's rule is half of what the buffer has beyond two requests.
 const (
 	calmBuffer  = 4 * time.Second
 	calmRequest = 1980 * time.Millisecond
@@ -134,7 +136,8 @@ type feeder struct {
 
 // rest makes the stream's buffer long while nothing is heard, and short again.
 func (f *feeder) rest(calm bool, short time.Duration) error {
-	set := proto.SetPlaybackStreamBufferAttr{StreamIndex: f.index, BufferMaxLength: proto.Undefined, BufferTargetLength: uint32(bytesIn(short)),
+	set := proto.SetPlaybackStreamBufferAttr{StreamIndex: f.index, BufferMaxLength: proto.Undefined,
+		BufferTargetLength:    uint32(bytesIn(short)),
 		BufferPrebufferLength: 0, BufferMinimumRequest: proto.Undefined, AdjustLatency: true}
 	if calm {
 		set.BufferTargetLength, set.BufferMinimumRequest = uint32(bytesIn(calmBuffer)), uint32(bytesIn(calmRequest))
@@ -151,9 +154,9 @@ func (f *feeder) rest(calm bool, short time.Duration) error {
 	return nil
 }
 
-// write sends n bytes of what mix gives. A short buffer is asked for seconds by a server that was frozen, or by one that
-// asked while the buffer was long: it would hold back a sound for that long, and counts them as owed until they come, so
-// they are written as silence and thrown away.
+// write sends n bytes of what mix gives. A short buffer is asked for seconds by a server that was frozen, or by one
+// that asked while the buffer was long: it would hold back a sound for that long, and counts them as owed until they
+// come, so they are written as silence and thrown away.
 func (f *feeder) write(n int, mix func(out, spare []int16)) error {
 	if n = n / 2 * 2; n == 0 {
 		return nil

@@ -52,11 +52,14 @@ func connect(ctx context.Context, s Settings) (*conn, error) {
 			c.close()
 		}
 		if errors.Is(err, os.ErrPermission) {
-			err = fmt.Errorf("%w: its folder or socket is another user's; run as that user, or let this one in (group pulse-access, or an access control list)", err)
+			err = fmt.Errorf("%w: its folder or socket is another user's; run as that user, or let this one in "+
+				"(group pulse-access, or an access control list)", err)
 		}
 		bad = append(bad, fmt.Sprintf("%s: %v", addr, err))
 	}
-	return nil, fmt.Errorf("no sound server can be reached; start PulseAudio or pipewire-pulse, or set audio.server (tried %s)", strings.Join(bad, "; "))
+	return nil,
+		fmt.Errorf("no sound server can be reached; start PulseAudio or pipewire-pulse, or set audio.server (tried %s)",
+			strings.Join(bad, "; "))
 }
 
 // candidates are the addresses where a server may listen: the one that is set, or the usual ones, also of other users
@@ -103,7 +106,8 @@ func dial(ctx context.Context, addr, app string) (*conn, error) {
 		}
 		return nil, err
 	}
-	c := &conn{Client: &proto.Client{}, net: nc, name: addr, dead: make(chan struct{}), play: map[*output]*playback{}, rec: newCapture(), news: map[chan struct{}]bool{}}
+	c := &conn{Client: &proto.Client{}, net: nc, name: addr, dead: make(chan struct{}), play: map[*output]*playback{},
+		rec: newCapture(), news: map[chan struct{}]bool{}}
 	// The callback must be there before anything can fail, or the library's own goroutine panics.
 	c.Callback = c.handle
 	c.SetTimeout(requestTime)
@@ -135,7 +139,9 @@ func (c *conn) close() {
 func (c *conn) greet(app string) error {
 	var auth proto.AuthReply
 	if err := c.Request(&proto.Auth{Version: c.Version(), Cookie: cookie()}, &auth); err != nil {
-		return fmt.Errorf("it does not let us in: %w; run as the same user, or copy that user's cookie to ~/.config/pulse/cookie", err)
+		return fmt.Errorf(
+			"it does not let us in: %w; run as the same user, or copy that user's cookie to ~/.config/pulse/cookie",
+			err)
 	}
 	c.SetVersion(auth.Version)
 	return c.Request(&proto.SetClientName{Props: proto.PropList{
@@ -145,13 +151,15 @@ func (c *conn) greet(app string) error {
 }
 
 func (c *conn) subscribe() error {
-	return c.Request(&proto.Subscribe{Mask: proto.SubscriptionMaskSink | proto.SubscriptionMaskSource | proto.SubscriptionMaskServer}, nil)
+	mask := proto.SubscriptionMaskSink | proto.SubscriptionMaskSource | proto.SubscriptionMaskServer
+	return c.Request(&proto.Subscribe{Mask: mask}, nil)
 }
 
 // cookie is the secret that the server's user shares, or zeros for a server that knows us by our user id.
 func cookie() []byte {
 	home, _ := os.UserHomeDir()
-	for _, path := range []string{os.Getenv("PULSE_COOKIE"), filepath.Join(home, ".config/pulse/cookie"), filepath.Join(home, ".pulse-cookie")} {
+	for _, path := range []string{os.Getenv("PULSE_COOKIE"), filepath.Join(home, ".config/pulse/cookie"),
+		filepath.Join(home, ".pulse-cookie")} {
 		if b, err := os.ReadFile(path); err == nil && len(b) == 256 {
 			return b
 		}

@@ -61,7 +61,8 @@ func (a *Audio) SelfTest(ctx context.Context) (r TestResult, err error) {
 	case !r.Heard:
 		r.Problem = "the microphone does not hear the loudspeaker; is one of them muted, unplugged or turned down?"
 	case ec != nil && r.Cancelled < leastLoss:
-		r.Problem = fmt.Sprintf("the echo is not cancelled: it is only %.0f dB quieter; set audio.echo = \"half_duplex\"", r.Cancelled)
+		r.Problem = fmt.Sprintf(
+			"the echo is not cancelled: it is only %.0f dB quieter; set audio.echo = \"half_duplex\"", r.Cancelled)
 	}
 	return r, nil
 }

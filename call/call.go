@@ -30,14 +30,16 @@ const (
 
 // Limits of a call on the device's own clock. The hub's shorter ones decide when it is there.
 const (
-	AckTime     = 10 * time.Second       // for the hub to take the invite or confirm the answer, unless it says otherwise
+	// for the hub to take the invite or confirm the answer, unless it says otherwise
+	AckTime     = 10 * time.Second
 	RingTime    = 30 * time.Second       // that the hub lets it ring unless it says otherwise
 	CallerLimit = 35 * time.Second       // for the caller to get a result, unless the hub says otherwise
 	RingSlack   = 10 * time.Second       // that the callee may ring longer, should the hub never end it
 	MediaLimit  = 10 * time.Second       // for the media path after the answer
 	BreakLimit  = 20 * time.Second       // for a broken media path to come back
 	CallerFirst = 300 * time.Millisecond // that the callee leaves the restart of a broken path to the caller
-	RestartTime = 3 * time.Second        // for a restart to help before it is tried again; it doubles with each, up to the next
+	// for a restart to help before it is tried again; it doubles with each, up to the next
+	RestartTime = 3 * time.Second
 	RestartMost = 8 * time.Second
 	LostLimit   = 4 * time.Second // for the hub to come back while it rings
 	EndLimit    = 2 * time.Second // for the hub to confirm an end
@@ -45,8 +47,8 @@ const (
 	LimitSlack  = time.Second     // that a metered call may outlast its limit before this side ends it
 )
 
-// Limits of what the hub may set: a press here must not become an open microphone long after the person has left. They are
-// the longest that a hub can be configured for.
+// Limits of what the hub may set: a press here must not become an open microphone long after the person has left. They
+// are the longest that a hub can be configured for.
 const (
 	MostAckTime     = 30 * time.Second
 	MostRingTime    = 2 * time.Minute
@@ -115,8 +117,9 @@ type (
 		ID, Peer string
 		Ring     time.Duration // how long it will ring; 0 for RingTime
 	}
-	PeerRings struct{ ID, From, Path string } // another From, or another media path of it, takes the place of the one before
-	Confirmed struct {                        // answered, says the hub
+	// another From, or another media path of it, takes the place of the one before
+	PeerRings struct{ ID, From, Path string }
+	Confirmed struct { // answered, says the hub
 		ID, Peer string
 		Limit    time.Duration // how long it may last; 0 for no limit
 	}

@@ -21,7 +21,8 @@ func Next(s State, e Event) (State, []Action) {
 	case Pick:
 		if s.Phase == Ringing {
 			s.Phase = Answering
-			return s, []Action{Silence{}, StopTimer{LimitTimer}, SendAnswer{s.ID}, SetTimer{AckTimer, cmp.Or(s.Ack, AckTime)}}
+			return s, []Action{Silence{}, StopTimer{LimitTimer}, SendAnswer{s.ID},
+				SetTimer{AckTimer, cmp.Or(s.Ack, AckTime)}}
 		}
 	case Refuse:
 		if s.Phase == Ringing {
@@ -144,7 +145,8 @@ func dial(s State, e Dial) (State, []Action) {
 		return s, []Action{Report{e.ID, outcome.Of(outcome.Failed, outcome.Internal), fault.CallInProgress}}
 	case !s.Online:
 		// The press is answered by light and sound all the same, and at once.
-		return s, []Action{Play{OfflineTone}, Report{e.ID, outcome.Of(outcome.Failed, outcome.NetworkLost), fault.InternetLost}}
+		return s, []Action{Play{OfflineTone}, Report{e.ID, outcome.Of(outcome.Failed, outcome.NetworkLost),
+			fault.InternetLost}}
 	}
 	s = s.idle()
 	s.Phase, s.ID, s.Peer, s.Caller = Calling, e.ID, e.Peer, true
@@ -170,7 +172,8 @@ func incoming(s State, e Incoming) (State, []Action) {
 func ring(s State, e Incoming) (State, []Action) {
 	s = s.idle()
 	s.Phase, s.ID, s.Peer = Ringing, e.ID, e.Peer
-	return s, []Action{Play{RingTone}, Prepare{e.ID, true}, SetTimer{LimitTimer, min(cmp.Or(e.Ring, RingTime), MostRingTime) + RingSlack}}
+	return s, []Action{Play{RingTone}, Prepare{e.ID, true},
+		SetTimer{LimitTimer, min(cmp.Or(e.Ring, RingTime), MostRingTime) + RingSlack}}
 }
 
 // peerRings makes the media path ready to the one who rings.

@@ -16,7 +16,8 @@ import (
 
 // What can be wrong with a line; each error says what to do.
 var (
-	ErrNoChip     = errors.New("there is no GPIO chip that this user may open; see 'ls -l /dev/gpiochip*', and add the user to the group gpio")
+	ErrNoChip = errors.New("there is no GPIO chip that this user may open; see 'ls -l /dev/gpiochip*', and add " +
+		"the user to the group gpio")
 	ErrNoLine     = errors.New("there is no such GPIO line; list them with 'gpioinfo'")
 	ErrLineInUse  = errors.New("the GPIO line is in use by another program; see who with 'gpioinfo'")
 	ErrPermission = errors.New("the GPIO line may not be opened by this user; add the user to the group gpio")
@@ -33,7 +34,8 @@ type Wiring struct {
 func CheckLine(s string) error {
 	label, offset, pair := strings.Cut(s, ":")
 	if _, err := strconv.Atoi(offset); s == "" || pair && (label == "" || err != nil) {
-		return errors.New(`is not a line; write its name like "GPIO17", or chip label and offset like "pinctrl-bcm2835:17"`)
+		return errors.New(
+			`is not a line; write its name like "GPIO17", or chip label and offset like "pinctrl-bcm2835:17"`)
 	}
 	return nil
 }
@@ -123,8 +125,8 @@ type chipInput struct {
 
 func (c *chipInput) Read() (bool, error) { return bool(c.l.Read()) != c.low, nil }
 
-// Wait only ever waits a positive time: for -1 the library returns at once. A Halt that comes just before the wait is lost,
-// so it is said until the wait is over.
+// Wait only ever waits a positive time: for -1 the library returns at once. A Halt that comes just before the wait is
+// lost, so it is said until the wait is over.
 func (c *chipInput) Wait(ctx context.Context, d time.Duration) {
 	over := make(chan struct{})
 	defer close(over)

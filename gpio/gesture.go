@@ -21,8 +21,8 @@ type Gesture struct {
 	Held time.Duration // for how long it was down so far
 }
 
-// Times of gestures. Zero switches one off: nothing is waited for that is not asked for, so a button that knows only short
-// presses tells them when it goes down.
+// Times of gestures. Zero switches one off: nothing is waited for that is not asked for, so a button that knows only
+// short presses tells them when it goes down.
 type Times struct {
 	Long   time.Duration // held for so long, it is a long press
 	Double time.Duration // a second press within so long after the first one makes both a double press

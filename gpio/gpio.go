@@ -2,8 +2,8 @@
 //
 // A line is a chip's ([OpenInput], [OpenOutput]: the kernel's character device, through periph) or a [Panel]'s, a
 // virtual one that is pressed and read by program; both drive the same code. The level is the truth, an edge only says
-// "look sooner". [Button.Watch], [Follow] and [Lamp.Run] are parts: they run in the goroutine they are given and end with their context.
-// The device's wiring (cmd) imports this; only here is periph known.
+// "look sooner". [Button.Watch], [Follow] and [Lamp.Run] are parts: they run in the goroutine they are given and end
+// with their context. The device's wiring (cmd) imports this; only here is periph known.
 package gpio
 
 import (
@@ -127,8 +127,8 @@ func Follow(ctx context.Context, in Input, stable time.Duration, tell func(on bo
 	return nil
 }
 
-// Filter finds the level that holds: one counts when it has been steady for the stable time. It is pure; time comes from
-// outside, as time since some start.
+// Filter finds the level that holds: one counts when it has been steady for the stable time. It is pure; time comes
+// from outside, as time since some start.
 type Filter struct {
 	Stable time.Duration
 

@@ -86,12 +86,25 @@ func TestGestures(t *testing.T) {
 		finger func(p *Panel)
 		want   string
 	}{
-		{"short, when long is known", Times{Long: 500 * ms}, func(p *Panel) { hold(p, 100*ms, 0) }, "20ms down 0s, 120ms up 100ms, 120ms short 100ms"},
-		{"long fires while it is held", Times{Long: 500 * ms}, func(p *Panel) { hold(p, 900*ms, 0) }, "20ms down 0s, 500ms long 500ms, 920ms up 900ms"},
-		{"double at the second press", all, func(p *Panel) { hold(p, 100*ms, 100*ms); hold(p, 100*ms, 0) }, "20ms down 0s, 120ms up 100ms, 220ms down 0s, 220ms double 0s, 320ms up 100ms"},
-		{"two that are too far apart", all, func(p *Panel) { hold(p, 100*ms, 400*ms); hold(p, 100*ms, 0) }, "20ms down 0s, 120ms up 100ms, 400ms short 0s, 520ms down 0s, 620ms up 100ms, 900ms short 0s"},
-		{"a third press begins anew", all, func(p *Panel) { hold(p, 50*ms, 50*ms); hold(p, 50*ms, 50*ms); hold(p, 50*ms, 0) }, "20ms down 0s, 70ms up 50ms, 120ms down 0s, 120ms double 0s, 170ms up 50ms, 220ms down 0s, 270ms up 50ms, 550ms short 0s"},
-		{"stuck", all, func(p *Panel) { hold(p, 12*time.Second, 0) }, "20ms down 0s, 500ms long 500ms, 10s stuck 10s, 12.02s up 12s"},
+		{"short, when long is known", Times{Long: 500 * ms}, func(p *Panel) {
+			hold(p, 100*ms, 0)
+		}, "20ms down 0s, 120ms up 100ms, 120ms short 100ms"},
+		{"long fires while it is held", Times{Long: 500 * ms}, func(p *Panel) {
+			hold(p, 900*ms, 0)
+		}, "20ms down 0s, 500ms long 500ms, 920ms up 900ms"},
+		{"double at the second press", all, func(p *Panel) { hold(p, 100*ms, 100*ms); hold(p, 100*ms, 0) },
+			"20ms down 0s, 120ms up 100ms, 220ms down 0s, 220ms double 0s, 320ms up 100ms"},
+		{"two that are too far apart", all, func(p *Panel) { hold(p, 100*ms, 400*ms); hold(p, 100*ms, 0) },
+			"20ms down 0s, 120ms up 100ms, 400ms short 0s, 520ms down 0s, 620ms up 100ms, 900ms short 0s"},
+		{"a third press begins anew", all, func(p *Panel) {
+			hold(p, 50*ms, 50*ms)
+			hold(p, 50*ms, 50*ms)
+			hold(p, 50*ms,
+				0)
+		}, "20ms down 0s, 70ms up 50ms, 120ms down 0s, 120ms double 0s, 170ms up 50ms, 220ms down 0s, 270ms up 50ms, " +
+			"550ms short 0s"},
+		{"stuck", all, func(p *Panel) { hold(p, 12*time.Second, 0) },
+			"20ms down 0s, 500ms long 500ms, 10s stuck 10s, 12.02s up 12s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got, _ := press(t, c.times, c.finger); strings.Join(got, ", ") != c.want {
@@ -112,7 +125,8 @@ func TestAButtonDownAtTheStartIsNoPress(t *testing.T) {
 		var told []Kind
 		go func() { time.Sleep(30 * time.Second); hold(p, 0, time.Second); hold(p, 100*ms, 0) }()
 		_ = b.Watch(ctx, p.Input("call"), func(g Gesture) { told = append(told, g.Kind) })
-		if want := []Kind{Stuck, Up, Down, Up}; len(told) < 2 || told[0] != want[0] || told[1] != want[1] || slices.Contains(told[:2], Down) {
+		if want := []Kind{Stuck, Up, Down, Up}; len(told) < 2 || told[0] != want[0] || told[1] != want[1] ||
+			slices.Contains(told[:2], Down) {
 			t.Errorf("told %v", told)
 		}
 	})
@@ -193,7 +207,8 @@ func TestPatterns(t *testing.T) {
 			t.Errorf("%q: %v %v", s, got, err)
 		}
 	}
-	for _, s := range []string{"", "blink", "blink 5", "on off", "on 1ms", "up 100ms", "on 100ms off", "on 2h off 1s", "pulse", "pulse 1h", "pulse on"} {
+	for _, s := range []string{"", "blink", "blink 5", "on off", "on 1ms", "up 100ms", "on 100ms off", "on 2h off 1s",
+		"pulse", "pulse 1h", "pulse on"} {
 		if p, err := ParsePattern(s); err == nil {
 			t.Errorf("%q was taken as %v", s, p)
 		}
@@ -227,7 +242,8 @@ func TestALampPlaysAndEndsDark(t *testing.T) {
 		time.Sleep(time.Hour)
 		cancel()
 		<-done
-		want := []string{"0s false", "0s true", "100ms false", "300ms true", "350ms true", "400ms false", "450ms true", "1h0m0.45s false"}
+		want := []string{"0s false", "0s true", "100ms false", "300ms true", "350ms true", "400ms false", "450ms true",
+			"1h0m0.45s false"}
 		if !slices.Equal(out.lines, want) {
 			t.Errorf("tape %q", out.lines)
 		}
@@ -266,7 +282,8 @@ func TestALampThatGetsItsLineBackShowsWhatItShowed(t *testing.T) {
 }
 
 func TestLinesAsWritten(t *testing.T) {
-	for s, ok := range map[string]bool{"GPIO17": true, "pinctrl-bcm2835:17": true, "": false, ":3": false, "chip:x": false} {
+	for s, ok := range map[string]bool{"GPIO17": true, "pinctrl-bcm2835:17": true, "": false, ":3": false,
+		"chip:x": false} {
 		if err := CheckLine(s); (err == nil) != ok {
 			t.Errorf("%q: %v", s, err)
 		}
@@ -324,7 +341,8 @@ func TestBounces(t *testing.T) {
 }
 
 func FuzzParsePattern(f *testing.F) {
-	for _, s := range []string{"on", "off", "blink 500ms", "on 100ms off 900ms", "on 1h", "blink", "on 10ms off 1m on"} {
+	for _, s := range []string{"on", "off", "blink 500ms", "on 100ms off 900ms", "on 1h", "blink",
+		"on 10ms off 1m on"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -8,8 +8,9 @@ import (
 	"unsafe"
 )
 
-// An output is asked of the kernel by ourselves, with its first level in the request: periph's first Out drives the line
-// low before it sets the level, which would open a door whose relay is active low. (linux/gpio.h, GPIO_V2_GET_LINE_IOCTL)
+// An output is asked of the kernel by ourselves, with its first level in the request: periph's first Out drives the
+// line low before it sets the level, which would open a door whose relay is active low. (linux/gpio.h,
+// GPIO_V2_GET_LINE_IOCTL)
 
 type lineAttribute struct {
 	id, _ uint32

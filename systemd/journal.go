@@ -75,7 +75,9 @@ func (j *Journal) Handle(_ context.Context, r slog.Record) error {
 		send = journal.Send
 	}
 	message := r.Message
-	for _, key := range []string{"PART", "BUTTON", "PHASE", "PEER", "STATUS", "REASON", "WHO", "WHY", "DONE", "MODE", "URL", "ERR"} { // what a reader of the plain journal needs
+	// what a reader of the plain journal needs
+	for _, key := range []string{"PART", "BUTTON", "PHASE", "PEER", "STATUS", "REASON", "WHO", "WHY", "DONE", "MODE",
+		"URL", "ERR"} {
 		if fields[key] != "" {
 			message += " " + strings.ToLower(key) + "=" + strconv.Quote(fields[key])
 		}

@@ -47,7 +47,8 @@ func TestWhatTheManagerIsTold(t *testing.T) {
 	Ready()
 	Status("Idle; registered as front_door")
 	Stopping(time.Second)
-	for _, want := range []string{"READY=1", "STATUS=Idle; registered as front_door", "STOPPING=1\nEXTEND_TIMEOUT_USEC=1000000"} {
+	for _, want := range []string{"READY=1", "STATUS=Idle; registered as front_door",
+		"STOPPING=1\nEXTEND_TIMEOUT_USEC=1000000"} {
 		if got := read(t, c, 5*time.Second); got != want {
 			t.Errorf("told %q, want %q", got, want)
 		}
@@ -89,21 +90,24 @@ func TestJournalFields(t *testing.T) {
 	var fields map[string]string
 	fail := false
 	var fallback bytes.Buffer
-	h := &Journal{Level: slog.LevelInfo, Fallback: &fallback, Send: func(m string, p journal.Priority, f map[string]string) error {
-		if fail {
-			return errors.New("no journal")
-		}
-		message, fields = m, f
-		return nil
-	}}
+	h := &Journal{Level: slog.LevelInfo, Fallback: &fallback,
+		Send: func(m string, p journal.Priority, f map[string]string) error {
+			if fail {
+				return errors.New("no journal")
+			}
+			message, fields = m, f
+			return nil
+		}}
 	log := slog.New(h).With("cuid", "front_door")
 	log.Debug("not this")
 	log.WithGroup("x").Warn("call ended", "call", "c1", "status", "over", "_odd-key", 3, "empty", "")
-	if message != "call ended" || fields["CUID"] != "front_door" || fields["X_CALL"] != "c1" || fields["X__ODD_KEY"] != "3" {
+	if message != "call ended" || fields["CUID"] != "front_door" || fields["X_CALL"] != "c1" ||
+		fields["X__ODD_KEY"] != "3" {
 		t.Errorf("%q %v", message, fields)
 	}
 	log.Info("call ended", "call", "c1", "peer", "a\nb\x1b[2J", "status", "over")
-	if fields["CALL_ID"] != "c1" || !strings.Contains(message, `peer="a\nb\x1b[2J"`) || !strings.HasSuffix(message, `status="over"`) {
+	if fields["CALL_ID"] != "c1" || !strings.Contains(message, `peer="a\nb\x1b[2J"`) ||
+		!strings.HasSuffix(message, `status="over"`) {
 		t.Errorf("%q %v", message, fields)
 	}
 	fail = true
@@ -116,7 +120,8 @@ func TestJournalFields(t *testing.T) {
 func TestReloadingAndStopping(t *testing.T) {
 	c := manager(t)
 	Reloading()
-	if got := read(t, c, time.Second); !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") || strings.HasSuffix(got, "=0") {
+	if got := read(t, c, time.Second); !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") ||
+		strings.HasSuffix(got, "=0") {
 		t.Errorf("%q", got)
 	}
 	Stopping(20 * time.Second)
@@ -139,7 +144,10 @@ func TestKindsOfEvents(t *testing.T) {
 	}
 	configtest.Section(t, "../docs/log-fields.md", "messages", rows, *update)
 	var fields map[string]string
-	j := &Journal{Level: slog.LevelInfo, Send: func(_ string, _ journal.Priority, f map[string]string) error { fields = f; return nil }}
+	j := &Journal{Level: slog.LevelInfo, Send: func(_ string, _ journal.Priority, f map[string]string) error {
+		fields = f
+		return nil
+	}}
 	slog.New(j).Info("call ended", "call", "c")
 	if fields["MESSAGE_ID"] != MessageIDs["call ended"] || fields["CALL_ID"] != "c" {
 		t.Errorf("%v", fields)

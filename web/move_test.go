@@ -16,11 +16,13 @@ import (
 // come back; how long that takes is for the benchmark.
 func TestInBrowsersThatMove(t *testing.T) {
 	bin := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", bin+"/", "../cmd/intercomd", "../cmd/intercom-hub", "../cmd/intercom-lab").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", bin+"/", "../cmd/intercomd", "../cmd/intercom-hub",
+		"../cmd/intercom-lab").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	figures := filepath.Join(bin, "figures.json")
-	c := exec.CommandContext(t.Context(), bin+"/intercom-lab", "-bin", bin, "-only", "webmove", "-calls", "1", "-json", figures)
+	c := exec.CommandContext(t.Context(), bin+"/intercom-lab", "-bin", bin, "-only", "webmove", "-calls", "1",
+		"-json", figures)
 	c.Dir = ".."
 	out, err := c.CombinedOutput()
 	if err != nil {

@@ -37,7 +37,8 @@ var npmPackage = sync.OnceValues(func() ([]byte, error) {
 		if err != nil {
 			return err
 		}
-		if err := t.WriteHeader(&tar.Header{Name: "package" + strings.TrimPrefix(name, "sdk"), Mode: 0o644, Size: int64(len(text))}); err != nil {
+		if err := t.WriteHeader(&tar.Header{Name: "package" + strings.TrimPrefix(name, "sdk"), Mode: 0o644,
+			Size: int64(len(text))}); err != nil {
 			return err
 		}
 		_, err = t.Write(text)

@@ -14,7 +14,8 @@ import (
 var files embed.FS
 
 // Policy is the Content-Security-Policy of the pages: scripts and styles of this server, and nothing inline.
-const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // SetupPath is the page on which the first operator is made; the code follows as its fragment, which browsers keep to
 // themselves.
@@ -71,7 +72,8 @@ func Trust(caFile string) http.Handler {
 	return mux
 }
 
-// ServeCA serves the certificate of the hub's authority in a file, which is read at each request; "" is for a hub without.
+// ServeCA serves the certificate of the hub's authority in a file, which is read at each request; "" is for a hub
+// without.
 func ServeCA(file string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		b, err := os.ReadFile(file)

@@ -85,15 +85,18 @@ func TestPackage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want, err := files.ReadFile("sdk" + strings.TrimPrefix(h.Name, "package")); err != nil || string(want) != string(text) {
+		if want, err := files.ReadFile("sdk" + strings.TrimPrefix(h.Name, "package")); err != nil ||
+			string(want) != string(text) {
 			t.Errorf("%s is another file: %v", h.Name, err)
 		}
 		names = append(names, h.Name)
 	}
-	if r, err := http.Get(s.URL + "/sdk/types/intercom.d.ts"); err != nil || r.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != "application/typescript; charset=utf-8" {
+	if r, err := http.Get(s.URL + "/sdk/types/intercom.d.ts"); err != nil || r.StatusCode != http.StatusOK ||
+		r.Header.Get("Content-Type") != "application/typescript; charset=utf-8" {
 		t.Error("the types are not served", err)
 	}
-	for _, must := range []string{"package/package.json", "package/README.md", "package/src/intercom.js", "package/types/intercom.d.ts"} {
+	for _, must := range []string{"package/package.json", "package/README.md", "package/src/intercom.js",
+		"package/types/intercom.d.ts"} {
 		if !slices.Contains(names, must) {
 			t.Errorf("no %s in %q", must, names)
 		}

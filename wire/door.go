@@ -28,8 +28,8 @@ const (
 	DoorTooOften     DoorReason = "too_often"
 )
 
-// CapabilitiesBody says what the other side of an answered call may do here. The hub leaves out what the account's rules do
-// not let it.
+// CapabilitiesBody says what the other side of an answered call may do here. The hub leaves out what the account's
+// rules do not let it.
 type CapabilitiesBody struct {
 	Door bool `json:"door"` // open the door
 }
@@ -53,8 +53,8 @@ func (b DoorBody) Check() *fault.Error {
 }
 
 // OpenDoorBody asks a station to open its door outside a call, or says what became of that. The client makes ID, 128
-// random bits as 32 hexadecimal digits, and names the station in CUID. The station gets From and By instead, which the hub
-// fills in; it answers to the one in CUID, and that client is told From.
+// random bits as 32 hexadecimal digits, and names the station in CUID. The station gets From and By instead, which the
+// hub fills in; it answers to the one in CUID, and that client is told From.
 type OpenDoorBody struct {
 	ID     string     `json:"id"`
 	CUID   string     `json:"cuid,omitempty"`

@@ -11,8 +11,8 @@ import (
 	"intercom/internal/fault"
 )
 
-// CheckCUID applies the contract's rule: 5 to 50 ASCII letters, digits and underscores, at least one letter or digit, but
-// not numbers joined by underscores; case-sensitive. The error is [fault.InvalidInit] for the field cuid.
+// CheckCUID applies the contract's rule: 5 to 50 ASCII letters, digits and underscores, at least one letter or digit,
+// but not numbers joined by underscores; case-sensitive. The error is [fault.InvalidInit] for the field cuid.
 func CheckCUID(s string) *fault.Error {
 	why := ""
 	switch {
@@ -58,9 +58,11 @@ func CheckContext(s string) *fault.Error {
 func CheckReceiver(to, self string) *fault.Error {
 	switch {
 	case to == "":
-		return fault.In(fault.InvalidCall, "to", "The receiver is missing; name the cuid to call, for example reception.")
+		return fault.In(fault.InvalidCall, "to",
+			"The receiver is missing; name the cuid to call, for example reception.")
 	case CheckCUID(to) != nil:
-		return fault.In(fault.InvalidCall, "to", "The receiver is not a cuid; it must be 5 to 50 letters, digits and underscores, for example reception.")
+		return fault.In(fault.InvalidCall, "to",
+			"The receiver is not a cuid; it must be 5 to 50 letters, digits and underscores, for example reception.")
 	case to == self:
 		return fault.In(fault.InvalidCall, "to", "A device cannot call itself; name another cuid.")
 	}
@@ -74,7 +76,8 @@ func CheckImage(s string) *fault.Error {
 	}
 	u, err := url.Parse(s)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || len(s) > 2048 {
-		return fault.In(fault.InvalidCall, "image", "The image must be a whole http or https URL, for example https://example.org/door.png.")
+		return fault.In(fault.InvalidCall, "image",
+			"The image must be a whole http or https URL, for example https://example.org/door.png.")
 	}
 	return nil
 }

@@ -87,8 +87,9 @@ type StateBody struct {
 	Codes  map[string]string `json:"codes,omitempty"`  // by part, the code of docs/errors.md
 	Light  string            `json:"light,omitempty"`  // what its lamp shows, as in docs/hardware.md
 
-	Settings uint64 `json:"settings,omitempty"`         // version of the latest that it took
-	Refused  uint64 `json:"settings_refused,omitempty"` // and of a later one that it refused, and need not be offered again
+	Settings uint64 `json:"settings,omitempty"` // version of the latest that it took
+	// and of a later one that it refused, and need not be offered again
+	Refused uint64 `json:"settings_refused,omitempty"`
 
 	Door []string `json:"door,omitempty"` // who may open its door outside a call: cuids, and patterns with *
 }
@@ -263,11 +264,13 @@ func CheckServers(all []ICEServer) *fault.Error {
 	}
 	for _, s := range all {
 		if len(s.URLs) > MaxServers || len(s.Username) > MaxServerText || len(s.Credential) > MaxServerText {
-			return fault.In(fault.TooLarge, "ice_servers", "A server has at most %d addresses, and names of %d bytes.", MaxServers, MaxServerText)
+			return fault.In(fault.TooLarge, "ice_servers", "A server has at most %d addresses, and names of %d bytes.",
+				MaxServers, MaxServerText)
 		}
 		for _, u := range s.URLs {
 			if len(u) > MaxServerText {
-				return fault.In(fault.TooLarge, "ice_servers", "The address of a server has at most %d bytes.", MaxServerText)
+				return fault.In(fault.TooLarge, "ice_servers", "The address of a server has at most %d bytes.",
+					MaxServerText)
 			}
 		}
 	}
@@ -361,8 +364,9 @@ type IdentifyBody struct {
 	CUID string `json:"cuid,omitempty"` // empty from the hub to the station
 }
 
-// NoteBody is something that happened at a station and is to be on record. The hub takes it when it is written down; until
-// then the station keeps it, and may say it again: ID, 128 random bits as 32 hexadecimal digits, is the same then.
+// NoteBody is something that happened at a station and is to be on record. The hub takes it when it is written down;
+// until then the station keeps it, and may say it again: ID, 128 random bits as 32 hexadecimal digits, is the same
+// then.
 type NoteBody struct {
 	ID     string    `json:"id"`
 	Kind   NoteKind  `json:"kind"`
@@ -388,7 +392,8 @@ func (b NoteBody) Check() *fault.Error {
 	if q == nil {
 		q = &Quality{}
 	}
-	for field, s := range map[string]string{"who": b.Who, "why": b.Why, "result": b.Result, "to": b.To, "call": b.Call, "codec": q.Codec, "route": q.Route} {
+	for field, s := range map[string]string{"who": b.Who, "why": b.Why, "result": b.Result, "to": b.To, "call": b.Call,
+		"codec": q.Codec, "route": q.Route} {
 		if why := text(s, 0, 500); why != "" {
 			return fault.In(fault.BadMessage, field, "A note's text %s.", why)
 		}

@@ -12,8 +12,8 @@ import (
 // MaxSettings is how long the text of settings may be, in bytes: with its signature it fits a message.
 const MaxSettings = 32 << 10
 
-// SettingsBody is a part of a station's configuration that an administrator wrote for it: TOML, laid over its files. The hub
-// keeps and carries it; whose it is says the signature, of a key that the hub does not have.
+// SettingsBody is a part of a station's configuration that an administrator wrote for it: TOML, laid over its files.
+// The hub keeps and carries it; whose it is says the signature, of a key that the hub does not have.
 type SettingsBody struct {
 	Version   uint64 `json:"version"` // a later one replaces an earlier one, never the other way
 	Text      string `json:"text"`
@@ -43,7 +43,8 @@ func (b SettingsBody) Check(keys []ed25519.PublicKey, account, cuid string) *fau
 			}
 		}
 	}
-	return fault.In(fault.NotAllowed, "signature", "The settings are signed by none of hub.settings_keys for this station.")
+	return fault.In(fault.NotAllowed, "signature",
+		"The settings are signed by none of hub.settings_keys for this station.")
 }
 
 const publicPrefix = "ed25519:"

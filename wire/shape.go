@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// shape says what a decoder would swallow: nesting that is too deep, keys that come twice, more than one value. It walks
-// the bytes once and builds nothing; whether they are JSON at all is the decoder's to say.
+// shape says what a decoder would swallow: nesting that is too deep, keys that come twice, more than one value. It
+// walks the bytes once and builds nothing; whether they are JSON at all is the decoder's to say.
 func shape(b []byte) string {
 	var levels [MaxDepth]level
 	depth := 0

@@ -105,12 +105,13 @@ const (
 	DoorDone Type = "call.door_done" // the other → hub, request → the one who asked: what became of it
 
 	Capabilities Type = "call.capabilities" // either party → hub → the other: what the other may do here
-	OpenDoor     Type = "door.open"         // client of an operator → hub, request; hub → station: open your door, outside a call
-	OpenDone     Type = "door.done"         // station → hub, request; hub → the client that asked: what became of it
+	// client of an operator → hub, request; hub → station: open your door, outside a call
+	OpenDoor Type = "door.open"
+	OpenDone Type = "door.done" // station → hub, request; hub → the client that asked: what became of it
 )
 
-// Envelope is every message. A request has ID, its reply has Re. Seq numbers what a side says once signed in, Ack is the
-// last number that it has from the other; see [Outbox].
+// Envelope is every message. A request has ID, its reply has Re. Seq numbers what a side says once signed in, Ack is
+// the last number that it has from the other; see [Outbox].
 type Envelope struct {
 	T    Type            `json:"t"`
 	ID   uint64          `json:"id,omitempty"`

@@ -32,7 +32,8 @@ func TestIdentityFromTheSharedTable(t *testing.T) {
 	if err := json.Unmarshal(b, &table); err != nil {
 		t.Fatal(err)
 	}
-	checks := map[string]func(string) *fault.Error{"cuid": CheckCUID, "name": CheckName, "context": CheckContext, "image": CheckImage}
+	checks := map[string]func(string) *fault.Error{"cuid": CheckCUID, "name": CheckName, "context": CheckContext,
+		"image": CheckImage}
 	if len(table) != len(checks) {
 		t.Fatal("the table and the checks differ")
 	}
@@ -58,15 +59,19 @@ func TestGoldenMessages(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	r := outcome.Result{Call: "c1", From: "front_door", To: "reception", Context: "Delivery", InvitedAt: &at}
 	r.Finish(outcome.Of(outcome.Missed, outcome.Offline), "hub", at)
-	hello := New(Hello, "", HelloBody{Account: "demo", APIKey: "ik_x", CUID: "front_door", Name: "Front door", Instance: "i", Agent: "intercomd/0.1", Resume: &Resume{Session: "s", Seq: 7}, Calls: []CallRef{{Call: "c1", Ticket: "dGlja2V0.bWFj"}}})
+	hello := New(Hello, "", HelloBody{Account: "demo", APIKey: "ik_x", CUID: "front_door", Name: "Front door",
+		Instance: "i", Agent: "intercomd/0.1", Resume: &Resume{Session: "s", Seq: 7},
+		Calls: []CallRef{{Call: "c1", Ticket: "dGlja2V0.bWFj"}}})
 	hello.ID = 1
-	invite := New(Invite, "c1", InviteBody{To: Receivers{"reception"}, Context: "Delivery", InitiatorImage: "https://example.org/a.png"})
+	invite := New(Invite, "c1", InviteBody{To: Receivers{"reception"}, Context: "Delivery",
+		InitiatorImage: "https://example.org/a.png"})
 	invite.ID = 2
 	all := []Envelope{
 		New(Challenge, "", ChallengeBody{Nonce: "00ff", Version: Subprotocol}),
 		hello,
 		func() Envelope {
-			e := New(Welcome, "", WelcomeBody{Session: "s", ServerTime: at, RingMS: 30000, PingMS: 15000, ICEServers: []ICEServer{{URLs: []string{"stun:hub:3478"}}}})
+			e := New(Welcome, "", WelcomeBody{Session: "s", ServerTime: at, RingMS: 30000, PingMS: 15000,
+				ICEServers: []ICEServer{{URLs: []string{"stun:hub:3478"}}}})
 			e.Re = 1
 			return e
 		}(),
@@ -75,17 +80,21 @@ func TestGoldenMessages(t *testing.T) {
 		New(GoAway, "", GoAwayBody{SpreadMS: 2000}),
 		{T: Bye},
 		func() Envelope {
-			e := New(State, "", StateBody{DND: true, Health: "degraded", Faults: map[string]string{"audio": "no microphone"}})
+			e := New(State, "", StateBody{DND: true, Health: "degraded",
+				Faults: map[string]string{"audio": "no microphone"}})
 			e.ID = 5
 			return e
 		}(),
 		{T: Watch, ID: 6},
-		New(Presence, "", PresenceBody{Whole: true, Devices: []Device{{CUID: "front_door", Name: "Front door", State: Degraded, Health: "degraded", Faults: map[string]string{"audio": "no microphone"},
-			Agent: "intercomd/0.1", Hub: "hub1", Since: at}, {CUID: "reception", State: Offline, LastSeen: at}}}),
+		New(Presence, "", PresenceBody{Whole: true,
+			Devices: []Device{{CUID: "front_door", Name: "Front door", State: Degraded, Health: "degraded",
+				Faults: map[string]string{"audio": "no microphone"},
+				Agent:  "intercomd/0.1", Hub: "hub1", Since: at}, {CUID: "reception", State: Offline, LastSeen: at}}}),
 		New(Expiring, "", ExpiringBody{LeftMS: 60000}),
 		func() Envelope { e := New(Renew, "", RenewBody{Token: "it_x"}); e.ID = 4; return e }(),
 		invite,
-		New(Invite, "c1", InviteBody{To: Receivers{"reception", "office"}, Context: "Delivery", Mode: Sequence, EachMS: 15000, MaxDurationMS: 60000}),
+		New(Invite, "c1", InviteBody{To: Receivers{"reception", "office"}, Context: "Delivery", Mode: Sequence,
+			EachMS: 15000, MaxDurationMS: 60000}),
 		func() Envelope {
 			e := New(OK, "c1", InvitedBody{RingMS: 30000})
 			e.Re, e.Seq, e.Ack = 2, 1, 1
@@ -93,7 +102,8 @@ func TestGoldenMessages(t *testing.T) {
 		}(),
 		Reply(invite, fault.In(fault.InvalidCall, "to", "A device cannot call itself; name another cuid.")),
 		New(Incoming, "c1", IncomingBody{From: "front_door", Name: "Front door", Context: "Delivery", RingMS: 30000}),
-		New(Servers, "c1", ServersBody{ICEServers: []ICEServer{{URLs: []string{"turn:hub:3478?transport=udp"}, Username: "demo:front_door:c1", Credential: "c2VjcmV0"}}}),
+		New(Servers, "c1", ServersBody{ICEServers: []ICEServer{{URLs: []string{"turn:hub:3478?transport=udp"},
+			Username: "demo:front_door:c1", Credential: "c2VjcmV0"}}}),
 		{T: Servers, ID: 7, Call: "c1"},
 		New(Ringing, "c1", SDPBody{SDP: "v=0", From: "reception"}),
 		New(SDP, "c1", SDPBody{SDP: "v=0", To: "reception"}),
@@ -106,16 +116,20 @@ func TestGoldenMessages(t *testing.T) {
 		New(HangUp, "c1", HangUpBody{Reason: outcome.HangUp}),
 		New(HangUp, "c1", HangUpBody{Reason: outcome.HangUp, Ticket: "dGlja2V0.bWFj", EndedAt: &at}),
 		New(Identify, "", IdentifyBody{CUID: "front_door"}),
-		New(State, "", StateBody{Health: "degraded", Faults: map[string]string{"audio": "no microphone"}, Light: "fault"}),
+		New(State, "", StateBody{Health: "degraded", Faults: map[string]string{"audio": "no microphone"},
+			Light: "fault"}),
 		New(Settings, "", SettingsBody{Version: 7, Text: "[call]\nto = \"reception\"\n", Signature: "c2lnbmF0dXJl"}),
 		New(State, "", StateBody{Health: "healthy", Light: "idle", Settings: 7}),
-		New(Note, "", NoteBody{ID: "000102030405060708090a0b0c0d0e0f", Kind: CallNote, At: at, Call: "c1", Quality: &Quality{Codec: "opus", Route: "direct", DelayMS: 44, RoundTripMS: 1, JitterMS: 0.5, Loss: 0.01, ConcealedMS: 20}}),
+		New(Note, "", NoteBody{ID: "000102030405060708090a0b0c0d0e0f", Kind: CallNote, At: at, Call: "c1",
+			Quality: &Quality{Codec: "opus", Route: "direct", DelayMS: 44, RoundTripMS: 1, JitterMS: 0.5, Loss: 0.01,
+				ConcealedMS: 20}}),
 		New(Capabilities, "c1", CapabilitiesBody{Door: true}),
 		New(Door, "c1", DoorBody{From: "reception"}),
 		New(DoorDone, "c1", DoorBody{From: "front_door", Result: DoorRefused, Reason: DoorLocked}),
 		New(State, "", StateBody{Health: "healthy", Door: []string{"console_*"}}),
 		New(OpenDoor, "", OpenDoorBody{ID: "000102030405060708090a0b0c0d0e0f", CUID: "front_door"}),
-		New(OpenDoor, "", OpenDoorBody{ID: "000102030405060708090a0b0c0d0e0f", From: "console_anna_3f9a1c", By: "Anna"}),
+		New(OpenDoor, "", OpenDoorBody{ID: "000102030405060708090a0b0c0d0e0f", From: "console_anna_3f9a1c",
+			By: "Anna"}),
 		New(OpenDone, "", OpenDoorBody{ID: "000102030405060708090a0b0c0d0e0f", From: "front_door", Result: DoorOpened}),
 		New(Presence, "", PresenceBody{Devices: []Device{{CUID: "front_door", State: Idle, Door: true}}}),
 		New(Ended, "c1", EndedBody{Result: r, Error: fault.New(fault.ReceiverOffline)}),
@@ -146,8 +160,10 @@ func TestGoldenMessages(t *testing.T) {
 
 func TestGarbageIsRefused(t *testing.T) {
 	for _, s := range []string{
-		``, `null`, `1`, `[]`, `"x"`, `{}`, `{"t":1}`, `{"t":""}`, `{"t":"ping"} {}`, `{"t":"ping","t":"bye"}`, `{"t":"ping","b":{"a":1,"a":2}}`,
-		`{"t":"ping","id":-1}`, `{"t":"ping","id":1e400}`, `{"t":"ping","id":99999999999999999999}`, "{\"t\":\"\xff\"}", `{"t":"ping"`,
+		``, `null`, `1`, `[]`, `"x"`, `{}`, `{"t":1}`, `{"t":""}`, `{"t":"ping"} {}`, `{"t":"ping","t":"bye"}`,
+		`{"t":"ping","b":{"a":1,"a":2}}`,
+		`{"t":"ping","id":-1}`, `{"t":"ping","id":1e400}`, `{"t":"ping","id":99999999999999999999}`, "{\"t\":\"\xff\"}",
+		`{"t":"ping"`,
 		`{"t":"` + strings.Repeat("x", 33) + `"}`, `{"t":"ping","call":"` + strings.Repeat("x", 65) + `"}`,
 		`{"t":"ping","b":` + strings.Repeat("[", 9) + strings.Repeat("]", 9) + `}`,
 	} {
@@ -185,7 +201,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// slowShape is the same by the standard library, for comparison: it refuses what a decoder would swallow: nesting, keys that come twice, more than one value.
+// slowShape is the same by the standard library, for comparison: it refuses what a decoder would swallow: nesting, keys
+// that come twice, more than one value.
 func slowShape(frame []byte) error {
 	d := json.NewDecoder(bytes.NewReader(frame))
 	d.UseNumber()
@@ -238,8 +255,11 @@ func slowShape(frame []byte) error {
 }
 
 func FuzzShape(f *testing.F) {
-	for _, s := range []string{`{"a":1,"b":{"a":2}}`, `{"a":1,"\u0061":2}`, `{"a":[{"a":1},{"a":1}],"b":"}{"}`, `[]`, `{} {}`, `{"t":"\\"}`, ` {"a" : 1 , "a":2}`,
-		`{"a":[[[[[[[]]]]]]]}`, `{"a":[[[[[[[[]]]]]]]]}`, `{"1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1,"8":1,"9":1,"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"h":2}`, `{"":1,"":2}`} {
+	for _, s := range []string{`{"a":1,"b":{"a":2}}`, `{"a":1,"\u0061":2}`, `{"a":[{"a":1},{"a":1}],"b":"}{"}`, `[]`,
+		`{} {}`, `{"t":"\\"}`, ` {"a" : 1 , "a":2}`,
+		`{"a":[[[[[[[]]]]]]]}`, `{"a":[[[[[[[[]]]]]]]]}`,
+		`{"1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1,"8":1,"9":1,"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"h":2}`,
+		`{"":1,"":2}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -266,14 +286,16 @@ func FuzzEncode(f *testing.F) {
 		}
 		var fast, slow any
 		b, err := json.Marshal(e)
-		if err != nil || json.Unmarshal(b, &slow) != nil || json.Unmarshal(Encode(e), &fast) != nil || !reflect.DeepEqual(fast, slow) {
+		if err != nil || json.Unmarshal(b, &slow) != nil || json.Unmarshal(Encode(e), &fast) != nil ||
+			!reflect.DeepEqual(fast, slow) {
 			t.Fatalf("%s, but the standard library writes %s (%v)", Encode(e), b, err)
 		}
 	})
 }
 
 func TestPrintable(t *testing.T) {
-	for in, want := range map[string]string{"audio": "audio", "a\nb\x1b[31m\u202e": "a b [31m ", "": " ", "\xff": " ", "äöü": "äöü", "toolong": "toolon"} {
+	for in, want := range map[string]string{"audio": "audio", "a\nb\x1b[31m\u202e": "a b [31m ", "": " ", "\xff": " ",
+		"äöü": "äöü", "toolong": "toolon"} {
 		if got := Printable(in, 6); got != want && len([]rune(want)) <= 6 || text(got, 1, 6) != "" {
 			t.Errorf("%q became %q, want %q", in, got, want)
 		}

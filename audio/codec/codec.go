@@ -1,8 +1,8 @@
-// Package codec encodes and decodes frames of sound, mono, 48 kHz, 16 bit: Opus (RFC 6716, RFC 7587) through libopus, and
-// G.711 (ITU-T G.711) as the codec of last resort; and wraps payloads with copies of earlier ones (RED, RFC 2198).
+// Package codec encodes and decodes frames of sound, mono, 48 kHz, 16 bit: Opus (RFC 6716, RFC 7587) through libopus,
+// and G.711 (ITU-T G.711) as the codec of last resort; and wraps payloads with copies of earlier ones (RED, RFC 2198).
 //
-// Built without cgo there is no Opus encoder; Opus is decoded in Go, and G.711 is sent. An encoder or decoder belongs to
-// one goroutine. Neither allocates once it is made. The audio room and the device's voice import it.
+// Built without cgo there is no Opus encoder; Opus is decoded in Go, and G.711 is sent. An encoder or decoder belongs
+// to one goroutine. Neither allocates once it is made. The audio room and the device's voice import it.
 package codec
 
 import "fmt"
@@ -36,8 +36,8 @@ type Encoder interface {
 type Decoder interface {
 	// Decode writes the frame of a payload, whose [Length] pcm has.
 	Decode(payload []byte, pcm []int16) error
-	// Recover writes the frame before that of payload, of the same length, from the redundancy in it; false means that it
-	// has none.
+	// Recover writes the frame before that of payload, of the same length, from the redundancy in it; false means that
+	// it has none.
 	Recover(payload []byte, pcm []int16) bool
 	// Conceal invents what was lost; pcm is a Frame at most, and a multiple of 2.5 ms.
 	Conceal(pcm []int16)

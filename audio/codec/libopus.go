@@ -55,7 +55,8 @@ func (e *libopusEncoder) encode(frame []int16, out []byte) (int, error) {
 	if len(frame) == 0 || len(out) == 0 {
 		return 0, errLength
 	}
-	n := C.opus_encode(e.c(), (*C.opus_int16)(&frame[0]), C.int(len(frame)), (*C.uchar)(&out[0]), C.opus_int32(len(out)))
+	n := C.opus_encode(e.c(), (*C.opus_int16)(&frame[0]), C.int(len(frame)), (*C.uchar)(&out[0]),
+		C.opus_int32(len(out)))
 	if n < 0 {
 		return 0, libopusError(C.int(n))
 	}

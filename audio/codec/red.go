@@ -2,8 +2,8 @@ package codec
 
 import "errors"
 
-// RED is redundant audio data (RFC 2198): a payload behind copies of the ones before it, so that what is lost comes again
-// with the next packet, or the one after.
+// RED is redundant audio data (RFC 2198): a payload behind copies of the ones before it, so that what is lost comes
+// again with the next packet, or the one after.
 
 // MaxCopies is how many earlier payloads go along at most.
 const MaxCopies = 2
@@ -24,8 +24,8 @@ type Redundant struct {
 	have int
 }
 
-// Wrap writes to out the payload, of the RTP time at and of that payload type, behind up to copies of those before it, and
-// remembers it. out needs room for all: (MaxCopies+1)*MaxSize bytes do.
+// Wrap writes to out the payload, of the RTP time at and of that payload type, behind up to copies of those before it,
+// and remembers it. out needs room for all: (MaxCopies+1)*MaxSize bytes do.
 func (r *Redundant) Wrap(kind uint8, at uint32, payload []byte, copies int, out []byte) int {
 	n := 0
 	for i := min(copies, r.have) - 1; i >= 0; i-- {
@@ -64,8 +64,8 @@ func (r *Redundant) keep(at uint32, payload []byte) {
 
 var errRED = errors.New("not a RED payload (RFC 2198)")
 
-// Unwrap gives each payload in a RED payload, the oldest first, with its type and its age in ticks of the RTP clock; the
-// last one, of age 0, is the packet's own.
+// Unwrap gives each payload in a RED payload, the oldest first, with its type and its age in ticks of the RTP clock;
+// the last one, of age 0, is the packet's own.
 func Unwrap(b []byte, each func(kind uint8, age uint32, payload []byte)) error {
 	head, lengths := 0, 0
 	for head < len(b) && b[head]&0x80 != 0 {

@@ -18,7 +18,8 @@ func what(b []byte) (all []string, err error) {
 func TestREDCarriesTheFramesBefore(t *testing.T) {
 	var r Redundant
 	out := make([]byte, (MaxCopies+1)*MaxSize)
-	for i, want := range [][]string{{"111 -0 a"}, {"111 -480 a", "111 -0 bb"}, {"111 -960 a", "111 -480 bb", "111 -0 ccc"}, {"111 -960 bb", "111 -480 ccc", "111 -0 dddd"}} {
+	for i, want := range [][]string{{"111 -0 a"}, {"111 -480 a", "111 -0 bb"},
+		{"111 -960 a", "111 -480 bb", "111 -0 ccc"}, {"111 -960 bb", "111 -480 ccc", "111 -0 dddd"}} {
 		payload := bytes.Repeat([]byte{byte('a' + i)}, i+1)
 		n := r.Wrap(111, uint32(i*480)-480, payload, 2, out) // the time wraps
 		if got, err := what(out[:n]); err != nil || !slices.Equal(got, want) {

@@ -4,7 +4,8 @@
 // For each frame there is the packet, else its redundancy (RFC 2198) or what the next one carries of it (RFC 6716,
 // section 2.1.7), else concealment; and comfort noise while the other side is silent. The playback's pull is the clock.
 // Delay follows the packets that come late: up at once, by stretching the sound; down when they have not been late for
-// some seconds, by squeezing it; and small differences, as between two sound cards, by playing a little faster or slower.
+// some seconds, by squeezing it; and small differences, as between two sound cards, by playing a little faster or
+// slower.
 //
 // A [Buffer] may be filled and pulled from two goroutines; neither allocates. The device's voice imports it.
 package jitter
@@ -142,7 +143,8 @@ func (b *Buffer) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.stats
-	s.Delay, s.Jitter, s.DriftPPM = lasting(max(0, b.spares.middle())), lasting(b.spares.spread()), math.Round((b.ratio-1)*1e6)
+	s.Delay, s.Jitter, s.DriftPPM = lasting(max(0, b.spares.middle())), lasting(b.spares.spread()),
+		math.Round((b.ratio-1)*1e6)
 	return s
 }
 

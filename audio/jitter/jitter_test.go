@@ -35,8 +35,9 @@ type arrival struct {
 }
 
 func newPath(t *testing.T) *path {
-	p := &path{t: t, name: "PCMU", frame: codec.Frame, stamp: 1<<32 - 20*codec.Frame, seq: 65530} // both wrap on the way
-	enc, err := codec.NewEncoder(p.name)                                                          // every build has it, and it keeps its level from the first frame
+	// both wrap on the way
+	p := &path{t: t, name: "PCMU", frame: codec.Frame, stamp: 1<<32 - 20*codec.Frame, seq: 65530}
+	enc, err := codec.NewEncoder(p.name) // every build has it, and it keeps its level from the first frame
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +133,8 @@ func TestASteadyStreamIsUnbrokenAndCloseBehind(t *testing.T) {
 		p.frame = frame
 		p.run(10*time.Second, steady)
 		s := p.b.Stats()
-		if p.quiet() > 2 || s.Concealed > 0 || s.Late > 0 || s.Delay > 10*time.Millisecond || s.Stretched+s.Squeezed > 0 {
+		if p.quiet() > 2 || s.Concealed > 0 || s.Late > 0 || s.Delay > 10*time.Millisecond ||
+			s.Stretched+s.Squeezed > 0 {
 			t.Errorf("silence %d ms, %+v", p.quiet(), s)
 		}
 	}
@@ -242,7 +244,8 @@ func TestDriftIsMendedWithoutAStep(t *testing.T) {
 		before, at := p.b.Stats(), len(p.out)
 		p.run(2*time.Minute, steady)
 		s := p.b.Stats()
-		if d := s.Delay - before.Delay; d > 5*time.Millisecond || d < -5*time.Millisecond || s.Concealed+s.Squeezed+s.Stretched > before.Concealed+before.Squeezed+before.Stretched {
+		if d := s.Delay - before.Delay; d > 5*time.Millisecond || d < -5*time.Millisecond ||
+			s.Concealed+s.Squeezed+s.Stretched > before.Concealed+before.Squeezed+before.Stretched {
 			t.Errorf("%g ppm: delay %v and then %v: %+v", ppm, before.Delay, s.Delay, s)
 		}
 		if math.Abs(s.DriftPPM-ppm) > 100 || p.step(at) > 700 {
@@ -299,7 +302,8 @@ func FuzzAnyPackets(f *testing.F) {
 		b, out := New(Settings{}), make([]int16, 240)
 		names := []string{"opus", "PCMU", "PCMA", "nonsense"}
 		for i, x := range tape {
-			b.Put(Packet{Codec: names[int(x)%4], Seq: uint16(x) * 257 * uint16(i%3), Timestamp: uint32(x) * 240 * uint32(i%5), Payload: tape[i:], Copy: x%7 == 0})
+			b.Put(Packet{Codec: names[int(x)%4], Seq: uint16(x) * 257 * uint16(i%3),
+				Timestamp: uint32(x) * 240 * uint32(i%5), Payload: tape[i:], Copy: x%7 == 0})
 			b.Read(out[:1+int(x)%len(out)])
 			if len(b.pcm) > 2*codec.MaxFrame {
 				t.Fatalf("%d samples wait", len(b.pcm))

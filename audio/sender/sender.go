@@ -1,10 +1,10 @@
-// Package sender is the sending half of a voice path: blocks of the microphone in, payloads out, made as the link and the
-// processor allow.
+// Package sender is the sending half of a voice path: blocks of the microphone in, payloads out, made as the link and
+// the processor allow.
 //
 // On a good link it is Opus in its mode of least delay. When the other side reports loss, copies of earlier frames go
 // along (RED, RFC 2198) if it knows them, in frames of half the length, so that a copy comes soon; else Opus' own
-// redundancy. A [Sender] belongs to one goroutine, but for Report, Agree and Status. It does not allocate once it runs. The
-// device's voice imports it.
+// redundancy. A [Sender] belongs to one goroutine, but for Report, Agree and Status. It does not allocate once it runs.
+// The device's voice imports it.
 package sender
 
 import (

@@ -54,8 +54,10 @@ func TestOgg(t *testing.T) {
 		}
 	}
 	for what, b := range map[string][]byte{
-		"not Opus in mono or stereo": ogg(6, opus), "no sound": ogg(1), "broken Ogg": ogg(1, opus)[:90], "packet 3 is not Opus": ogg(1, []byte{3}),
-		"longer than 60 s": ogg(1, make([][]byte, 3100)...), "neither a WAV nor": []byte("ID3\x04 this is an MP3 file"),
+		"not Opus in mono or stereo": ogg(6, opus), "no sound": ogg(1), "broken Ogg": ogg(1, opus)[:90],
+		"packet 3 is not Opus": ogg(1, []byte{3}),
+		"longer than 60 s":     ogg(1, make([][]byte, 3100)...),
+		"neither a WAV nor":    []byte("ID3\x04 this is an MP3 file"),
 	} {
 		if what == "longer than 60 s" {
 			many := make([][]byte, 3100)

@@ -79,7 +79,9 @@ func Busy() Sound { // as in ITU-T E.180
 func Missed() Sound {
 	return Make(false, hz(523.3, 250), hz(0, 60), hz(392, 250), hz(0, 60), hz(329.6, 400))
 }
-func Offline() Sound { return Make(false, hz(950, 330), hz(1400, 330), hz(1800, 330)) } // special information tone, ITU-T E.180
+
+// special information tone, ITU-T E.180
+func Offline() Sound { return Make(false, hz(950, 330), hz(1400, 330), hz(1800, 330)) }
 
 // Limit tells those who talk that their time is nearly over.
 func Limit() Sound { return Make(false, hz(1400, 120), hz(0, 120), hz(1400, 120)) }
@@ -165,8 +167,10 @@ func parse(b []byte) (Sound, error) {
 		switch {
 		case name == "fmt " && len(body) >= 16:
 			channels, hz = int(le.Uint16(body[2:])), int(le.Uint32(body[4:]))
-			if le.Uint16(body) != 1 || le.Uint16(body[14:]) != 16 || channels < 1 || channels > 2 || hz < 8000 || hz > rate {
-				return Sound{}, errors.New("must be PCM of 16 bit, mono or stereo, 8 to 48 kHz; convert it with 'sox IN -b 16 -r 48000 -c 1 OUT.wav'")
+			if le.Uint16(body) != 1 || le.Uint16(body[14:]) != 16 || channels < 1 || channels > 2 || hz < 8000 ||
+				hz > rate {
+				return Sound{}, errors.New("must be PCM of 16 bit, mono or stereo, 8 to 48 kHz; convert it with 'sox " +
+					"IN -b 16 -r 48000 -c 1 OUT.wav'")
 			}
 		case name == "data":
 			if channels == 0 {

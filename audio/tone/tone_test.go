@@ -31,10 +31,12 @@ func TestWAV(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := Load(path, true)
-	if err != nil || len(s.Samples) != 4 || s.Samples[0] != 200 || s.Samples[1] != 0 || s.Samples[2] != -200 || !s.Loop {
+	if err != nil || len(s.Samples) != 4 || s.Samples[0] != 200 || s.Samples[1] != 0 ||
+		s.Samples[2] != -200 || !s.Loop {
 		t.Fatalf("%v %+v", err, s)
 	}
-	for what, b := range map[string][]byte{"": nil, "WAV": []byte("fLaC0123456789"), "16 bit": wav(3, 48000), "no sound": wav(1, 48000)[:44]} {
+	for what, b := range map[string][]byte{"": nil, "WAV": []byte("fLaC0123456789"), "16 bit": wav(3, 48000),
+		"no sound": wav(1, 48000)[:44]} {
 		if _, err := parse(b); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%q: %v", what, err)
 		}
@@ -57,7 +59,8 @@ func TestPlayerEndsOrLoops(t *testing.T) {
 }
 
 func TestTonesAreAudibleAndDoNotClip(t *testing.T) {
-	for name, s := range map[string]Sound{"ring": Ring(), "ringback": Ringback(), "declined": Declined(), "busy": Busy(), "missed": Missed(), "offline": Offline(), "limit": Limit(), "door": Door(), "auto": Auto()} {
+	for name, s := range map[string]Sound{"ring": Ring(), "ringback": Ringback(), "declined": Declined(),
+		"busy": Busy(), "missed": Missed(), "offline": Offline(), "limit": Limit(), "door": Door(), "auto": Auto()} {
 		peak := int16(0)
 		for _, v := range s.Samples {
 			peak = max(peak, v)

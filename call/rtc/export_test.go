@@ -9,7 +9,8 @@ import (
 // current tells the user names of the descriptions that hold, ours first.
 func (p *Peer) current(to chan<- [2]string) func(*webrtc.PeerConnection) error {
 	return func(pc *webrtc.PeerConnection) error {
-		to <- [2]string{wire.Fragment(pc.CurrentLocalDescription().SDP), wire.Fragment(pc.CurrentRemoteDescription().SDP)}
+		to <- [2]string{wire.Fragment(pc.CurrentLocalDescription().SDP),
+			wire.Fragment(pc.CurrentRemoteDescription().SDP)}
 		return nil
 	}
 }

@@ -12,11 +12,11 @@ import (
 )
 
 // This file is the exchange of descriptions: the first one, and those that restart ICE (RFC 8445, section 9). When two
-// offers cross, that of the polite side yields, as in the pattern that the WebRTC specification calls perfect negotiation
-// (W3C WebRTC 1.0, section 10.7); the polite one is the caller.
+// offers cross, that of the polite side yields, as in the pattern that the WebRTC specification calls perfect
+// negotiation (W3C WebRTC 1.0, section 10.7); the polite one is the caller.
 
-// Remote takes the other side's description: an offer is answered. answers is the user name (ice-ufrag) of the offer that
-// an answer is about; empty where the other side does not say it.
+// Remote takes the other side's description: an offer is answered. answers is the user name (ice-ufrag) of the offer
+// that an answer is about; empty where the other side does not say it.
 func (p *Peer) Remote(sdp, answers string) {
 	p.tell(func(pc *webrtc.PeerConnection) error {
 		if n := strings.Count(sdp, "\nm="); n > mostMedia {
@@ -41,12 +41,12 @@ func (p *Peer) Remote(sdp, answers string) {
 	})
 }
 
-// mostMedia are taken in a description: the voice, and a few that a newer program may offer beside it. The library makes a
-// transceiver for each.
+// mostMedia are taken in a description: the voice, and a few that a newer program may offer beside it. The library
+// makes a transceiver for each.
 const mostMedia = 4
 
-// offers tells an offer from an answer: of the first two the roles decide; later the offer is the one that leaves it to the
-// other side who is active in DTLS (RFC 8842, section 5.2).
+// offers tells an offer from an answer: of the first two the roles decide; later the offer is the one that leaves it to
+// the other side who is active in DTLS (RFC 8842, section 5.2).
 func offers(pc *webrtc.PeerConnection, sdp string) bool {
 	if pc.CurrentRemoteDescription() == nil {
 		return pc.SignalingState() != webrtc.SignalingStateHaveLocalOffer
@@ -81,8 +81,8 @@ func (p *Peer) take(pc *webrtc.PeerConnection, kind webrtc.SDPType, sdp string) 
 	return nil
 }
 
-// Restart looks for a new way between the two, by these STUN and TURN servers: it makes an offer. An offer that yielded to
-// one of ours which nobody answered is answered instead: the other side does not know how to yield.
+// Restart looks for a new way between the two, by these STUN and TURN servers: it makes an offer. An offer that yielded
+// to one of ours which nobody answered is answered instead: the other side does not know how to yield.
 func (p *Peer) Restart(servers []wire.ICEServer) {
 	p.tell(func(pc *webrtc.PeerConnection) error {
 		if pc.CurrentRemoteDescription() == nil {
@@ -113,10 +113,11 @@ func (p *Peer) offer(pc *webrtc.PeerConnection, options *webrtc.OfferOptions) er
 	return p.local(pc, offer, "", err)
 }
 
-// rollback takes an offer back. The library has no rollback (RFC 9429, section 4.1.10.2), so the offer gets for its answer
-// what was agreed before; the restart that follows throws that away.
+// rollback takes an offer back. The library has no rollback (RFC 9429, section 4.1.10.2), so the offer gets for its
+// answer what was agreed before; the restart that follows throws that away.
 func (p *Peer) rollback(pc *webrtc.PeerConnection) error {
-	before := strings.Replace(pc.CurrentRemoteDescription().SDP, "a=setup:actpass", "a=setup:passive", 1) // we answered as the active one
+	// we answered as the active one
+	before := strings.Replace(pc.CurrentRemoteDescription().SDP, "a=setup:actpass", "a=setup:passive", 1)
 	return pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: before})
 }
 
@@ -182,8 +183,8 @@ func (p *Peer) Candidate(c string) {
 	})
 }
 
-// Moved reports whether packets of the path leave this machine otherwise than when it came up: its address or its route is
-// another. False while there is no path.
+// Moved reports whether packets of the path leave this machine otherwise than when it came up: its address or its route
+// is another. False while there is no path.
 func (p *Peer) Moved() bool {
 	moved := p.moved.Load()
 	return moved != nil && (*moved)()

@@ -184,7 +184,8 @@ func TestARestartAsksTheServersThatItIsGiven(t *testing.T) {
 		callee.peer.do <- callee.peer.gathered(got)
 		gathered = wait(t, got, "word")
 	}
-	callee.peer.Restart([]wire.ICEServer{{URLs: []string{"turn:" + server.LocalAddr().String() + "?transport=udp"}, Username: "a", Credential: "b"}})
+	callee.peer.Restart([]wire.ICEServer{{URLs: []string{"turn:" + server.LocalAddr().String() + "?transport=udp"},
+		Username: "a", Credential: "b"}})
 	again(t, callee, caller)
 	heard(t, callee, caller)
 	if !wait(t, asked, "request to the server") {
@@ -195,14 +196,16 @@ func TestARestartAsksTheServersThatItIsGiven(t *testing.T) {
 func TestAPathSaysThatItMoved(t *testing.T) {
 	asked := make(chan [2]netip.Addr, 99)
 	moved := false
-	engine, err := New(Settings{Codecs: []Codec{opus}, Interfaces: []string{"lo"}, Way: func(from, to netip.Addr) func() bool {
-		asked <- [2]netip.Addr{from, to}
-		return func() bool { return moved }
-	}})
+	engine, err := New(Settings{Codecs: []Codec{opus}, Interfaces: []string{"lo"},
+		Way: func(from, to netip.Addr) func() bool {
+			asked <- [2]netip.Addr{from, to}
+			return func() bool { return moved }
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, y := &end{states: make(chan State, 9), packets: make(chan Packet, 99)}, &end{states: make(chan State, 9), packets: make(chan Packet, 99)}
+	x, y := &end{states: make(chan State, 9), packets: make(chan Packet, 99)}, &end{states: make(chan State, 9),
+		packets: make(chan Packet, 99)}
 	x.other, y.other = y, x
 	x.mu.Lock()
 	y.mu.Lock()

@@ -1,9 +1,9 @@
 // Package rtc is the media path of a call: ICE, DTLS and SRTP through pion/webrtc, with payloads in and out.
 //
-// A [Peer] is one path. Its methods never block: a goroutine of its own does the work in order and tells [Events]. Close
-// ends that goroutine; Closed says when all is gone. Nothing is sent until Send is called, so a path can be made ready
-// while it rings. The device imports it; only here is pion/webrtc known. The files: rtc.go has the engine and the path,
-// restart.go its descriptions and ICE restarts, track.go what it sends.
+// A [Peer] is one path. Its methods never block: a goroutine of its own does the work in order and tells [Events].
+// Close ends that goroutine; Closed says when all is gone. Nothing is sent until Send is called, so a path can be made
+// ready while it rings. The device imports it; only here is pion/webrtc known. The files: rtc.go has the engine and the
+// path, restart.go its descriptions and ICE restarts, track.go what it sends.
 package rtc
 
 import (
@@ -43,13 +43,13 @@ type Settings struct {
 	Codecs     []Codec  // in order of preference
 	Interfaces []string // names of the network interfaces to use; empty for all but loopback
 
-	// Way watches how packets leave this machine from one address to another; moved says that they leave otherwise by now.
-	// An invalid from stands for any. Nil where nobody can tell.
+	// Way watches how packets leave this machine from one address to another; moved says that they leave otherwise by
+	// now. An invalid from stands for any. Nil where nobody can tell.
 	Way func(from, to netip.Addr) (moved func() bool)
 }
 
-// RED is the name of the codec that wraps payloads of another with copies of earlier ones (RFC 2198). It is never sent for
-// itself: see [Outgoing].
+// RED is the name of the codec that wraps payloads of another with copies of earlier ones (RFC 2198). It is never sent
+// for itself: see [Outgoing].
 const RED = "red"
 
 // Packet is an RTP packet as it came.
@@ -94,21 +94,21 @@ type Engine struct {
 	way    func(from, to netip.Addr) (moved func() bool)
 }
 
-// ICE times: the path is called broken after 3 s of silence and failed 25 s later; a keepalive each half second in which
-// nothing else was sent.
+// ICE times: the path is called broken after 3 s of silence and failed 25 s later; a keepalive each half second in
+// which nothing else was sent.
 const (
 	brokenAfter = 3 * time.Second
 	failedAfter = 25 * time.Second
 	keepAlive   = 500 * time.Millisecond
 )
 
-// relayAfter is how long a direct way has to be found before one through a relay is taken. The library's 2 s are two seconds
-// of silence for who moves in a call that is relayed.
+// relayAfter is how long a direct way has to be found before one through a relay is taken. The library's 2 s are two
+// seconds of silence for who moves in a call that is relayed.
 const relayAfter = time.Second
 
-// handshakeAgain is after how long a flight of the DTLS handshake without an answer is sent again; the time doubles with
-// each. RFC 6347, section 4.2.4.1, proposes a second, and allows less where the delay matters: on a link that loses one
-// packet in five, calls took longer than ten seconds to have their sound, or had none.
+// handshakeAgain is after how long a flight of the DTLS handshake without an answer is sent again; the time doubles
+// with each. RFC 6347, section 4.2.4.1, proposes a second, and allows less where the delay matters: on a link that
+// loses one packet in five, calls took longer than ten seconds to have their sound, or had none.
 const handshakeAgain = 150 * time.Millisecond
 
 // New makes an engine. It fails only for codecs that pion refuses.
@@ -116,8 +116,9 @@ func New(s Settings) (*Engine, error) {
 	m := &webrtc.MediaEngine{}
 	for _, c := range s.Codecs {
 		err := m.RegisterCodec(webrtc.RTPCodecParameters{
-			RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: "audio/" + c.Name, ClockRate: c.Rate, Channels: c.Channels, SDPFmtpLine: c.Fmtp},
-			PayloadType:        webrtc.PayloadType(c.Type),
+			RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: "audio/" + c.Name, ClockRate: c.Rate,
+				Channels: c.Channels, SDPFmtpLine: c.Fmtp},
+			PayloadType: webrtc.PayloadType(c.Type),
 		}, webrtc.RTPCodecTypeAudio)
 		if err != nil {
 			return nil, fmt.Errorf("codec %s: %w", c.Name, err)
@@ -135,7 +136,8 @@ func New(s Settings) (*Engine, error) {
 	reports.Add(sender)
 	reports.Add(receiver)
 
-	e := webrtc.SettingEngine{LoggerFactory: &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}}
+	e := webrtc.SettingEngine{LoggerFactory: &logging.DefaultLoggerFactory{Writer: io.Discard,
+		DefaultLogLevel: logging.LogLevelDisabled}}
 	e.SetICETimeouts(brokenAfter, failedAfter, keepAlive)
 	e.SetDTLSRetransmissionInterval(handshakeAgain)
 	e.SetRelayAcceptanceMinWait(relayAfter)
@@ -149,14 +151,15 @@ func New(s Settings) (*Engine, error) {
 		return err != nil || i.Flags&net.FlagLoopback == 0
 	})
 	return &Engine{
-		api:    webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(reports), webrtc.WithSettingEngine(e)),
+		api: webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(reports),
+			webrtc.WithSettingEngine(e)),
 		codecs: s.Codecs,
 		way:    s.Way,
 	}, nil
 }
 
-// interfaces is the network of this machine as it is now: the library's own remembers what it was when the path was made,
-// and would look for a new way at addresses that are gone.
+// interfaces is the network of this machine as it is now: the library's own remembers what it was when the path was
+// made, and would look for a new way at addresses that are gone.
 type interfaces struct{ *stdnet.Net }
 
 // Interfaces are those that there are.
@@ -196,7 +199,8 @@ type Peer struct {
 
 // Peer starts a path over the given STUN and TURN servers. With offer, it makes the first description.
 func (e *Engine) Peer(servers []wire.ICEServer, offer bool, ev Events) *Peer {
-	p := &Peer{engine: e, ev: ev, do: make(chan func(*webrtc.PeerConnection) error, 64), quit: make(chan struct{}), gone: make(chan struct{}), servers: servers, polite: !offer}
+	p := &Peer{engine: e, ev: ev, do: make(chan func(*webrtc.PeerConnection) error, 64), quit: make(chan struct{}),
+		gone: make(chan struct{}), servers: servers, polite: !offer}
 	p.out.codecs = e.codecs
 	go p.run(offer)
 	return p
@@ -212,8 +216,8 @@ type Outgoing struct {
 // Sends says what to send.
 func (p *Peer) Sends() Outgoing { return p.out.agreed() }
 
-// Send sends one payload that lasts so many ticks of the codec's RTP clock, wrapped as RED or plain. A packet that cannot
-// go is lost, as on the network.
+// Send sends one payload that lasts so many ticks of the codec's RTP clock, wrapped as RED or plain. A packet that
+// cannot go is lost, as on the network.
 func (p *Peer) Send(payload []byte, ticks uint32, red bool) { p.out.send(payload, ticks, red) }
 
 // Codec is what a payload type means in what we receive; "" for nothing.
@@ -298,7 +302,8 @@ func (p *Peer) run(offer bool) {
 func configuration(servers []wire.ICEServer) webrtc.Configuration {
 	c := webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle}
 	for _, s := range servers {
-		c.ICEServers = append(c.ICEServers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+		c.ICEServers = append(c.ICEServers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username,
+			Credential: s.Credential})
 	}
 	return c
 }
@@ -366,7 +371,8 @@ func (p *Peer) receive(t *webrtc.TrackRemote, names map[uint8]string) {
 		if h.Unmarshal(buf[:n]) != nil || len(h.Payload) == 0 {
 			continue
 		}
-		p.ev.Packet(Packet{Codec: names[h.PayloadType], Seq: h.SequenceNumber, Timestamp: h.Timestamp, Payload: h.Payload})
+		p.ev.Packet(Packet{Codec: names[h.PayloadType], Seq: h.SequenceNumber, Timestamp: h.Timestamp,
+			Payload: h.Payload})
 	}
 }
 

@@ -112,7 +112,8 @@ func TestTwoPeersOverLoopback(t *testing.T) {
 	first := wait(t, b.packets, "packet")
 	for i := 1; i < 5; i++ {
 		p := wait(t, b.packets, "packet")
-		if p.Codec != "opus" || p.Seq != first.Seq+uint16(i) || p.Timestamp != first.Timestamp+uint32(960*i) || p.Payload[2] != byte(i) {
+		if p.Codec != "opus" || p.Seq != first.Seq+uint16(i) || p.Timestamp != first.Timestamp+uint32(960*i) ||
+			p.Payload[2] != byte(i) {
 			t.Fatalf("packet %d is %+v after %+v", i, p, first)
 		}
 	}
@@ -208,10 +209,12 @@ func TestGarbageFailsOnePathOnly(t *testing.T) {
 	p.Close()
 	<-p.Closed()
 
-	many := "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=fingerprint:sha-256 " + strings.TrimSuffix(strings.Repeat("00:", 32), ":") +
+	many := "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=fingerprint:sha-256 " +
+		strings.TrimSuffix(strings.Repeat("00:", 32), ":") +
 		"\r\na=ice-ufrag:abcdabcd\r\na=ice-pwd:abcdabcdabcdabcdabcdabcd\r\na=setup:actpass\r\n"
 	for i := range 200 {
-		many += fmt.Sprintf("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:%d\r\na=rtcp-mux\r\na=sendrecv\r\na=rtpmap:111 opus/48000/2\r\n", i)
+		many += fmt.Sprintf("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:%d\r\na=rtcp-mux\r\n"+
+			"a=sendrecv\r\na=rtpmap:111 opus/48000/2\r\n", i)
 	}
 	for name, sdp := range map[string]string{"nonsense": "v=0 but not really", "200 media": many} {
 		p = engine.Peer(nil, false, e)

@@ -67,7 +67,8 @@ func (t *track) agreed() Outgoing {
 	if t.writer == nil {
 		return Outgoing{}
 	}
-	return Outgoing{Codec: t.codec.Name, Type: t.head.PayloadType, RED: t.red != 0 && t.codec.Rate == 48000} // as it was offered
+	// as it was offered
+	return Outgoing{Codec: t.codec.Name, Type: t.head.PayloadType, RED: t.red != 0 && t.codec.Rate == 48000}
 }
 
 func (t *track) rate() uint32 {

@@ -37,7 +37,8 @@ func testMain(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	programs = dir
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // of the programs, which would else end a second late
-	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", dir+"/", "../intercomd", "../intercom-hub", "../intercomctl")...)
+	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", dir+"/", "../intercomd",
+		"../intercom-hub", "../intercomctl")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		return 1
@@ -83,7 +84,8 @@ func beginOn(t *testing.T, start stage.StartsSound, ring time.Duration) *stagePl
 			t.Error(err)
 		}
 		for _, s := range []*stage.Process{p.scene.door.Process, p.scene.reception.Process, p.scene.hub.Process} {
-			if code := s.ExitCode(); code > 0 || strings.Contains(s.Tail(), "DATA RACE") { // -1 is one that the test killed
+			// -1 is one that the test killed
+			if code := s.ExitCode(); code > 0 || strings.Contains(s.Tail(), "DATA RACE") {
 				t.Errorf("%s ended with status %d:\n%s", s.Name, code, s.Tail())
 			}
 		}
@@ -108,7 +110,8 @@ func (p *stagePlay) follow(s *stage.Station) *stage.Events {
 func (p *stagePlay) must(err error) {
 	p.Helper()
 	if err != nil {
-		p.Fatalf("%v\nfront_door:\n%s\nreception:\n%s\nhub:\n%s", err, p.scene.door.Tail(), p.scene.reception.Tail(), p.hub.Tail())
+		p.Fatalf("%v\nfront_door:\n%s\nreception:\n%s\nhub:\n%s", err, p.scene.door.Tail(), p.scene.reception.Tail(),
+			p.hub.Tail())
 	}
 }
 
@@ -174,7 +177,9 @@ func TestACallOutlivesItsHub(t *testing.T) {
 			p.must(p.hub.Up(p.ctx))
 			for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
 				p.until(s, "it was registered again", func(s stage.Status) bool { return s.Hub.Online })
-				p.until(s, "it still talked", func(s stage.Status) bool { return s.Phase == "talking" && s.Sound.MicOpen })
+				p.until(s, "it still talked", func(s stage.Status) bool {
+					return s.Phase == "talking" && s.Sound.MicOpen
+				})
 			}
 			p.must(p.scene.door.Press(p.ctx, "hangup"))
 			p.ended(p.door, "over/hangup")
@@ -235,7 +240,9 @@ func TestAPressWhileTheHubIsAway(t *testing.T) {
 		t.Error("the tone for nobody reachable was not heard")
 	}
 	p.must(p.hub.Up(p.ctx))
-	p.until(p.scene.door, "it was registered again", func(s stage.Status) bool { return s.Hub.Online && s.Light == "idle" })
+	p.until(p.scene.door, "it was registered again", func(s stage.Status) bool {
+		return s.Hub.Online && s.Light == "idle"
+	})
 }
 
 // hears reports whether a tone is in a recording.
@@ -253,13 +260,17 @@ func soundDies(t *testing.T, start stage.StartsSound) {
 	p.talk()
 	p.sound.Kill()
 	for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
-		p.until(s, "it said that its sound is gone", func(s stage.Status) bool { return s.Faults["audio"] != "" && !s.Sound.MicOpen })
+		p.until(s, "it said that its sound is gone", func(s stage.Status) bool {
+			return s.Faults["audio"] != "" && !s.Sound.MicOpen
+		})
 	}
 	again, err := start(p.ctx, p.dir, "door_mic", "door_spk", "reception_mic", "reception_spk")
 	p.must(err)
 	p.sound = again
 	for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
-		p.until(s, "its sound was back", func(s stage.Status) bool { return len(s.Faults) == 0 && s.Sound.MicOpen && s.Phase == "talking" })
+		p.until(s, "its sound was back", func(s stage.Status) bool {
+			return len(s.Faults) == 0 && s.Sound.MicOpen && s.Phase == "talking"
+		})
 	}
 	steady, err := ear.Play(p.sound.Server, "reception_mic", ear.Steady(toneHz, 20*time.Second))
 	p.must(err)
@@ -273,7 +284,9 @@ func TestWithoutASoundServerCallsAreMadeAndRefusedWithTheirReason(t *testing.T) 
 	p := begin(t, 30*time.Second)
 	p.must(p.sound.Stop(5 * time.Second))
 	for _, s := range []*stage.Station{p.scene.door, p.scene.reception} {
-		p.until(s, "it said that its sound is gone", func(s stage.Status) bool { return s.Faults["audio"] != "" && s.Light == "fault" })
+		p.until(s, "it said that its sound is gone", func(s stage.Status) bool {
+			return s.Faults["audio"] != "" && s.Light == "fault"
+		})
 	}
 	p.must(p.scene.door.Press(p.ctx, "toggle"))
 	p.phase(p.desk, "ringing")
@@ -287,7 +300,8 @@ func TestTheDoorIsOpenedInACall(t *testing.T) {
 	p := begin(t, 30*time.Second)
 	p.must(p.hub.AddRules(stage.OpensDoors))
 	p.must(p.hub.Signal(syscall.SIGHUP))
-	gate, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "garden_gate", Name: "Garden gate", Context: "Test", To: "reception", Server: p.sound.Server,
+	gate, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "garden_gate", Name: "Garden gate",
+		Context: "Test", To: "reception", Server: p.sound.Server,
 		Sink: "door_spk", Source: "door_mic.monitor", Extra: "[door]\nline = \"relay\"\nallow = [\"reception\"]\n"})
 	p.must(err)
 	p.must(gate.Up(p.ctx))
@@ -308,7 +322,8 @@ func TestTheDoorIsOpenedInACall(t *testing.T) {
 		t.Fatalf("the hub has written %q", notes)
 	}
 	b, err := os.ReadFile(notes[0])
-	if err != nil || !strings.Contains(string(b), `"station":"garden_gate"`) || !strings.Contains(string(b), `"who":"reception","why":"in a call","result":"opened"`) {
+	if err != nil || !strings.Contains(string(b), `"station":"garden_gate"`) ||
+		!strings.Contains(string(b), `"who":"reception","why":"in a call","result":"opened"`) {
 		t.Errorf("%v: %s", err, b)
 	}
 }
@@ -325,16 +340,21 @@ func TestAStationAtABroker(t *testing.T) {
 	broker, err := stage.Start(p.dir, "mosquitto", nil, program, "-p", fmt.Sprint(ports[0]))
 	p.must(err)
 	t.Cleanup(func() { _ = broker.Stop(5 * time.Second) })
-	gate, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "garden_gate", Name: "Garden gate", Context: "Test", To: "reception", Server: p.sound.Server,
-		Sink: "door_spk", Source: "door_mic.monitor", Extra: fmt.Sprintf("[mqtt]\nurl = \"mqtt://127.0.0.1:%d\"\n", ports[0])})
+	gate, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "garden_gate", Name: "Garden gate",
+		Context: "Test", To: "reception", Server: p.sound.Server,
+		Sink: "door_spk", Source: "door_mic.monitor", Extra: fmt.Sprintf("[mqtt]\nurl = \"mqtt://127.0.0.1:%d\"\n",
+			ports[0])})
 	p.must(err)
 	p.must(gate.Up(p.ctx))
 	t.Cleanup(func() { _ = gate.Stop(5 * time.Second) })
-	p.until(gate, "it was registered, and at the broker", func(s stage.Status) bool { return s.Hub.Online && s.Faults["mqtt"] == "" })
+	p.until(gate, "it was registered, and at the broker", func(s stage.Status) bool {
+		return s.Hub.Online && s.Faults["mqtt"] == ""
+	})
 	read := func(what string) {
 		t.Helper()
 		for {
-			out, err := exec.CommandContext(p.ctx, "mosquitto_sub", "-p", fmt.Sprint(ports[0]), "-t", "intercom/garden_gate/state", "-C", "1").CombinedOutput()
+			out, err := exec.CommandContext(p.ctx, "mosquitto_sub", "-p", fmt.Sprint(ports[0]), "-t",
+				"intercom/garden_gate/state", "-C", "1").CombinedOutput()
 			if err != nil {
 				t.Fatalf("%q was not told: %v: %s", what, err, out)
 			}
@@ -348,7 +368,8 @@ func TestAStationAtABroker(t *testing.T) {
 	read(`"ringing":true`)
 	p.must(p.scene.reception.Press(p.ctx, "toggle"))
 	read(`"in_call":true`)
-	out, err := exec.CommandContext(p.ctx, "mosquitto_pub", "-p", fmt.Sprint(ports[0]), "-t", "intercom/garden_gate/do", "-m", "hangup", "-q", "1").CombinedOutput()
+	out, err := exec.CommandContext(p.ctx, "mosquitto_pub", "-p", fmt.Sprint(ports[0]), "-t", "intercom/garden_gate/do",
+		"-m", "hangup", "-q", "1").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -375,29 +396,38 @@ func TestSettingsFromTheHub(t *testing.T) {
 		t.Fatal(said)
 	}
 	_, public, _ := strings.Cut(said, ": ")
-	gate, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "garden_gate", Name: "Garden gate", Context: "Test", To: "reception", Server: p.sound.Server, Sink: "door_spk", Source: "door_mic.monitor"})
+	gate, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "garden_gate", Name: "Garden gate",
+		Context: "Test", To: "reception", Server: p.sound.Server, Sink: "door_spk", Source: "door_mic.monitor"})
 	p.must(err)
 	file("garden_gate.toml.d/keys.toml", "[hub]\nsettings_keys = ["+strings.TrimSpace(public)+"]\n")
 	push := func(key, text string) (string, error) {
-		return hub("config", "push", "-account", "demo", "-cuid", "garden_gate", "-key", key, "-file", file("settings.toml", text))
+		return hub("config", "push", "-account", "demo", "-cuid", "garden_gate", "-key", key, "-file",
+			file("settings.toml", text))
 	}
 
 	// A bad one does not leave the hub.
-	for text, want := range map[string]string{"[call]\nfrom = \"x\"\n": "settings.toml:2:1: call.from: is not a setting", "[audio]\nbitrate = 1\n": "audio.bitrate: is 1; it must be",
-		"[hub]\nurl = \"wss://elsewhere.example.org\"\n": "hub can be set on the station only", "to = ": "is not TOML"} {
+	for text, want := range map[string]string{
+		"[call]\nfrom = \"x\"\n":                         "settings.toml:2:1: call.from: is not a setting",
+		"[audio]\nbitrate = 1\n":                         "audio.bitrate: is 1; it must be",
+		"[hub]\nurl = \"wss://elsewhere.example.org\"\n": "hub can be set on the station only",
+		"to = ": "is not TOML",
+	} {
 		if out, err := push(key, text); err == nil || !strings.Contains(out, want) {
 			t.Errorf("%q is pushed: %v: %s", text, err, out)
 		}
 	}
 
-	// What waits for a station that is away is given when it comes; part of a button, whose rest is in the station's file, too.
-	if out, err := push(key, "[call]\nto = \"front_door\"\n[[button]]\nname = \"toggle\"\ncontext = \"From the hub\"\n"); err != nil {
+	// What waits for a station that is away is given when it comes; part of a button, whose rest is in the station's
+	// file, too.
+	if out, err := push(key,
+		"[call]\nto = \"front_door\"\n[[button]]\nname = \"toggle\"\ncontext = \"From the hub\"\n"); err != nil {
 		t.Fatal(out)
 	}
 	p.must(gate.Up(p.ctx))
 	t.Cleanup(func() { _ = gate.Stop(5 * time.Second) })
 	holds := func() string {
-		out, _ := exec.CommandContext(p.ctx, filepath.Join(programs, "intercomd"), "config", "show", "-origin", "-config", filepath.Join(p.dir, "garden_gate.toml")).CombinedOutput()
+		out, _ := exec.CommandContext(p.ctx, filepath.Join(programs, "intercomd"), "config", "show", "-origin",
+			"-config", filepath.Join(p.dir, "garden_gate.toml")).CombinedOutput()
 		return string(out)
 	}
 	p.until(gate, "it has the settings, and says what waits for a restart", func(s stage.Status) bool {
@@ -408,7 +438,9 @@ func TestSettingsFromTheHub(t *testing.T) {
 	p.must(gate.Do(p.ctx, "hangup", nil))
 	_ = gate.Stop(5 * time.Second)
 	p.must(gate.Up(p.ctx))
-	p.until(gate, "it runs with them", func(s stage.Status) bool { return s.Hub.Online && s.Faults["configuration"] == "" })
+	p.until(gate, "it runs with them", func(s stage.Status) bool {
+		return s.Hub.Online && s.Faults["configuration"] == ""
+	})
 	if text := holds(); !strings.Contains(text, "settings ") || !strings.Contains(text, "From the hub") {
 		t.Errorf("its configuration is\n%s", text)
 	}
@@ -431,7 +463,8 @@ func TestSettingsFromTheHub(t *testing.T) {
 			return err == nil && strings.Contains(out, "SETTINGS_REFUSED")
 		})
 	}
-	for _, text := range []string{"[call]\nto = \"reception\"\n", "", "[call]\nto = \"front_door\"\n"} { // an undo by a wrong key is none
+	// an undo by a wrong key is none
+	for _, text := range []string{"[call]\nto = \"reception\"\n", "", "[call]\nto = \"front_door\"\n"} {
 		if out, err := push(other, text); err != nil {
 			t.Fatal(out)
 		}
@@ -441,7 +474,9 @@ func TestSettingsFromTheHub(t *testing.T) {
 	p.phase(p.door, "ringing")
 	p.must(gate.Press(p.ctx, "hangup"))
 	for {
-		one, err := follow.Next(p.ctx, "the end of a call", func(e stage.Event) bool { return e.Event == "ended" || e.Online != nil && !*e.Online })
+		one, err := follow.Next(p.ctx, "the end of a call", func(e stage.Event) bool {
+			return e.Event == "ended" || e.Online != nil && !*e.Online
+		})
 		if p.must(err); one.Event == "ended" {
 			break
 		}
@@ -454,7 +489,8 @@ func TestSettingsFromTheHub(t *testing.T) {
 	_ = gate.Stop(5 * time.Second)
 	p.must(gate.Up(p.ctx))
 	refused()
-	file("garden_gate.toml.d/more.toml", "[hub]\nsettings_keys = ["+strings.TrimSpace(otherPublic)+", "+strings.TrimSpace(public)+"]\n")
+	file("garden_gate.toml.d/more.toml", "[hub]\nsettings_keys = ["+strings.TrimSpace(otherPublic)+", "+
+		strings.TrimSpace(public)+"]\n")
 	p.must(gate.Do(p.ctx, "reload", nil))
 	p.until(gate, "it takes what it refused", func(s stage.Status) bool {
 		return s.Faults["settings"] == "" && strings.Contains(holds(), "to = \"front_door\"  # settings")
@@ -488,14 +524,17 @@ func TestBothCallEachOtherAtOnce(t *testing.T) {
 	p.phase(p.door, "talking")
 	p.phase(p.desk, "talking")
 	p.must(p.scene.door.Press(p.ctx, "hangup"))
-	_, err := p.desk.Next(p.ctx, "the end of the call", func(e stage.Event) bool { return e.Event == "ended" && e.Result.Status == "over" })
+	_, err := p.desk.Next(p.ctx, "the end of the call", func(e stage.Event) bool {
+		return e.Event == "ended" && e.Result.Status == "over"
+	})
 	p.must(err)
 }
 
 func TestTheCommandLine(t *testing.T) {
 	p := begin(t, 30*time.Second)
 	ctl := func(args ...string) (string, int) {
-		cmd := exec.CommandContext(p.ctx, programs+"/intercomctl", append([]string{"-socket", p.scene.door.Socket}, args...)...)
+		cmd := exec.CommandContext(p.ctx, programs+"/intercomctl",
+			append([]string{"-socket", p.scene.door.Socket}, args...)...)
 		out, _ := cmd.CombinedOutput()
 		return string(out), cmd.ProcessState.ExitCode()
 	}
@@ -508,7 +547,8 @@ func TestTheCommandLine(t *testing.T) {
 	if code != 3 || !strings.Contains(out, "declined/declined") {
 		t.Errorf("call -wait: exit status %d\n%s", code, out)
 	}
-	if out, code := ctl("call", "nobody_home", "-wait"); code != 4 || !strings.Contains(out, "missed/offline (404: The receiver is offline") {
+	if out, code := ctl("call", "nobody_home", "-wait"); code != 4 ||
+		!strings.Contains(out, "missed/offline (404: The receiver is offline") {
 		t.Errorf("call nobody_home: exit status %d\n%s", code, out)
 	}
 	b, err := p.hub.Calls()
@@ -540,8 +580,9 @@ func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
 	}
 	defer manager.Close()
 	hub := awayHub(ctx, t, dir)
-	door, err := stage.NewStation(dir, programs, hub, stage.Settings{CUID: "front_door", Name: "Front door", Context: "Hello", To: "reception",
-		Server: "unix:" + dir + "/none", Env: []string{"NOTIFY_SOCKET=" + dir + "/notify", "WATCHDOG_USEC=300000"}})
+	door, err := stage.NewStation(dir, programs, hub,
+		stage.Settings{CUID: "front_door", Name: "Front door", Context: "Hello", To: "reception",
+			Server: "unix:" + dir + "/none", Env: []string{"NOTIFY_SOCKET=" + dir + "/notify", "WATCHDOG_USEC=300000"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -586,7 +627,8 @@ func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
 		}
 		told("RELOADING=1\nMONOTONIC_USEC=")
 		told("READY=1")
-		if s, err := door.Status(ctx); err != nil || (s.Faults["configuration"] == "") != (c.fault == "") || !strings.Contains(s.Faults["configuration"], c.fault) {
+		if s, err := door.Status(ctx); err != nil || (s.Faults["configuration"] == "") != (c.fault == "") ||
+			!strings.Contains(s.Faults["configuration"], c.fault) {
 			t.Errorf("with %s: %q %v", c.new, s.Faults["configuration"], err)
 		}
 	}
@@ -605,8 +647,9 @@ func TestStartingWithNothing(t *testing.T) {
 	defer cancel()
 	dir := t.TempDir()
 	hub := awayHub(ctx, t, dir)
-	door, err := stage.NewStation(dir, programs, hub, stage.Settings{CUID: "front_door", Name: "Front door", Context: "Hello", To: "reception",
-		Server: "unix:" + dir + "/pulse.sock", Sink: "door_spk", Source: "door_mic.monitor"})
+	door, err := stage.NewStation(dir, programs, hub,
+		stage.Settings{CUID: "front_door", Name: "Front door", Context: "Hello", To: "reception",
+			Server: "unix:" + dir + "/pulse.sock", Sink: "door_spk", Source: "door_mic.monitor"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -630,7 +673,9 @@ func TestStartingWithNothing(t *testing.T) {
 	sound, err := stage.StartSound(ctx, dir, "door_mic", "door_spk")
 	p.must(err)
 	defer sound.Process.Stop(5 * time.Second)
-	p.until(door, "its sound was there", func(s stage.Status) bool { return s.Health == "healthy" && s.Light == "idle" })
+	p.until(door, "its sound was there", func(s stage.Status) bool {
+		return s.Health == "healthy" && s.Light == "idle"
+	})
 }
 
 // A ringtone that is no sound at all: the station says so, and rings with the standard one.
@@ -638,16 +683,20 @@ func TestARingtoneThatIsBroken(t *testing.T) {
 	p := begin(t, 30*time.Second)
 	bad := filepath.Join(p.dir, "ring.wav")
 	p.must(os.WriteFile(bad, []byte("<html>this is no sound</html>"), 0o600))
-	side, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "side_door", Name: "Side door", Context: "Test", To: "reception", Server: p.sound.Server,
-		Sink: "reception_spk", Source: "reception_mic.monitor", Call: fmt.Sprintf("[tones]\nring = %q", bad)})
+	side, err := stage.NewStation(p.dir, programs, p.hub,
+		stage.Settings{CUID: "side_door", Name: "Side door", Context: "Test", To: "reception", Server: p.sound.Server,
+			Sink: "reception_spk", Source: "reception_mic.monitor", Call: fmt.Sprintf("[tones]\nring = %q", bad)})
 	p.must(err)
 	p.must(side.Up(p.ctx))
 	t.Cleanup(func() { _ = side.Stop(5 * time.Second) })
 	p.until(side, "it said that the tone is broken", func(s stage.Status) bool {
-		return s.Hub.Online && strings.Contains(s.Faults["tone ring"], "neither a WAV nor an Ogg Opus file; the standard one is used")
+		return s.Hub.Online && strings.Contains(s.Faults["tone ring"],
+			"neither a WAV nor an Ogg Opus file; the standard one is used")
 	})
 	p.must(p.scene.door.Do(p.ctx, "call", map[string]any{"to": "side_door"}))
-	p.until(side, "it rang all the same", func(s stage.Status) bool { return s.Phase == "ringing" && s.Sound.SpkDBFS > -40 })
+	p.until(side, "it rang all the same", func(s stage.Status) bool {
+		return s.Phase == "ringing" && s.Sound.SpkDBFS > -40
+	})
 	p.must(p.scene.door.Press(p.ctx, "hangup"))
 }
 
@@ -661,7 +710,9 @@ func TestMuteInACall(t *testing.T) {
 	p.until(p.scene.door, "it heard the tone", func(s stage.Status) bool { return s.Sound.SpkDBFS > -30 })
 	p.must(p.scene.reception.Do(p.ctx, "mute", map[string]any{"on": true}))
 	p.until(p.scene.reception, "the microphone was closed", func(s stage.Status) bool { return !s.Sound.MicOpen })
-	p.until(p.scene.door, "it was silent", func(s stage.Status) bool { return s.Sound.SpkDBFS < -60 && s.Phase == "talking" })
+	p.until(p.scene.door, "it was silent", func(s stage.Status) bool {
+		return s.Sound.SpkDBFS < -60 && s.Phase == "talking"
+	})
 	p.must(p.scene.reception.Press(p.ctx, "mute"))
 	p.until(p.scene.door, "it heard the tone again", func(s stage.Status) bool { return s.Sound.SpkDBFS > -30 })
 	p.must(p.scene.reception.Press(p.ctx, "hangup"))

@@ -116,7 +116,8 @@ func draw(ctx context.Context, s *scene, own bool, last string) {
 		line("      loudspeaker  %s", meter(st.Sound.SpkDBFS))
 		voice := "–"
 		if q := st.Quality; q != nil {
-			voice = fmt.Sprintf("%s, about %.0f ms from mouth to ear, round trip %.1f ms, loss %.0f %%", q.Codec, q.DelayMS, q.RoundTripMS, 100*q.Loss)
+			voice = fmt.Sprintf("%s, about %.0f ms from mouth to ear, round trip %.1f ms, loss %.0f %%", q.Codec,
+				q.DelayMS, q.RoundTripMS, 100*q.Loss)
 		}
 		line("      voice        %s", voice)
 		for part, text := range st.Faults {
@@ -125,7 +126,8 @@ func draw(ctx context.Context, s *scene, own bool, last string) {
 		line("")
 	}
 	line("  \x1b[7m 1 \x1b[0m front_door's button   \x1b[7m 2 \x1b[0m reception's button   (call, answer, hang up)")
-	line("  \x1b[7m 3 \x1b[0m front_door hangs up   \x1b[7m 4 \x1b[0m reception hangs up or declines   \x1b[7m q \x1b[0m quit")
+	line("  \x1b[7m 3 \x1b[0m front_door hangs up   \x1b[7m 4 \x1b[0m reception hangs up or declines   \x1b[7m q " +
+		"\x1b[0m quit")
 	line("")
 	if own {
 		line("  No sound server was found, so a private one with silent devices is used; chirps stand for voices.")

@@ -82,8 +82,8 @@ type scene struct {
 	registered      time.Duration // from the start of the door's process until it was registered
 }
 
-// open starts everything; what was started is in the scene also after an error. Without start, the user's own sound server
-// is used.
+// open starts everything; what was started is in the scene also after an error. Without start, the user's own sound
+// server is used.
 func open(ctx context.Context, dir, bin string, start stage.StartsSound, ring time.Duration) (s *scene, err error) {
 	s = &scene{}
 	bin, err = filepath.Abs(bin)
@@ -109,14 +109,19 @@ func open(ctx context.Context, dir, bin string, start stage.StartsSound, ring ti
 		if err := t.Up(ctx); err != nil {
 			return t, err
 		}
-		return t, t.Wait(ctx, "it was registered", func() bool { st, err := t.Status(ctx); return err == nil && st.Hub.Online })
+		return t, t.Wait(ctx, "it was registered", func() bool {
+			st, err := t.Status(ctx)
+			return err == nil && st.Hub.Online
+		})
 	}
 	began := time.Now()
-	if s.door, err = station(stage.Settings{CUID: "front_door", Name: "Front door", Context: "Someone is at the front door", To: "reception"}, "door"); err != nil {
+	if s.door, err = station(stage.Settings{CUID: "front_door", Name: "Front door",
+		Context: "Someone is at the front door", To: "reception"}, "door"); err != nil {
 		return s, err
 	}
 	s.registered = time.Since(began)
-	s.reception, err = station(stage.Settings{CUID: "reception", Name: "Reception", Context: "A call from reception", To: "front_door"}, "reception")
+	s.reception, err = station(stage.Settings{CUID: "reception", Name: "Reception", Context: "A call from reception",
+		To: "front_door"}, "reception")
 	return s, err
 }
 

@@ -43,14 +43,19 @@ func move(t *testing.T, ipv6 bool) *movers {
 	m.sound, err = stage.StartSound(ctx, m.dir, "door_mic", "door_spk", "reception_mic", "reception_spk")
 	m.must(err)
 	t.Cleanup(func() { _ = m.close() })
-	m.hub, err = stage.StartHub(ctx, m.dir, programs, stage.HubSettings{Ring: 30 * time.Second, Listen: listen, Within: m.router.At(), Extra: "allow_plain = true"})
+	m.hub, err = stage.StartHub(ctx, m.dir, programs,
+		stage.HubSettings{Ring: 30 * time.Second, Listen: listen, Within: m.router.At(), Extra: "allow_plain = true"})
 	m.must(err)
 	station := func(cuid, prefix, to string, machine int) *stage.Station {
-		s, err := stage.NewStation(m.dir, programs, m.hub, stage.Settings{CUID: cuid, Name: cuid, Context: "Test", To: to,
-			Server: m.sound.Server, Sink: prefix + "_spk", Source: prefix + "_mic.monitor", Interfaces: []string{"eth0", "eth1", "docker0"}, Within: m.router.In(machine)})
+		s, err := stage.NewStation(m.dir, programs, m.hub,
+			stage.Settings{CUID: cuid, Name: cuid, Context: "Test", To: to,
+				Server: m.sound.Server, Sink: prefix + "_spk", Source: prefix + "_mic.monitor",
+				Interfaces: []string{"eth0", "eth1", "docker0"}, Within: m.router.In(machine)})
 		m.must(err)
 		m.must(s.Up(ctx))
-		m.until(s, "it was registered, with sound", func(st stage.Status) bool { return st.Hub.Online && st.Sound.Sink != "" })
+		m.until(s, "it was registered, with sound", func(st stage.Status) bool {
+			return st.Hub.Online && st.Sound.Sink != ""
+		})
 		return s
 	}
 	m.scene.door = station("front_door", "door", "reception", 2)
@@ -81,7 +86,9 @@ func (m *movers) heard() {
 		}
 	}
 	for _, s := range []*stage.Station{m.scene.door, m.scene.reception} {
-		m.until(s, "it talked, and was signed in", func(s stage.Status) bool { return s.Phase == "talking" && s.Hub.Online })
+		m.until(s, "it talked, and was signed in", func(s stage.Status) bool {
+			return s.Phase == "talking" && s.Hub.Online
+		})
 	}
 }
 
@@ -100,11 +107,16 @@ func TestAStationMovesInACall(t *testing.T) {
 		ipv6 bool
 		do   []string // at the machine that moves; N is its number
 	}{
-		{"another address", false, []string{"addr del 10.N.0.2/24 dev eth0", "addr add 10.N.0.7/24 dev eth0", "route replace default via 10.N.0.1 metric 600"}},
-		{"Wi-Fi to Ethernet, and the old address is gone", false, []string{"addr add 10.N.1.2/24 dev eth1", "route add default via 10.N.1.1 metric 100", "link set eth0 down"}},
-		{"the Ethernet cable is plugged in too", false, []string{"addr add 10.N.1.2/24 dev eth1", "route add default via 10.N.1.1 metric 100"}},
-		{"another IPv6 address", true, []string{"addr add fd0N:0::7/64 dev eth0 nodad", "addr del fd0N:0::2/64 dev eth0"}},
-		{"another IPv6 router, and its prefix", true, []string{"addr add fd0N:1::2/64 dev eth1 nodad", "-6 route add default via fd0N:1::1 metric 100", "link set eth0 down"}},
+		{"another address", false, []string{"addr del 10.N.0.2/24 dev eth0", "addr add 10.N.0.7/24 dev eth0",
+			"route replace default via 10.N.0.1 metric 600"}},
+		{"Wi-Fi to Ethernet, and the old address is gone", false, []string{"addr add 10.N.1.2/24 dev eth1",
+			"route add default via 10.N.1.1 metric 100", "link set eth0 down"}},
+		{"the Ethernet cable is plugged in too", false,
+			[]string{"addr add 10.N.1.2/24 dev eth1", "route add default via 10.N.1.1 metric 100"}},
+		{"another IPv6 address", true, []string{"addr add fd0N:0::7/64 dev eth0 nodad",
+			"addr del fd0N:0::2/64 dev eth0"}},
+		{"another IPv6 router, and its prefix", true, []string{"addr add fd0N:1::2/64 dev eth1 nodad",
+			"-6 route add default via fd0N:1::1 metric 100", "link set eth0 down"}},
 	} {
 		for _, who := range []string{"the caller", "the callee"} {
 			t.Run(who+": "+c.name, func(t *testing.T) {
@@ -134,13 +146,19 @@ func TestWhatDoesNotConcernACall(t *testing.T) {
 		ipv6     bool
 		do, undo []string
 	}{
-		{"interfaces, addresses and routes come and go", false, []string{"link add docker0 type bridge", "addr add 172.17.0.1/16 dev docker0", "link set docker0 up",
-			"addr add 10.8.0.2/24 dev eth1", "route add 192.0.2.0/24 via 10.8.0.1 dev eth1", "addr add 169.254.7.7/16 dev eth1",
-			"addr add fd0N:1::9/64 dev eth1 nodad", "route add default via 10.N.0.1 metric 900", "addr add 10.N.0.9/24 dev eth0"},
-			[]string{"link del docker0", "route del 192.0.2.0/24", "addr del 10.8.0.2/24 dev eth1", "addr del 169.254.7.7/16 dev eth1",
+		{"interfaces, addresses and routes come and go", false,
+			[]string{"link add docker0 type bridge", "addr add 172.17.0.1/16 dev docker0", "link set docker0 up",
+				"addr add 10.8.0.2/24 dev eth1", "route add 192.0.2.0/24 via 10.8.0.1 dev eth1",
+				"addr add 169.254.7.7/16 dev eth1",
+				"addr add fd0N:1::9/64 dev eth1 nodad", "route add default via 10.N.0.1 metric 900",
+				"addr add 10.N.0.9/24 dev eth0"},
+			[]string{"link del docker0", "route del 192.0.2.0/24", "addr del 10.8.0.2/24 dev eth1",
+				"addr del 169.254.7.7/16 dev eth1",
 				"addr del fd0N:1::9/64 dev eth1", "route del default metric 900", "addr del 10.N.0.9/24 dev eth0"}},
-		{"temporary IPv6 addresses take turns", true, []string{"addr add fd0N:0::a1/64 dev eth0 nodad", "addr change fd0N:0::2/64 dev eth0 preferred_lft 0 valid_lft 3600"},
-			[]string{"addr del fd0N:0::a1/64 dev eth0", "addr change fd0N:0::2/64 dev eth0 preferred_lft forever valid_lft forever"}},
+		{"temporary IPv6 addresses take turns", true, []string{"addr add fd0N:0::a1/64 dev eth0 nodad",
+			"addr change fd0N:0::2/64 dev eth0 preferred_lft 0 valid_lft 3600"},
+			[]string{"addr del fd0N:0::a1/64 dev eth0",
+				"addr change fd0N:0::2/64 dev eth0 preferred_lft forever valid_lft forever"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := move(t, c.ipv6)
@@ -154,7 +172,8 @@ func TestWhatDoesNotConcernACall(t *testing.T) {
 			m.heard()
 			for i, s := range []*stage.Station{m.scene.door, m.scene.reception} {
 				new := strings.TrimPrefix(written(s), before[i])
-				if strings.Contains(new, "msg=state") || strings.Contains(new, "signed in") || strings.Contains(new, "changed") {
+				if strings.Contains(new, "msg=state") || strings.Contains(new, "signed in") ||
+					strings.Contains(new, "changed") {
 					t.Errorf("%s minded:\n%s", s.CUID, new)
 				}
 			}

@@ -83,7 +83,8 @@ func fourCalls(ctx context.Context, dir, bin string, log io.Writer) (r *report, 
 	for _, step := range []struct {
 		name string
 		run  func() error
-	}{{"idle", f.idle}, {"a call that is answered", f.over}, {"a call that is declined", f.declined}, {"a call that is missed", f.missed},
+	}{{"idle", f.idle}, {"a call that is answered", f.over}, {"a call that is declined", f.declined},
+		{"a call that is missed", f.missed},
 		{"a call to a station that is off", f.offline}, {"the hub's records", f.records}} {
 		fmt.Fprintf(log, "demo: %s\n", step.name)
 		if err := step.run(); err != nil {
@@ -199,8 +200,10 @@ func (f *four) over() error {
 		time.Sleep(20 * time.Millisecond) // until more is recorded
 	}
 	steady.Stop()
-	if early := ear.Onset(recs[1], toneHz, ear.Began); early >= 0 && early < float64(answered.Sub(ear.Began).Milliseconds()) {
-		return fmt.Errorf("the door heard reception %.0f ms before the answer", float64(answered.Sub(ear.Began).Milliseconds())-early)
+	if early := ear.Onset(recs[1], toneHz, ear.Began); early >= 0 &&
+		early < float64(answered.Sub(ear.Began).Milliseconds()) {
+		return fmt.Errorf("the door heard reception %.0f ms before the answer",
+			float64(answered.Sub(ear.Began).Milliseconds())-early)
 	}
 	f.r.AnswerToSound = ear.Quantile([]float64{f.r.AnswerToSound}, 0)
 	return f.talk(recs)
@@ -235,7 +238,8 @@ func (f *four) talk(recs []*ear.Recorder) error {
 	}
 	f.r.MouthToEar.AB = measure(recs[0], recs[3])
 	f.r.MouthToEar.BA = measure(recs[2], recs[1])
-	for name, d := range map[string]delay{"front_door to reception": f.r.MouthToEar.AB, "reception to front_door": f.r.MouthToEar.BA} {
+	for name, d := range map[string]delay{"front_door to reception": f.r.MouthToEar.AB,
+		"reception to front_door": f.r.MouthToEar.BA} {
 		if d.Found < burstCount-2 {
 			return fmt.Errorf("from %s only %d of %d bursts were heard", name, d.Found, burstCount)
 		}

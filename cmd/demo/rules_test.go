@@ -11,12 +11,15 @@ import (
 	"intercom/internal/stage"
 )
 
-// To be answered automatically and to open a door, the account's rules and the station's own lists must both have it: with
-// one of them alone the real hub and the real station refuse.
+// To be answered automatically and to open a door, the account's rules and the station's own lists must both have it:
+// with one of them alone the real hub and the real station refuse.
 func TestHubAndStationMustAgree(t *testing.T) {
 	p := begin(t, 30*time.Second)
-	gate, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "garden_gate", Name: "Garden gate", Context: "Test", To: "reception", Server: p.sound.Server,
-		Sink: "door_spk", Source: "door_mic.monitor", Extra: "[door]\nline = \"relay\"\nallow = [\"reception\"]\n[auto_answer]\ncallers = [\"reception\"]\nafter = \"1s\"\n"})
+	gate, err := stage.NewStation(p.dir, programs, p.hub, stage.Settings{CUID: "garden_gate", Name: "Garden gate",
+		Context: "Test", To: "reception", Server: p.sound.Server,
+		Sink: "door_spk", Source: "door_mic.monitor",
+		Extra: "[door]\nline = \"relay\"\nallow = [\"reception\"]\n[auto_answer]\ncallers = [\"reception\"]\nafter = " +
+			"\"1s\"\n"})
 	p.must(err)
 	p.must(gate.Up(p.ctx))
 	t.Cleanup(func() { _ = gate.Stop(5 * time.Second) })
@@ -48,7 +51,8 @@ func TestHubAndStationMustAgree(t *testing.T) {
 	// The station's lists alone.
 	call()
 	p.until(gate, "it said why it does not answer by itself", func(stage.Status) bool {
-		return strings.Contains(gate.Tail(), "the rule may_be_answered_automatically of the hub's account does not have it")
+		return strings.Contains(gate.Tail(),
+			"the rule may_be_answered_automatically of the hub's account does not have it")
 	})
 	p.must(gate.Press(p.ctx, "answer"))
 	p.phase(p.desk, "talking")
@@ -57,7 +61,8 @@ func TestHubAndStationMustAgree(t *testing.T) {
 		if s.Lines["door"] {
 			t.Error("the door opens without a rule of the account")
 		}
-		return strings.Contains(notes(), `"who":"reception","why":"no rule may_open_door of the account has it","result":"refused"`)
+		return strings.Contains(notes(),
+			`"who":"reception","why":"no rule may_open_door of the account has it","result":"refused"`)
 	})
 	refused, err := p.desk.Next(p.ctx, "the refusal", func(e stage.Event) bool { return e.Event == "door" })
 	if p.must(err); refused.Done != "refused" {
@@ -66,9 +71,12 @@ func TestHubAndStationMustAgree(t *testing.T) {
 	hangsUp()
 
 	// Both. The hub reads the account's file again.
-	p.must(p.hub.AddRules(stage.OpensDoors + "[[may_be_answered_automatically]]\nfrom = [\"reception\"]\nto = [\"garden_*\"]\n"))
+	p.must(p.hub.AddRules(stage.OpensDoors +
+		"[[may_be_answered_automatically]]\nfrom = [\"reception\"]\nto = [\"garden_*\"]\n"))
 	p.must(p.hub.Signal(syscall.SIGHUP))
-	p.until(gate, "the hub had read the rules", func(stage.Status) bool { return strings.Contains(p.hub.Tail(), "accounts read again") })
+	p.until(gate, "the hub had read the rules", func(stage.Status) bool {
+		return strings.Contains(p.hub.Tail(), "accounts read again")
+	})
 	call()
 	p.phase(follow, "talking") // and nobody has pressed
 	opens()
@@ -81,7 +89,9 @@ func TestHubAndStationMustAgree(t *testing.T) {
 	p.must(p.scene.door.Press(p.ctx, "answer"))
 	p.phase(p.desk, "talking")
 	opens()
-	refused, err = p.desk.Next(p.ctx, "the refusal", func(e stage.Event) bool { return e.Event == "door" && e.Peer == "front_door" })
+	refused, err = p.desk.Next(p.ctx, "the refusal", func(e stage.Event) bool {
+		return e.Event == "door" && e.Peer == "front_door"
+	})
 	if p.must(err); refused.Done != "refused" {
 		t.Errorf("front_door, which has no list, says %+v", refused)
 	}

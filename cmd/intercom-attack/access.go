@@ -24,11 +24,18 @@ import (
 
 // Attacks of those from whom something was taken away, and of those who want more than they have.
 var accessAttacks = []attack{
-	{"access/pending-sign-in", "signs in, and waits for a seat while the key is revoked, the operator removed, the account taken away", pendingSignIn},
+	{"access/pending-sign-in",
+		"signs in, and waits for a seat while the key is revoked, the operator removed, the account taken away",
+		pendingSignIn},
 	{"access/after-the-key", "stays, and comes again by a token, after the key was revoked", afterTheKey},
-	{"access/after-the-password", "goes on with cookie, token and socket after the password was changed, or the operator removed and made anew", afterThePassword},
-	{"access/after-signing-out", "goes on with a copied cookie, a token and a socket after signing out, also when the hub was restarted", afterSigningOut},
-	{"access/edits-at-once", "changes an account by pages and commands at the same time, to undo what was revoked", editsAtOnce},
+	{"access/after-the-password",
+		"goes on with cookie, token and socket after the password was changed, or the operator removed and made anew",
+		afterThePassword},
+	{"access/after-signing-out",
+		"goes on with a copied cookie, a token and a socket after signing out, also when the hub was restarted",
+		afterSigningOut},
+	{"access/edits-at-once", "changes an account by pages and commands at the same time, to undo what was revoked",
+		editsAtOnce},
 	{"access/setup-link", "makes an administrator, or overwrites one, by the set-up link when there is one", setupLink},
 	{"access/operators", "overwrites a colleague, and takes the last administrator away", overwriteOperators},
 	{"access/half-a-file", "empties and halves the account's file, to lock everybody out", halfAFile},
@@ -78,7 +85,8 @@ func (t *trial) operator(name, role string) (cookie, token string) {
 	t.until(name+" was let in", func() bool {
 		var got map[string]any
 		var status int
-		status, got, cookie = t.send(web{method: http.MethodPost, path: hub.SessionPath, body: signInBody(name, goodPassword)})
+		status, got, cookie = t.send(web{method: http.MethodPost, path: hub.SessionPath,
+			body: signInBody(name, goodPassword)})
 		token, _ = got["token"].(string)
 		return status == http.StatusOK
 	})
@@ -117,7 +125,8 @@ func (t *trial) left(c *client, since time.Time, what string) {
 
 // refused sees that neither token nor cookie is good any more.
 func (t *trial) refused(cookie, token, after string) {
-	if status, _, _ := t.send(web{method: http.MethodGet, path: hub.SessionPath, cookie: cookie}); cookie != "" && status != http.StatusUnauthorized {
+	if status, _, _ := t.send(web{method: http.MethodGet, path: hub.SessionPath, cookie: cookie}); cookie != "" &&
+		status != http.StatusUnauthorized {
 		t.through("the cookie is good after %s: %d", after, status)
 	}
 	c, err := t.dial()
@@ -140,7 +149,8 @@ func (t *trial) revoke() {
 }
 
 func (t *trial) minted() string {
-	q, err := http.NewRequestWithContext(t.ctx, http.MethodPost, t.url(hub.TokenPath), strings.NewReader(`{"account":"demo"}`))
+	q, err := http.NewRequestWithContext(t.ctx, http.MethodPost, t.url(hub.TokenPath),
+		strings.NewReader(`{"account":"demo"}`))
 	t.must(err)
 	q.Header.Set("Authorization", "Bearer "+t.hub.Key)
 	r, err := http.DefaultClient.Do(q)
@@ -179,7 +189,8 @@ func pendingSignIn(t *trial) {
 
 // deaf signs in, and reads nothing from then on.
 func (t *trial) deaf(h wire.HelloBody) {
-	ws, _, err := websocket.Dial(t.ctx, "ws://"+t.hub.Addr+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+	ws, _, err := websocket.Dial(t.ctx, "ws://"+t.hub.Addr+wire.Path,
+		&websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
 	t.must(err)
 	t.cleanup(func() { _ = ws.CloseNow() })
 	t.must(ws.Write(t.ctx, websocket.MessageText, wire.Encode(helloMessage(h))))
@@ -224,8 +235,11 @@ func afterThePassword(t *trial) {
 		what string
 		do   func(name string)
 	}{
-		"anna":  {"the password was changed", func(name string) { user("another horse battery", "password", name) }},
-		"berta": {"the operator was removed and made anew", func(name string) { user("", "remove", name); user(goodPassword, "add", name) }},
+		"anna": {"the password was changed", func(name string) { user("another horse battery", "password", name) }},
+		"berta": {"the operator was removed and made anew", func(name string) {
+			user("", "remove", name)
+			user(goodPassword, "add", name)
+		}},
 	} {
 		cookie, token := t.operator(name, "operator")
 		c := t.enter("console_1", token)
@@ -239,7 +253,8 @@ func afterSigningOut(t *trial) {
 	h := t.startHub("")
 	cookie, token := t.operator("anna", "operator")
 	c := t.enter("console_1", token)
-	if status, _, _ := t.send(web{method: http.MethodDelete, path: hub.SessionPath, cookie: cookie}); status != http.StatusNoContent {
+	if status, _, _ := t.send(web{method: http.MethodDelete, path: hub.SessionPath,
+		cookie: cookie}); status != http.StatusNoContent {
 		t.through("signing out: %d", status)
 	}
 	t.left(c, time.Now(), "the socket of who signed out")
@@ -262,19 +277,23 @@ func editsAtOnce(t *trial) {
 		id := t.keyID()
 		var all sync.WaitGroup
 		all.Go(func() {
-			if status, got, _ := t.send(web{method: http.MethodDelete, path: hub.AccountPath + "/keys/" + id, cookie: cookie}); status != http.StatusNoContent {
+			if status, got, _ := t.send(web{method: http.MethodDelete, path: hub.AccountPath + "/keys/" + id,
+				cookie: cookie}); status != http.StatusNoContent {
 				t.through("the key could not be revoked: %d %v", status, got)
 			}
 		})
 		for i := range 3 {
 			all.Go(func() {
-				if status, got, _ := t.send(web{method: http.MethodPut, path: fmt.Sprintf("%s/groups/group_%d_%d", hub.AccountPath, round, i), body: `{"members":["front_door"]}`, cookie: cookie}); status != http.StatusNoContent {
+				if status, got, _ := t.send(web{method: http.MethodPut,
+					path: fmt.Sprintf("%s/groups/group_%d_%d", hub.AccountPath, round, i),
+					body: `{"members":["front_door"]}`, cookie: cookie}); status != http.StatusNoContent {
 					t.through("a group: %d %v", status, got)
 				}
 			})
 		}
 		all.Go(func() {
-			if _, err := t.hubCommand("", "group", "set", "-account", "demo", "-id", fmt.Sprint("command_", round), "-members", "front_door"); err != nil {
+			if _, err := t.hubCommand("", "group", "set", "-account", "demo", "-id", fmt.Sprint("command_", round),
+				"-members", "front_door"); err != nil {
 				t.through("a command: %v", err)
 			}
 		})
@@ -296,13 +315,16 @@ func setupLink(t *trial) {
 	cookie, _ := t.operator("anna", "administrator")
 	for _, name := range []string{"anna", "eve and eve"} {
 		for _, account := range []string{"demo", "another"} {
-			status, _, got := t.send(web{method: http.MethodPost, path: hub.SetupPath, body: fmt.Sprintf(`{"account":%q,"name":%q,"password":"another horse battery","code":%q}`, account, name, strings.TrimSpace(code))})
+			status, _, got := t.send(web{method: http.MethodPost, path: hub.SetupPath,
+				body: fmt.Sprintf(`{"account":%q,"name":%q,"password":"another horse battery","code":%q}`, account,
+					name, strings.TrimSpace(code))})
 			if status != http.StatusUnauthorized || got != "" {
 				t.through("the link made %s of %s: %d", name, account, status)
 			}
 		}
 	}
-	if status, _, _ := t.send(web{method: http.MethodGet, path: hub.AccountPath, cookie: cookie}); status != http.StatusOK {
+	if status, _, _ := t.send(web{method: http.MethodGet, path: hub.AccountPath,
+		cookie: cookie}); status != http.StatusOK {
 		t.through("the administrator is one no more: %d", status)
 	}
 }
@@ -313,7 +335,8 @@ func overwriteOperators(t *trial) {
 	t.operator("anna", "operator")
 	users := hub.AccountPath + "/users"
 	for _, w := range []web{
-		{method: http.MethodPost, path: users, body: `{"name":"anna","password":"another horse battery","role":"operator"}`},
+		{method: http.MethodPost, path: users,
+			body: `{"name":"anna","password":"another horse battery","role":"operator"}`},
 		{method: http.MethodPut, path: users + "/chief", body: `{"role":"operator"}`},
 		{method: http.MethodDelete, path: users + "/chief"},
 	} {
@@ -322,16 +345,20 @@ func overwriteOperators(t *trial) {
 			t.through("%s %s %s: %d", w.method, w.path, w.body, status)
 		}
 	}
-	for _, args := range [][]string{{"user", "add", "-name", "anna"}, {"user", "role", "-name", "chief", "-role", "operator"}, {"user", "remove", "-name", "chief"}} {
+	for _, args := range [][]string{{"user", "add", "-name", "anna"},
+		{"user", "role", "-name", "chief", "-role", "operator"}, {"user", "remove", "-name", "chief"}} {
 		if _, err := t.hubCommand("another horse battery\n", append(args, "-account", "demo")...); err == nil {
 			t.through("intercom-hub %s", strings.Join(args, " "))
 		}
 	}
-	_, _, cookie = t.send(web{method: http.MethodPut, path: users + "/chief", body: `{"password":"another horse battery"}`, cookie: cookie})
-	if status, _, _ := t.send(web{method: http.MethodGet, path: hub.AccountPath, cookie: cookie}); status != http.StatusOK {
+	_, _, cookie = t.send(web{method: http.MethodPut, path: users + "/chief",
+		body: `{"password":"another horse battery"}`, cookie: cookie})
+	if status, _, _ := t.send(web{method: http.MethodGet, path: hub.AccountPath,
+		cookie: cookie}); status != http.StatusOK {
 		t.through("who changed the own password is no administrator: %d", status)
 	}
-	if status, _, _ := t.send(web{method: http.MethodPost, path: hub.SessionPath, body: signInBody("anna", goodPassword)}); status != http.StatusOK {
+	if status, _, _ := t.send(web{method: http.MethodPost, path: hub.SessionPath,
+		body: signInBody("anna", goodPassword)}); status != http.StatusOK {
 		t.through("a colleague's password is another: %d", status)
 	}
 }
@@ -345,7 +372,8 @@ func halfAFile(t *trial) {
 	t.must(err)
 	_, rest, _ := strings.Cut(string(whole), "[[key]]")
 	key, user, _ := strings.Cut(rest, "[[user]]")
-	for what, text := range map[string]string{"empty": "", "cut in a line": string(whole[:len(whole)*2/3]), "without its key": "[[user]]" + user, "without its operator": "[[key]]" + key} {
+	for what, text := range map[string]string{"empty": "", "cut in a line": string(whole[:len(whole)*2/3]),
+		"without its key": "[[user]]" + user, "without its operator": "[[key]]" + key} {
 		t.must(os.WriteFile(file, []byte(text), 0o600))
 		for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(20 * time.Millisecond) {
 			if c.gone() {
@@ -354,7 +382,8 @@ func halfAFile(t *trial) {
 				c = t.signIn("front_door")
 			}
 		}
-		if status, _, _ := t.send(web{method: http.MethodPost, path: hub.SessionPath, body: signInBody("chief", goodPassword)}); status != http.StatusOK {
+		if status, _, _ := t.send(web{method: http.MethodPost, path: hub.SessionPath,
+			body: signInBody("chief", goodPassword)}); status != http.StatusOK {
 			t.through("the administrator is locked out when the file is %s: %d", what, status)
 		}
 		t.must(os.WriteFile(file, whole, 0o600))
@@ -377,7 +406,9 @@ func passwordFlood(t *trial) {
 		for range 40 {
 			all.Go(func() {
 				for ctx.Err() == nil {
-					if status, _, _ := t.send(web{method: http.MethodPost, path: hub.SessionPath, body: signInBody("anna", "wrong horse battery"), from: "127.0.0.7"}); status == http.StatusUnauthorized {
+					if status, _, _ := t.send(web{method: http.MethodPost, path: hub.SessionPath,
+						body: signInBody("anna", "wrong horse battery"),
+						from: "127.0.0.7"}); status == http.StatusUnauthorized {
 						answers.Add(1)
 					}
 				}
@@ -387,7 +418,8 @@ func passwordFlood(t *trial) {
 			var took []float64
 			for range 5 {
 				began := time.Now()
-				if status, got, _ := t.send(web{method: http.MethodPost, path: hub.SessionPath, body: signInBody("anna", goodPassword)}); status != http.StatusOK && t.ctx.Err() == nil {
+				if status, got, _ := t.send(web{method: http.MethodPost, path: hub.SessionPath,
+					body: signInBody("anna", goodPassword)}); status != http.StatusOK && t.ctx.Err() == nil {
 					t.through("a right password of another address: %d %v", status, got)
 				}
 				took = append(took, float64(time.Since(began).Milliseconds()))

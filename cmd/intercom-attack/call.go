@@ -23,9 +23,14 @@ import (
 
 // Attacks on a call that others have, and on its voices.
 var callAttacks = []attack{
-	{"call/stranger", "says everything that a party may say about a call of others, from their account and from another", strangerInACall},
-	{"voice/before-the-answer", "looks for a microphone that records while a station only rings, or waits", microphoneBeforeTheAnswer},
-	{"voice/other-fingerprint", "stands between station and hub and puts another certificate's fingerprint into the descriptions", otherFingerprint},
+	{"call/stranger",
+		"says everything that a party may say about a call of others, from their account and from another",
+		strangerInACall},
+	{"voice/before-the-answer", "looks for a microphone that records while a station only rings, or waits",
+		microphoneBeforeTheAnswer},
+	{"voice/other-fingerprint",
+		"stands between station and hub and puts another certificate's fingerprint into the descriptions",
+		otherFingerprint},
 	{"voice/plain-rtp", "sends RTP that is not encrypted to every port of a station in a call", plainRTP},
 }
 
@@ -56,7 +61,8 @@ func strangerInACall(t *trial) {
 		return err == nil
 	})
 	t.sayEverything(neighbour, call, "from the same account")
-	if _, err := neighbour.ask(wire.New(wire.Invite, call, wire.InviteBody{To: wire.Receivers{"reception"}, Context: "Mine"})); err == nil {
+	if _, err := neighbour.ask(wire.New(wire.Invite, call,
+		wire.InviteBody{To: wire.Receivers{"reception"}, Context: "Mine"})); err == nil {
 		t.through("an invite under the id of another's call was taken")
 	}
 	_, err = callee.ask(wire.Envelope{T: wire.Answer, Call: call})
@@ -73,9 +79,12 @@ func strangerInACall(t *trial) {
 func (t *trial) sayEverything(c *client, call, who string) {
 	sdp := wire.SDPBody{SDP: "v=0\r\n", To: "reception"}
 	for _, e := range []wire.Envelope{
-		{T: wire.Answer, Call: call}, wire.New(wire.Decline, call, wire.DeclineBody{Reason: "declined"}), wire.New(wire.Cancel, call, wire.CancelBody{Reason: "cancelled"}),
-		wire.New(wire.HangUp, call, wire.HangUpBody{Reason: "hangup"}), wire.New(wire.Ringing, call, sdp), wire.New(wire.SDP, call, sdp),
-		wire.New(wire.ICE, call, wire.ICEBody{Candidate: "candidate:1 1 udp 1 192.0.2.1 9 typ host"}), wire.New(wire.Door, call, wire.DoorBody{From: "reception"}),
+		{T: wire.Answer, Call: call}, wire.New(wire.Decline, call, wire.DeclineBody{Reason: "declined"}),
+		wire.New(wire.Cancel, call, wire.CancelBody{Reason: "cancelled"}),
+		wire.New(wire.HangUp, call, wire.HangUpBody{Reason: "hangup"}), wire.New(wire.Ringing, call, sdp),
+		wire.New(wire.SDP, call, sdp),
+		wire.New(wire.ICE, call, wire.ICEBody{Candidate: "candidate:1 1 udp 1 192.0.2.1 9 typ host"}),
+		wire.New(wire.Door, call, wire.DoorBody{From: "reception"}),
 		wire.New(wire.DoorDone, call, wire.DoorBody{Result: "opened"}),
 	} {
 		_, err := c.ask(e)
@@ -103,7 +112,9 @@ func microphoneBeforeTheAnswer(t *trial) {
 	}
 	recording("while the stations wait")
 	t.must(door.Press(t.ctx, "call"))
-	t.until("reception rang and the caller heard it", func() bool { return t.phase(desk) == "ringing" && t.phase(door) == "ringback" })
+	t.until("reception rang and the caller heard it", func() bool {
+		return t.phase(desk) == "ringing" && t.phase(door) == "ringback"
+	})
 	recording("while it rings")
 	t.must(desk.Press(t.ctx, "answer"))
 	t.until("both talked", func() bool { return t.phase(door) == "talking" && t.phase(desk) == "talking" })
@@ -126,16 +137,22 @@ func otherFingerprint(t *trial) {
 			return append(line[:len(line)-2], "00"...)
 		})
 	})
-	desk := t.newStation(&stage.Hub{Addr: between, Key: t.hub.Key}, sound, stage.Settings{CUID: "reception", To: "front_door"})
+	desk := t.newStation(&stage.Hub{Addr: between, Key: t.hub.Key}, sound,
+		stage.Settings{CUID: "reception", To: "front_door"})
 	door := t.startStation(sound, stage.Settings{CUID: "front_door", To: "reception"})
-	t.must(desk.Wait(t.ctx, "it was registered", func() bool { s, err := desk.Status(t.ctx); return err == nil && s.Hub.Online }))
+	t.must(desk.Wait(t.ctx, "it was registered", func() bool {
+		s, err := desk.Status(t.ctx)
+		return err == nil && s.Hub.Online
+	}))
 	ends, err := door.Follow(t.ctx)
 	t.must(err)
 	defer ends.Close()
 	t.must(door.Press(t.ctx, "call"))
 	t.until("reception rang", func() bool { return t.phase(desk) == "ringing" })
 	t.must(desk.Press(t.ctx, "answer"))
-	end, err := ends.Next(t.ctx, "the end of the call, or talk", func(e stage.Event) bool { return e.Event == "ended" || e.Phase == "talking" })
+	end, err := ends.Next(t.ctx, "the end of the call, or talk", func(e stage.Event) bool {
+		return e.Event == "ended" || e.Phase == "talking"
+	})
 	t.must(err)
 	if changed.Load() == 0 {
 		t.must(errors.New("no description passed"))
@@ -158,7 +175,8 @@ func (t *trial) relay(hub string, change func([]byte) []byte) string {
 			return
 		}
 		defer here.CloseNow()
-		there, _, err := websocket.Dial(r.Context(), "ws://"+hub+wire.Path, &websocket.DialOptions{Subprotocols: options})
+		there, _, err := websocket.Dial(r.Context(), "ws://"+hub+wire.Path,
+			&websocket.DialOptions{Subprotocols: options})
 		if err != nil {
 			return
 		}

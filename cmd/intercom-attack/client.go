@@ -162,5 +162,6 @@ func (t *trial) signIn(cuid string) *client {
 // identity is what a device of account demo says of itself: each call makes another instance.
 func (t *trial) identity(cuid string) wire.HelloBody {
 	t.clients++
-	return wire.HelloBody{Account: "demo", APIKey: t.hub.Key, CUID: cuid, Name: cuid, Instance: fmt.Sprintf("%s-%d", cuid, t.clients), Agent: "intercom-attack"}
+	return wire.HelloBody{Account: "demo", APIKey: t.hub.Key, CUID: cuid, Name: cuid,
+		Instance: fmt.Sprintf("%s-%d", cuid, t.clients), Agent: "intercom-attack"}
 }

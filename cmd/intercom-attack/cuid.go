@@ -10,7 +10,9 @@ import (
 
 // Attacks on who a device is.
 var cuidAttacks = []attack{
-	{"cuid/live-owner", "takes the cuid of a station that is there, after the hub has been quiet for longer than its write deadlines", takeLiveOwner},
+	{"cuid/live-owner",
+		"takes the cuid of a station that is there, after the hub has been quiet for longer than its write deadlines",
+		takeLiveOwner},
 }
 
 // takeLiveOwner signs in under the cuid of an owner to whom the hub has not written for 0, 3 and 12 s.

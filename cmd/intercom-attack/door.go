@@ -26,9 +26,11 @@ import (
 
 // Attacks on a door that may be opened outside a call, and on a hub with an authority of its own.
 var doorAttacks = []attack{
-	{"door/outside-a-call", "asks for a door outside a call with the key, as other operators, under other names, and as if the station had answered", doorOutsideACall},
+	{"door/outside-a-call", "asks for a door outside a call with the key, as other operators, under other names, and " +
+		"as if the station had answered", doorOutsideACall},
 	{"tls/without", "asks the port without TLS for everything but the certificate", withoutTLS},
-	{"tls/taken-authority", "takes the key of the hub's authority, and speaks as another hub to a station that trusts it", takenAuthority},
+	{"tls/taken-authority",
+		"takes the key of the hub's authority, and speaks as another hub to a station that trusts it", takenAuthority},
 }
 
 const wish = "000102030405060708090a0b0c0d0e0f"
@@ -37,7 +39,8 @@ func doorOutsideACall(t *trial) {
 	t.startHub("")
 	t.must(t.hub.AddRules("[[may_open_door]]\nfrom = [\"desk_*\", \"anywhere\"]\nto = [\"front_door\"]\n"))
 	sound := t.startSound("front_door")
-	door := t.startStation(sound, stage.Settings{CUID: "front_door", To: "reception", Extra: "[door]\nline = \"relay\"\nallow = [\"reception\"]\nremote = [\"desk_1\"]\n"})
+	door := t.startStation(sound, stage.Settings{CUID: "front_door", To: "reception",
+		Extra: "[door]\nline = \"relay\"\nallow = [\"reception\"]\nremote = [\"desk_1\"]\n"})
 	shut := func(by string) {
 		s, err := door.Status(t.ctx)
 		t.must(err)
@@ -81,8 +84,10 @@ func doorOutsideACall(t *trial) {
 		c := t.enter(cuid, token)
 		refused("an operator as "+cuid, c, b)
 		refused("an operator as "+cuid+" who says that it is desk_1", c, forged)
-		for _, e := range []wire.Envelope{wire.New(wire.Door, "", wire.DoorBody{From: "desk_1"}), wire.New(wire.Door, wish, wire.DoorBody{From: "desk_1"}),
-			wire.New(wire.OpenDone, "", wire.OpenDoorBody{ID: wish, CUID: "front_door", From: "desk_1", Result: wire.DoorOpened})} {
+		for _, e := range []wire.Envelope{wire.New(wire.Door, "", wire.DoorBody{From: "desk_1"}),
+			wire.New(wire.Door, wish, wire.DoorBody{From: "desk_1"}),
+			wire.New(wire.OpenDone, "", wire.OpenDoorBody{ID: wish, CUID: "front_door", From: "desk_1",
+				Result: wire.DoorOpened})} {
 			_, _ = c.ask(e)
 			shut("a " + string(e.T) + " of " + cuid)
 		}
@@ -100,7 +105,8 @@ func doorOutsideACall(t *trial) {
 
 // house is a hub with an authority of its own.
 func (t *trial) house(extra string) *stage.Hub {
-	h, err := stage.StartHub(t.ctx, t.dir, t.bin, stage.HubSettings{Ring: 30 * time.Second, TLS: []string{"intercom.lan", "127.0.0.1"}, Extra: extra})
+	h, err := stage.StartHub(t.ctx, t.dir, t.bin, stage.HubSettings{Ring: 30 * time.Second,
+		TLS: []string{"intercom.lan", "127.0.0.1"}, Extra: extra})
 	if h != nil && h.Process != nil {
 		t.processes = append(t.processes, h.Process)
 	}
@@ -114,11 +120,15 @@ func withoutTLS(t *trial) {
 	at := fmt.Sprint("127.0.0.1:", free[0])
 	h := t.house(fmt.Sprintf("ca_listen = %q", at))
 	t.hub = &stage.Hub{Addr: at}
-	t.until("the certificate is there", func() bool { return t.request(http.MethodGet, "/ca.pem", "") == http.StatusOK })
-	for _, path := range []string{"/v1/session", "/v1/calls", "/v1/account", "/v1/token", "/v1/setup", "/v1/ws", "/healthz", "/setup", "/ca.key", "/hub.pem", "/tls/ca.key", "/ca.pem/../ca.key",
+	t.until("the certificate is there", func() bool {
+		return t.request(http.MethodGet, "/ca.pem", "") == http.StatusOK
+	})
+	for _, path := range []string{"/v1/session", "/v1/calls", "/v1/account", "/v1/token", "/v1/setup", "/v1/ws",
+		"/healthz", "/setup", "/ca.key", "/hub.pem", "/tls/ca.key", "/ca.pem/../ca.key",
 		"/console/../../ca.key", "/console/%2e%2e/ca.key", "/console/app.js", "/sdk/intercom.js", "//ca.key"} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
-			if status := t.request(method, path, `{"account":"demo"}`, "Authorization", "Bearer "+h.Key); status == 0 || status < 300 {
+			if status := t.request(method, path, `{"account":"demo"}`, "Authorization", "Bearer "+h.Key); status == 0 ||
+				status < 300 {
 				t.through("%s %s: %d", method, path, status)
 			}
 		}
@@ -151,14 +161,17 @@ func takenAuthority(t *trial) {
 	t.must(err)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	t.must(err)
-	forged := &x509.Certificate{SerialNumber: big.NewInt(7), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true,
+	forged := &x509.Certificate{SerialNumber: big.NewInt(7), NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 2)}}
 	der, err := x509.CreateCertificate(rand.Reader, forged, ca, key.Public(), taken)
 	t.must(err)
-	l, err := tls.Listen("tcp", "127.0.0.2:0", &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	l, err := tls.Listen("tcp", "127.0.0.2:0", &tls.Config{MinVersion: tls.VersionTLS12,
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
 	t.must(err)
 	var came, heard atomic.Int32
-	s := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { heard.Add(1) }), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	s := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { heard.Add(1) }),
+		ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		ConnState: func(_ net.Conn, s http.ConnState) {
 			if s == http.StateNew {
 				came.Add(1)
@@ -166,7 +179,8 @@ func takenAuthority(t *trial) {
 		}}
 	go func() { _ = s.Serve(l) }()
 	t.cleanup(func() { _ = s.Close() })
-	t.newStation(&stage.Hub{Addr: l.Addr().String(), Key: h.Key, CA: h.CA}, t.startSound("front_door"), stage.Settings{CUID: "front_door", To: "reception"})
+	t.newStation(&stage.Hub{Addr: l.Addr().String(), Key: h.Key, CA: h.CA}, t.startSound("front_door"),
+		stage.Settings{CUID: "front_door", To: "reception"})
 	t.until("the station tried twice", func() bool { return came.Load() >= 2 })
 	if heard.Load() > 0 {
 		t.through("a station speaks to another hub that has a certificate of the taken authority")
@@ -177,7 +191,8 @@ func takenAuthority(t *trial) {
 		if err := os.Mkdir(sound, 0o750); err != nil {
 			return err
 		}
-		s, err := stage.NewStation(sound, t.bin, h, stage.Settings{CUID: "back_door", Name: "Back door", Context: "A call", To: "reception"})
+		s, err := stage.NewStation(sound, t.bin, h,
+			stage.Settings{CUID: "back_door", Name: "Back door", Context: "A call", To: "reception"})
 		if err != nil {
 			return err
 		}
@@ -188,6 +203,9 @@ func takenAuthority(t *trial) {
 		if err != nil {
 			return err
 		}
-		return s.Wait(t.ctx, "it was registered", func() bool { st, err := s.Status(t.ctx); return err == nil && st.Hub.Online })
+		return s.Wait(t.ctx, "it was registered", func() bool {
+			st, err := s.Status(t.ctx)
+			return err == nil && st.Hub.Online
+		})
 	}())
 }

@@ -21,7 +21,9 @@ import (
 
 // Attacks of whoever speaks as a hub, on a station where nobody presses.
 var falseHubAttacks = []attack{
-	{"falsehub/three-frames", "says that a call comes in, that it was answered, and that the door be opened, with privacy off and on", threeFrames},
+	{"falsehub/three-frames",
+		"says that a call comes in, that it was answered, and that the door be opened, with privacy off and on",
+		threeFrames},
 	{"falsehub/any-frames", "says what it likes, in any order: no microphone, no door", anyFrames},
 	{"falsehub/lent-name", "answers the press of a visitor with the name of somebody who may open the door", lentName},
 	{"falsehub/flood", "floods a station with messages: its memory stays what it was, and it comes back", floodStation},
@@ -58,7 +60,8 @@ func (h *falseHub) serve(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	h.ws, h.seq = ws, 0
 	h.mu.Unlock()
-	_ = h.say(wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: strings.Repeat("0", 32), Version: wire.Subprotocol}))
+	_ = h.say(wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: strings.Repeat("0", 32),
+		Version: wire.Subprotocol}))
 	for {
 		_, b, err := ws.Read(h.t.ctx)
 		if err != nil {
@@ -130,8 +133,9 @@ func callID() string {
 // doorWithLists is a station with a door whose list has everybody, and automatic answers for guard_1.
 func (t *trial) doorWithLists(h *falseHub) (*stage.Station, *stage.Sound) {
 	sound := t.startSound("front_door")
-	s := t.newStation(&stage.Hub{Addr: h.addr, Key: "ik_none"}, sound, stage.Settings{CUID: "front_door", To: "reception", Call: "then = \"guard_1\"",
-		Extra: "[door]\nline = \"relay\"\nallow = [\"reception\", \"guard_*\"]\n"})
+	s := t.newStation(&stage.Hub{Addr: h.addr, Key: "ik_none"}, sound,
+		stage.Settings{CUID: "front_door", To: "reception", Call: "then = \"guard_1\"",
+			Extra: "[door]\nline = \"relay\"\nallow = [\"reception\", \"guard_*\"]\n"})
 	t.until("the station signed in", func() bool { st, err := s.Status(t.ctx); return err == nil && st.Hub.Online })
 	return s, sound
 }
@@ -193,10 +197,13 @@ func anyFrames(t *trial) {
 	for i := range 600 {
 		<-pace.C
 		id, who := ids[rand.IntN(len(ids))], one("reception", "guard_1", "front_door", "stranger", "")
-		r := outcome.Result{Call: id, From: one(who, "front_door"), To: one("front_door", "reception"), Context: "Hello"}
-		r.Outcome = []outcome.Outcome{outcome.Of(outcome.Missed, outcome.NoAnswer), outcome.Of(outcome.Failed, outcome.NetworkLost), outcome.Of(outcome.Over, outcome.HangUp)}[rand.IntN(3)]
+		r := outcome.Result{Call: id, From: one(who, "front_door"), To: one("front_door", "reception"),
+			Context: "Hello"}
+		r.Outcome = []outcome.Outcome{outcome.Of(outcome.Missed, outcome.NoAnswer),
+			outcome.Of(outcome.Failed, outcome.NetworkLost), outcome.Of(outcome.Over, outcome.HangUp)}[rand.IntN(3)]
 		all := []wire.Envelope{
-			wire.New(wire.Incoming, id, wire.IncomingBody{From: who, Context: "Hello", AutoAnswer: true, RingMS: rand.Int64() - rand.Int64()}),
+			wire.New(wire.Incoming, id, wire.IncomingBody{From: who, Context: "Hello", AutoAnswer: true,
+				RingMS: rand.Int64() - rand.Int64()}),
 			wire.New(wire.Incoming, id, wire.IncomingBody{From: "reception", Context: "Hello", AutoAnswer: true}),
 			wire.New(wire.Answered, id, wire.AnsweredBody{Peer: who, Ticket: "ticket", LimitMS: rand.Int64()}),
 			wire.New(wire.Door, id, wire.DoorBody{From: who}),
@@ -205,19 +212,23 @@ func anyFrames(t *trial) {
 			wire.New(wire.SDP, id, wire.SDPBody{SDP: "v=0"}),
 			wire.New(wire.ICE, id, wire.ICEBody{Candidate: "candidate:1 1 udp 1 192.0.2.1 9 typ host"}),
 			wire.New(wire.Ended, id, wire.EndedBody{Result: r}),
-			wire.New(wire.Settings, "", wire.SettingsBody{Version: rand.Uint64(), Text: "[door]\nallow = [\"*\"]\n[auto_answer]\ncallers = [\"*\"]\n"}),
+			wire.New(wire.Settings, "", wire.SettingsBody{Version: rand.Uint64(),
+				Text: "[door]\nallow = [\"*\"]\n[auto_answer]\ncallers = [\"*\"]\n"}),
 			wire.New(wire.Identify, "", wire.IdentifyBody{}),
 			wire.New(wire.Warning, id, wire.WarningBody{LeftMS: -1}),
 			{T: wire.OK, Re: rand.Uint64N(20), Call: id, B: json.RawMessage(`{"caller_ms":9007199254740991}`)},
-			{T: wire.Fail, Re: rand.Uint64N(20), Call: id, B: json.RawMessage(`{"code":"ERR_NOT_PARTY","message":"no"}`)},
-			{T: wire.Type(one("call.pick", "welcome", "call.answer", "call.invite")), Call: id, B: json.RawMessage(one("{}", "null", "[]"))},
+			{T: wire.Fail, Re: rand.Uint64N(20), Call: id,
+				B: json.RawMessage(`{"code":"ERR_NOT_PARTY","message":"no"}`)},
+			{T: wire.Type(one("call.pick", "welcome", "call.answer", "call.invite")), Call: id,
+				B: json.RawMessage(one("{}", "null", "[]"))},
 		}
 		t.must(h.say(all[rand.IntN(len(all))]))
 		if i%50 == 0 {
 			t.shut(s, sound, "after any frames")
 		}
 	}
-	t.must(s.Do(t.ctx, "volume", map[string]int{"talk": 90})) // the station is there; and its word ends what is followed here
+	// the station is there; and its word ends what is followed here
+	t.must(s.Do(t.ctx, "volume", map[string]int{"talk": 90}))
 	for {
 		ctx, cancel := context.WithTimeout(t.ctx, 200*time.Millisecond)
 		e, err := events.Next(ctx, "anything", func(stage.Event) bool { return true })
@@ -238,7 +249,8 @@ func anyFrames(t *trial) {
 func lentName(t *trial) {
 	h := t.falseHub()
 	sound := t.startSound("front_door")
-	s := t.newStation(&stage.Hub{Addr: h.addr, Key: "ik_none"}, sound, stage.Settings{CUID: "front_door", To: "office_1", Extra: "[door]\nline = \"relay\"\nallow = [\"reception\"]\n"})
+	s := t.newStation(&stage.Hub{Addr: h.addr, Key: "ik_none"}, sound, stage.Settings{CUID: "front_door",
+		To: "office_1", Extra: "[door]\nline = \"relay\"\nallow = [\"reception\"]\n"})
 	t.until("the station signed in", func() bool { st, err := s.Status(t.ctx); return err == nil && st.Hub.Online })
 	t.must(s.Press(t.ctx, "call")) // a visitor
 	invite := h.await(wire.Invite, "")
@@ -276,7 +288,10 @@ func floodStation(t *trial) {
 			}
 		}
 		if err != nil { // it has left; it comes back
-			t.until("the station came back", func() bool { st, err := s.Status(t.ctx); return err == nil && st.Hub.Online })
+			t.until("the station came back", func() bool {
+				st, err := s.Status(t.ctx)
+				return err == nil && st.Hub.Online
+			})
 		}
 	}
 	after := resident(t, s.PID())

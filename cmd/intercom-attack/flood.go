@@ -20,18 +20,28 @@ import (
 	"intercom/wire"
 )
 
-// Floods of the hub's own port. Each runs while others call, and where it comes from the address of somebody with a right
-// key, that one has to come in.
+// Floods of the hub's own port. Each runs while others call, and where it comes from the address of somebody with a
+// right key, that one has to come in.
 var floodAttacks = []attack{
-	{"flood/half-requests", "holds 300 connections with half a request, and renews them, while right keys of the same address sign in", halfRequests},
-	{"flood/wrong-keys", "tries wrong keys in 40 loops, over WebSockets and HTTP, while right keys of the same address sign in", wrongKeys},
-	{"flood/sockets", "opens WebSockets and never says hello, while right keys of the same address sign in", silentSockets},
-	{"flood/pings", "sends WebSocket pings, pongs, empty messages and pieces as fast as it can, before the sign-in and after it", frameFlood},
+	{"flood/half-requests",
+		"holds 300 connections with half a request, and renews them, while right keys of the same address sign in",
+		halfRequests},
+	{"flood/wrong-keys",
+		"tries wrong keys in 40 loops, over WebSockets and HTTP, while right keys of the same address sign in",
+		wrongKeys},
+	{"flood/sockets", "opens WebSockets and never says hello, while right keys of the same address sign in",
+		silentSockets},
+	{"flood/pings",
+		"sends WebSocket pings, pongs, empty messages and pieces as fast as it can, before the sign-in and after it",
+		frameFlood},
 	{"flood/slow", "says nothing, half a header and half a body, and waits for how long that is taken", slowRequests},
 	{"flood/pages", "asks for pages and probes as fast as it can, with cookies and keys that are made up", pageFlood},
 	{"flood/notes", "has a station tell notes as fast as it can, and asks for them", noteFlood},
 	{"flood/watch", "asks for the list of all devices as fast as it can", watchFlood},
-	{"flood/none", "does nothing: what calls take without a flood, to compare the others with", func(t *trial) { t.startHub(""); t.served(60, func(context.Context) {}) }},
+	{"flood/none", "does nothing: what calls take without a flood, to compare the others with", func(t *trial) {
+		t.startHub("")
+		t.served(60, func(context.Context) {})
+	}},
 	{"flood/challengers", "has 30 devices ask for the cuid of one that is there", challengers},
 }
 
@@ -69,7 +79,8 @@ func (t *trial) rightKeys(flood func(ctx context.Context)) {
 			} else if _, err := c.hello(t.identity(fmt.Sprintf("right_%d", i))); err != nil {
 				t.through("a right key was refused: %v", err)
 			}
-			if status := t.request(http.MethodPost, "/v1/token", `{"account":"demo"}`, "Authorization", "Bearer "+t.hub.Key); status != 200 {
+			if status := t.request(http.MethodPost, "/v1/token", `{"account":"demo"}`, "Authorization",
+				"Bearer "+t.hub.Key); status != 200 {
 				t.through("a right key got no token: %d", status)
 			}
 			slowest = max(slowest, time.Since(began))
@@ -115,18 +126,21 @@ func wrongKeys(t *trial) {
 	t.rightKeys(func(ctx context.Context) {
 		many(ctx, 40, func(i int) {
 			if i%2 == 0 {
-				r, _ := http.NewRequestWithContext(ctx, http.MethodPost, t.url("/v1/token"), strings.NewReader(`{"account":"demo"}`))
+				r, _ := http.NewRequestWithContext(ctx, http.MethodPost, t.url("/v1/token"),
+					strings.NewReader(`{"account":"demo"}`))
 				r.Header.Set("Authorization", "Bearer ik_wrong")
 				if a, err := http.DefaultClient.Do(r); err == nil {
 					a.Body.Close()
 				}
 				return
 			}
-			ws, _, err := websocket.Dial(ctx, "ws://"+t.hub.Addr+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+			ws, _, err := websocket.Dial(ctx, "ws://"+t.hub.Addr+wire.Path,
+				&websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
 			if err != nil {
 				return
 			}
-			_ = ws.Write(ctx, websocket.MessageText, []byte(`{"t":"hello","id":1,"b":{"account":"demo","apikey":"ik_wrong","cuid":"wrong_one","instance":"x"}}`))
+			hello := `{"t":"hello","id":1,"b":{"account":"demo","apikey":"ik_wrong","cuid":"wrong_one","instance":"x"}}`
+			_ = ws.Write(ctx, websocket.MessageText, []byte(hello))
 			sleep(ctx, 20*time.Millisecond)
 			_ = ws.CloseNow()
 		})
@@ -137,7 +151,8 @@ func silentSockets(t *trial) {
 	t.startHub("")
 	t.rightKeys(func(ctx context.Context) {
 		many(ctx, 100, func(int) {
-			ws, _, err := websocket.Dial(ctx, "ws://"+t.hub.Addr+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+			ws, _, err := websocket.Dial(ctx, "ws://"+t.hub.Addr+wire.Path,
+				&websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
 			if err == nil {
 				for err == nil {
 					_, _, err = ws.Read(ctx)
@@ -151,7 +166,8 @@ func silentSockets(t *trial) {
 
 // upgrade is a bare connection that is a WebSocket.
 func (t *trial) upgrade(ctx context.Context) (net.Conn, error) {
-	c, err := t.raw(ctx, "GET "+wire.Path+" HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: "+wire.Subprotocol+
+	c, err := t.raw(ctx, "GET "+wire.Path+" HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: "+wire.Subprotocol+
 		"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	if err != nil {
 		return nil, err
@@ -176,7 +192,8 @@ func frame(first byte, payload string) string {
 
 func frameFlood(t *trial) {
 	t.startHub("")
-	kinds := []string{frame(0x89, ""), frame(0x8a, "pong"), frame(0x81, ""), frame(0x00, ""), frame(0x89, strings.Repeat("x", 125))}
+	kinds := []string{frame(0x89, ""), frame(0x8a, "pong"), frame(0x81, ""), frame(0x00, ""),
+		frame(0x89, strings.Repeat("x", 125))}
 	var frames atomic.Int64
 	before, began := t.processor(), time.Now()
 	t.served(60, func(ctx context.Context) {
@@ -188,7 +205,10 @@ func frameFlood(t *trial) {
 			defer c.Close()
 			kind := kinds[i/2]
 			if i%2 == 1 {
-				_, _ = io.WriteString(c, frame(0x81, fmt.Sprintf(`{"t":"hello","id":1,"b":{"account":"demo","apikey":%q,"cuid":"flood_%d","instance":"x"}}`, t.hub.Key, i)))
+				_, _ = io.WriteString(c, frame(0x81,
+					fmt.Sprintf(
+						`{"t":"hello","id":1,"b":{"account":"demo","apikey":%q,"cuid":"flood_%d","instance":"x"}}`,
+						t.hub.Key, i)))
 				if kind == frame(0x00, "") {
 					_, _ = io.WriteString(c, frame(0x01, ""))
 				}
@@ -258,7 +278,8 @@ func pageFlood(t *trial) {
 	t.served(60, func(ctx context.Context) {
 		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 50}}
 		many(ctx, 50, func(i int) {
-			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, t.url([]string{"/", "/healthz", "/v1/session", "/v1/account", "/nowhere"}[i%5]), nil)
+			r, _ := http.NewRequestWithContext(ctx, http.MethodGet,
+				t.url([]string{"/", "/healthz", "/v1/session", "/v1/account", "/nowhere"}[i%5]), nil)
 			r.Header.Set("Cookie", "__Host-intercom=made.up")
 			r.Header.Set("Authorization", "Bearer ik_wrong")
 			a, err := client.Do(r)
@@ -294,14 +315,17 @@ func noteFlood(t *trial) {
 		for ctx.Err() == nil {
 			n++
 			id := fmt.Sprintf("%016x%s", n, hex.EncodeToString([]byte("strangerx")[:8]))
-			_, err := c.ask(wire.New(wire.Note, "", wire.NoteBody{ID: id, Kind: wire.Visit, At: time.Now(), Why: strings.Repeat("x", 500), Who: strings.Repeat("y", 500), Result: strings.Repeat("z", 500), To: strings.Repeat("t", 500)}))
+			_, err := c.ask(wire.New(wire.Note, "",
+				wire.NoteBody{ID: id, Kind: wire.Visit, At: time.Now(), Why: strings.Repeat("x", 500),
+					Who: strings.Repeat("y", 500), Result: strings.Repeat("z", 500), To: strings.Repeat("t", 500)}))
 			if err == nil {
 				told++
 			} else if c.gone() {
 				return
 			}
 			sleep(ctx, 45*time.Millisecond)
-			if t.request(http.MethodGet, "/v1/notes?account=demo&limit=500", "", "Authorization", "Bearer "+t.hub.Key) == 0 {
+			if t.request(http.MethodGet, "/v1/notes?account=demo&limit=500", "", "Authorization",
+				"Bearer "+t.hub.Key) == 0 {
 				return
 			}
 		}
@@ -351,11 +375,13 @@ func watchFlood(t *trial) {
 func challengers(t *trial) {
 	t.startHub("")
 	pings := atomic.Int64{}
-	ws, _, err := websocket.Dial(t.ctx, "ws://"+t.hub.Addr+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol},
-		OnPingReceived: func(context.Context, []byte) bool { pings.Add(1); return true }})
+	ws, _, err := websocket.Dial(t.ctx, "ws://"+t.hub.Addr+wire.Path,
+		&websocket.DialOptions{Subprotocols: []string{wire.Subprotocol},
+			OnPingReceived: func(context.Context, []byte) bool { pings.Add(1); return true }})
 	t.must(err)
 	t.cleanup(func() { _ = ws.CloseNow() })
-	t.must(ws.Write(t.ctx, websocket.MessageText, wire.Encode(wire.Envelope{T: wire.Hello, ID: 1, B: wire.New(wire.Hello, "", t.identity("front_door")).B})))
+	t.must(ws.Write(t.ctx, websocket.MessageText, wire.Encode(wire.Envelope{T: wire.Hello, ID: 1,
+		B: wire.New(wire.Hello, "", t.identity("front_door")).B})))
 	welcome := make(chan struct{})
 	var ended atomic.Bool
 	go func() {
@@ -377,13 +403,16 @@ func challengers(t *trial) {
 	t.served(40, func(ctx context.Context) {
 		var tries atomic.Int64
 		many(ctx, 30, func(i int) {
-			c, _, err := websocket.Dial(ctx, "ws://"+t.hub.Addr+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+			c, _, err := websocket.Dial(ctx, "ws://"+t.hub.Addr+wire.Path,
+				&websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
 			if err != nil {
 				return
 			}
 			defer c.CloseNow()
-			b := wire.HelloBody{Account: "demo", APIKey: t.hub.Key, CUID: "front_door", Instance: fmt.Sprint("thief-", tries.Add(1))}
-			if c.Write(ctx, websocket.MessageText, wire.Encode(wire.Envelope{T: wire.Hello, ID: 1, B: wire.New(wire.Hello, "", b).B})) != nil {
+			b := wire.HelloBody{Account: "demo", APIKey: t.hub.Key, CUID: "front_door",
+				Instance: fmt.Sprint("thief-", tries.Add(1))}
+			if c.Write(ctx, websocket.MessageText,
+				wire.Encode(wire.Envelope{T: wire.Hello, ID: 1, B: wire.New(wire.Hello, "", b).B})) != nil {
 				return
 			}
 			for {

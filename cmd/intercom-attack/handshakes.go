@@ -21,9 +21,11 @@ import (
 
 // Floods of TLS handshakes, which cost a server more than the client that asks for them.
 var handshakeAttacks = []attack{
-	{"flood/tls", "asks for TLS handshakes from one address as fast as it can: whole ones, half ones, in pieces of a byte; then asks a connection to handshake again", tlsFlood},
+	{"flood/tls", "asks for TLS handshakes from one address as fast as it can: whole ones, half ones, in pieces of a " +
+		"byte; then asks a connection to handshake again", tlsFlood},
 	{"flood/tls-addresses", "asks for TLS handshakes from 4,000 addresses", tlsFloodOfMany},
-	{"flood/tls-relay", "asks for TLS handshakes at the relay's port from one address as fast as it can", tlsFloodOfRelay},
+	{"flood/tls-relay", "asks for TLS handshakes at the relay's port from one address as fast as it can",
+		tlsFloodOfRelay},
 }
 
 // What an address may ask for, as docs/protocol.md says.
@@ -32,12 +34,15 @@ const (
 	handshakesASec   = 50
 )
 
-// clientHello is the first word of a client, as it goes over the wire. A server has to compute its answer however often it comes again.
+// clientHello is the first word of a client, as it goes over the wire. A server has to compute its answer however often
+// it comes again.
 func (t *trial) clientHello() []byte {
 	ours, theirs := net.Pipe()
 	defer ours.Close()
 	go func() {
-		_ = tls.Client(theirs, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}).HandshakeContext(t.ctx) // ends with the pipe
+		// ends with the pipe
+		_ = tls.Client(theirs, &tls.Config{InsecureSkipVerify: true,
+			NextProtos: []string{"http/1.1"}}).HandshakeContext(t.ctx)
 		theirs.Close()
 	}()
 	head := make([]byte, 5) // of a record (RFC 8446, section 5.1)
@@ -57,8 +62,8 @@ func inRecords(record []byte) (all []byte) {
 	return all
 }
 
-// handshakes has many ask a TLS port for handshakes until ctx ends, and counts the answers: what the server computed. Half
-// of a handshake is answered like a whole one.
+// handshakes has many ask a TLS port for handshakes until ctx ends, and counts the answers: what the server computed.
+// Half of a handshake is answered like a whole one.
 func (t *trial) handshakes(ctx context.Context, port string, hello []byte, from func(i int) net.IP) (answered int64) {
 	var asked, count atomic.Int64
 	pieces := inRecords(hello)
@@ -66,7 +71,8 @@ func (t *trial) handshakes(ctx context.Context, port string, hello []byte, from 
 	many(ctx, 40, func(i int) {
 		n := int(asked.Add(1))
 		sleep(ctx, 5*time.Millisecond) // of the processor that hub and calls share with us
-		c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: from(n)}, Timeout: 5 * time.Second}).DialContext(ctx, "tcp", port)
+		c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: from(n)}, Timeout: 5 * time.Second}).DialContext(ctx,
+			"tcp", port)
 		if err != nil {
 			return
 		}
@@ -146,7 +152,8 @@ func (t *trial) oneAddress(port string) {
 	c := t.signIn("another_one") // of our own address
 	defer c.CloseNow()
 	t.until("the address that flooded could handshake again", func() bool {
-		c, err := (&tls.Dialer{NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: flooding}}, Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.ctx, "tcp", port)
+		c, err := (&tls.Dialer{NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: flooding}},
+			Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.ctx, "tcp", port)
 		if err == nil {
 			c.Close()
 		}
@@ -164,7 +171,11 @@ func tlsFloodOfRelay(t *trial) {
 	free, err := stage.Ports(2)
 	t.must(err)
 	port := fmt.Sprint("127.0.0.1:", free[1])
-	t.hub = t.house(fmt.Sprintf("[turn]\nlisten = \"127.0.0.1:%d\"\nlisten_tls = %q\npublic = \"127.0.0.1\"\nallow_private = true\n", free[0], port))
+	t.hub =
+		t.house(
+			fmt.Sprintf(
+				"[turn]\nlisten = \"127.0.0.1:%d\"\nlisten_tls = %q\npublic = \"127.0.0.1\"\nallow_private = true\n",
+				free[0], port))
 	t.oneAddress(port)
 	t.again(port)
 }
@@ -174,7 +185,9 @@ func tlsFloodOfMany(t *trial) {
 	hello := t.clientHello()
 	before, began := t.processor(), time.Now()
 	t.served(60, func(ctx context.Context) {
-		t.handshakes(ctx, t.hub.Addr, hello, func(i int) net.IP { return net.IPv4(127, 9, byte(1+i/250%16), byte(1+i%250)) })
+		t.handshakes(ctx, t.hub.Addr, hello, func(i int) net.IP {
+			return net.IPv4(127, 9, byte(1+i/250%16), byte(1+i%250))
+		})
 	})
 	t.figure("processor_share", (t.processor()-before).Seconds()/time.Since(began).Seconds())
 }

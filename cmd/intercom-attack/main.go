@@ -1,17 +1,18 @@
 // Command intercom-attack attacks a hub and stations of its own, each a real process on loopback, and says what got
-// through. "make test-attacks" runs it; docs/security.md names the attack, or the test, that tries to break each promise.
+// through. "make test-attacks" runs it; docs/security.md names the attack, or the test, that tries to break each
+// promise.
 //
 //	intercom-attack -bin bin                     everything
 //	intercom-attack -bin bin -run 'relay/|cuid/' attacks whose name matches
 //	intercom-attack -list                        their names, and what each does
 //
-// It prints a line for each attack, and with -json writes the report. Several are tried at once, but each flood alone: it
-// is also measured, how long calls of others take from the invite to the answer meanwhile. Exit status: 0, 1 an attack got
-// through or could not be tried, 64 wrong usage.
+// It prints a line for each attack, and with -json writes the report. Several are tried at once, but each flood alone:
+// it is also measured, how long calls of others take from the invite to the answer meanwhile. Exit status: 0, 1 an
+// attack got through or could not be tried, 64 wrong usage.
 //
-// A new attack is a function that takes a [trial], in a file of its theme, and a line in that file's list. It starts what
-// it needs with the trial's methods; everything is stopped for it. It calls through for each thing that got through, and
-// must for what has to work before the attack can be tried.
+// A new attack is a function that takes a [trial], in a file of its theme, and a line in that file's list. It starts
+// what it needs with the trial's methods; everything is stopped for it. It calls through for each thing that got
+// through, and must for what has to work before the attack can be tried.
 package main
 
 import (
@@ -50,7 +51,8 @@ type attack struct {
 
 // attacks are all that there are, by theme.
 func attacks() []attack {
-	return slices.Concat(accessAttacks, floodAttacks, handshakeAttacks, formAttacks, cuidAttacks, callAttacks, doorAttacks, pageAttacks, relayAttacks, secretAttacks, falseHubAttacks, ruleAttacks, redirectAttacks)
+	return slices.Concat(accessAttacks, floodAttacks, handshakeAttacks, formAttacks, cuidAttacks, callAttacks,
+		doorAttacks, pageAttacks, relayAttacks, secretAttacks, falseHubAttacks, ruleAttacks, redirectAttacks)
 }
 
 // result is what came of an attack, as -json has it.

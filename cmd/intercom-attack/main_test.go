@@ -20,9 +20,11 @@ func TestEveryAttackHasANameOfItsOwnAndSaysWhatItDoes(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	for args, want := range map[string]int{"-list": 0, "-h": 0, "-run nothing/like-this": exUsage, "-run [": exUsage, "-nonsense": exUsage, "more": exUsage} {
+	for args, want := range map[string]int{"-list": 0, "-h": 0, "-run nothing/like-this": exUsage, "-run [": exUsage,
+		"-nonsense": exUsage, "more": exUsage} {
 		var out, complaint bytes.Buffer
-		if got := run(t.Context(), strings.Fields(args), &out, &complaint); got != want || want == exUsage && complaint.Len() == 0 {
+		if got := run(t.Context(), strings.Fields(args), &out, &complaint); got != want ||
+			want == exUsage && complaint.Len() == 0 {
 			t.Errorf("intercom-attack %s: status %d, want %d: %s%s", args, got, want, out.String(), complaint.String())
 		}
 	}

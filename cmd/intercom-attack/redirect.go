@@ -14,7 +14,9 @@ import (
 
 // Attacks of whoever answers in place of the hub and sends its clients on.
 var redirectAttacks = []attack{
-	{"redirect/station", "sends a station on from wss to ws, to https elsewhere, and in circles: its key is said nowhere", redirectStation},
+	{"redirect/station",
+		"sends a station on from wss to ws, to https elsewhere, and in circles: its key is said nowhere",
+		redirectStation},
 }
 
 // thief is a place that a redirect leads to, and writes down what comes there.
@@ -58,7 +60,8 @@ func redirectStation(t *trial) {
 	asked, secrets := 0, 0
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}})
 	t.must(err)
-	tos := []string{"ws://" + f.addr + "/v1/ws", "http://" + f.addr + "/v1/ws", "//" + f.addr + "/v1/ws", "wss://" + f.addr + "/v1/ws", "/v1/ws"}
+	tos := []string{"ws://" + f.addr + "/v1/ws", "http://" + f.addr + "/v1/ws", "//" + f.addr + "/v1/ws",
+		"wss://" + f.addr + "/v1/ws", "/v1/ws"}
 
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
@@ -69,13 +72,15 @@ func redirectStation(t *trial) {
 			}
 		}
 		w.Header().Set("Location", tos[asked%len(tos)])
-		w.WriteHeader([]int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect}[asked%4])
+		w.WriteHeader([]int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect,
+			http.StatusPermanentRedirect}[asked%4])
 		asked++
 	})}
 	go func() { _ = server.Serve(l) }()
 	t.cleanup(func() { server.Close() })
 	sound := t.startSound("front_door")
-	s := t.newStation(&stage.Hub{Addr: l.Addr().String(), CA: cert, Key: "ik_secret"}, sound, stage.Settings{CUID: "front_door", To: "reception"})
+	s := t.newStation(&stage.Hub{Addr: l.Addr().String(), CA: cert, Key: "ik_secret"}, sound,
+		stage.Settings{CUID: "front_door", To: "reception"})
 	t.until("it was sent on to each place", func() bool { mu.Lock(); defer mu.Unlock(); return asked >= len(tos) })
 	f.Lock()
 	defer f.Unlock()

@@ -23,12 +23,18 @@ import (
 
 // Attacks on the relay (STUN and TURN) inside the hub, by somebody who has an account.
 var relayAttacks = []attack{
-	{"relay/credentials", "wants credentials without a call that rings, uses those of a call that is over, and keeps what it had relayed", relayWithoutACall},
+	{"relay/credentials", "wants credentials without a call that rings, uses those of a call that is over, and keeps " +
+		"what it had relayed", relayWithoutACall},
 	{"relay/tcp", "wants TCP to be relayed (RFC 6062), over UDP and TCP, to a service of the hub's machine", relayTCP},
-	{"relay/own-machine", "sends through the relay to services of the hub's machine, at all its addresses, and has them send back", relayToItself},
+	{"relay/own-machine",
+		"sends through the relay to services of the hub's machine, at all its addresses, and has them send back",
+		relayToItself},
 	{"relay/limits", "takes more relayed addresses, permissions and bandwidth than one call needs", relayTooMuch},
-	{"relay/silent-connections", "opens connections that say nothing, half a message, a byte at a time, or a length that overflows", relaySilence},
-	{"relay/flood", "sends binding requests and allocations without credentials as fast as it can, while others call", relayFlood},
+	{"relay/silent-connections",
+		"opens connections that say nothing, half a message, a byte at a time, or a length that overflows",
+		relaySilence},
+	{"relay/flood", "sends binding requests and allocations without credentials as fast as it can, while others call",
+		relayFlood},
 }
 
 const ourCall = "00000000000000000000000000000e1a"
@@ -56,7 +62,8 @@ func turnServer(all []wire.ICEServer) (s wire.ICEServer) {
 
 // ringing makes a call that rings, and gives both parties' credentials.
 func (t *trial) ringing(caller, callee *client, call string) (a, b wire.ICEServer) {
-	_, err := caller.ask(wire.New(wire.Invite, call, wire.InviteBody{To: wire.Receivers{"reception"}, Context: "Hello"}))
+	_, err := caller.ask(wire.New(wire.Invite, call,
+		wire.InviteBody{To: wire.Receivers{"reception"}, Context: "Hello"}))
 	t.must(err)
 	e, err := callee.await(most, wire.Incoming)
 	t.must(err)
@@ -91,7 +98,8 @@ func (t *trial) turnClient(address string, s wire.ICEServer, network string) *tu
 	}
 	quiet := logging.NewDefaultLoggerFactory()
 	quiet.DefaultLogLevel = logging.LogLevelDisabled
-	c, err := turn.NewClient(&turn.ClientConfig{STUNServerAddr: address, TURNServerAddr: address, Conn: conn, Username: s.Username, Password: s.Credential, LoggerFactory: quiet})
+	c, err := turn.NewClient(&turn.ClientConfig{STUNServerAddr: address, TURNServerAddr: address, Conn: conn,
+		Username: s.Username, Password: s.Credential, LoggerFactory: quiet})
 	t.must(err)
 	t.cleanup(func() { c.Close(); conn.Close() })
 	t.must(c.Listen())
@@ -109,7 +117,8 @@ func relayWithoutACall(t *trial) {
 	}
 	callee := t.signIn("reception")
 	// A call to nobody.
-	reply, err := caller.ask(wire.New(wire.Invite, ourCall[:31]+"0", wire.InviteBody{To: wire.Receivers{"no_such_station"}, Context: "Hello"}))
+	reply, err := caller.ask(wire.New(wire.Invite, ourCall[:31]+"0",
+		wire.InviteBody{To: wire.Receivers{"no_such_station"}, Context: "Hello"}))
 	t.must(err)
 	for e := reply; e.T != wire.Ended; {
 		if strings.Contains(string(e.B), "turn:") {
@@ -120,7 +129,8 @@ func relayWithoutACall(t *trial) {
 	}
 	_, err = caller.ask(wire.New(wire.Servers, ourCall[:31]+"0", nil))
 	if err == nil {
-		for e, err := caller.await(time.Second, wire.Servers); err == nil; e, err = caller.await(time.Second, wire.Servers) {
+		for e, err := caller.await(time.Second, wire.Servers); err == nil; e, err = caller.await(time.Second,
+			wire.Servers) {
 			t.through("asking for them after a call to nobody brings credentials: %s", e.B)
 		}
 	}
@@ -175,16 +185,19 @@ func relayTCP(t *trial) {
 		}
 		r := t.byHand(network, address, ours)
 		for _, transport := range []byte{6, 0, 33, 132} {
-			if code, err := r.ask(stun.MethodAllocate, stun.RawAttribute{Type: stun.AttrRequestedTransport, Value: []byte{transport, 0, 0, 0}}); err == nil && code != 442 {
+			if code, err := r.ask(stun.MethodAllocate, stun.RawAttribute{Type: stun.AttrRequestedTransport,
+				Value: []byte{transport, 0, 0, 0}}); err == nil && code != 442 {
 				t.through("transport %d over %s: %d", transport, network, code)
 			}
 		}
-		code, err := r.ask(stun.MethodAllocate, stun.RawAttribute{Type: stun.AttrRequestedTransport, Value: []byte{17, 0, 0, 0}})
+		code, err := r.ask(stun.MethodAllocate, stun.RawAttribute{Type: stun.AttrRequestedTransport,
+			Value: []byte{17, 0, 0, 0}})
 		if err != nil || code != 0 {
 			t.must(fmt.Errorf("an allocation of UDP: %d %w", code, err))
 		}
 		for _, m := range []stun.Method{stun.MethodConnect, stun.MethodConnectionBind} {
-			code, err := r.ask(m, xorPeer(service.Addr().String()), stun.RawAttribute{Type: stun.AttrConnectionID, Value: []byte{0, 0, 0, 1}})
+			code, err := r.ask(m, xorPeer(service.Addr().String()),
+				stun.RawAttribute{Type: stun.AttrConnectionID, Value: []byte{0, 0, 0, 1}})
 			if err == nil && code != 403 {
 				t.through("%v over %s: %d", m, network, code)
 			}
@@ -202,7 +215,8 @@ func relayToItself(t *trial) {
 	t.must(err)
 	addrs, err := net.InterfaceAddrs()
 	t.must(err)
-	hosts := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.255.255.254"), netip.MustParseAddr("0.0.0.0")}
+	hosts := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2"),
+		netip.MustParseAddr("127.255.255.254"), netip.MustParseAddr("0.0.0.0")}
 	for _, a := range addrs {
 		if ip, ok := netip.AddrFromSlice(a.(*net.IPNet).IP); ok && ip.Unmap().Is4() {
 			hosts = append(hosts, ip.Unmap())
@@ -213,23 +227,28 @@ func relayToItself(t *trial) {
 	defer service.Close()
 	port := service.LocalAddr().(*net.UDPAddr).Port
 	hand := t.byHand("udp", address, ours)
-	_, err = hand.ask(stun.MethodAllocate, stun.RawAttribute{Type: stun.AttrRequestedTransport, Value: []byte{17, 0, 0, 0}})
+	_, err = hand.ask(stun.MethodAllocate, stun.RawAttribute{Type: stun.AttrRequestedTransport,
+		Value: []byte{17, 0, 0, 0}})
 	t.must(err)
 	for i, h := range hosts {
-		_, _ = ax.WriteTo([]byte("let me in"), net.UDPAddrFromAddrPort(netip.AddrPortFrom(h, uint16(port)))) // refused, or lost
-		code, err := hand.ask(stun.MethodChannelBind, stun.RawAttribute{Type: stun.AttrChannelNumber, Value: []byte{0x40, byte(i), 0, 0}},
+		// refused, or lost
+		_, _ = ax.WriteTo([]byte("let me in"), net.UDPAddrFromAddrPort(netip.AddrPortFrom(h, uint16(port))))
+		code, err := hand.ask(stun.MethodChannelBind,
+			stun.RawAttribute{Type: stun.AttrChannelNumber, Value: []byte{0x40, byte(i), 0, 0}},
 			xorPeer(netip.AddrPortFrom(h, uint16(port)).String()))
 		if err == nil && code == 0 {
 			t.through("a channel to %v, a service of the hub's machine", h)
 		}
 	}
-	for spelling, code := range map[string]stun.ErrorCode{"169.254.169.254:80": 403, "100.100.100.200:80": 403, "224.0.0.1:5353": 403, "255.255.255.255:9": 403} {
+	for spelling, code := range map[string]stun.ErrorCode{"169.254.169.254:80": 403, "100.100.100.200:80": 403,
+		"224.0.0.1:5353": 403, "255.255.255.255:9": 403} {
 		if got, err := hand.ask(stun.MethodCreatePermission, xorPeer(spelling)); err == nil && got != code {
 			t.through("a permission for %s: %d", spelling, got)
 		}
 	}
 	// What does arrive comes after what must not.
-	t.must(errors.Join(second(ax.WriteTo([]byte("hello"), ay.LocalAddr())), second(ay.WriteTo([]byte("hello"), ax.LocalAddr()))))
+	t.must(errors.Join(second(ax.WriteTo([]byte("hello"), ay.LocalAddr())),
+		second(ay.WriteTo([]byte("hello"), ax.LocalAddr()))))
 	_, err = service.WriteTo([]byte("let me out"), ax.LocalAddr())
 	t.must(err)
 	t.must(second(ay.WriteTo([]byte("good day"), ax.LocalAddr())))
@@ -268,7 +287,8 @@ func relayTooMuch(t *trial) {
 	t.must(err)
 	ay, err := y.Allocate()
 	t.must(err)
-	t.must(errors.Join(second(ay.WriteTo([]byte("x"), ax.LocalAddr())), second(ax.WriteTo([]byte("x"), ay.LocalAddr()))))
+	t.must(errors.Join(second(ay.WriteTo([]byte("x"), ax.LocalAddr())),
+		second(ax.WriteTo([]byte("x"), ay.LocalAddr()))))
 	// 250 kbit/s are 31,250 bytes a second, and a second's worth more at the beginning.
 	var heard atomic.Int64
 	go func() {
@@ -302,7 +322,8 @@ func relayTooMuch(t *trial) {
 		t.through("one party has %d relayed addresses", got)
 	}
 	hand := t.byHand("udp", address, theirs)
-	_, err = hand.ask(stun.MethodAllocate, stun.RawAttribute{Type: stun.AttrRequestedTransport, Value: []byte{17, 0, 0, 0}})
+	_, err = hand.ask(stun.MethodAllocate, stun.RawAttribute{Type: stun.AttrRequestedTransport,
+		Value: []byte{17, 0, 0, 0}})
 	t.must(err)
 	permissions := 0
 	for i := range 3 {
@@ -339,7 +360,9 @@ func relaySilence(t *trial) {
 		"a length that overflows": func(c net.Conn) {
 			_, _ = c.Write(append(append([]byte{0, 1, 0xff, 0xec}, head...), make([]byte, 12)...))
 		},
-		"channel data that overflows": func(c net.Conn) { _, _ = c.Write(append([]byte{0x40, 0, 0xff, 0xfd}, make([]byte, 12)...)) },
+		"channel data that overflows": func(c net.Conn) {
+			_, _ = c.Write(append([]byte{0x40, 0, 0xff, 0xfd}, make([]byte, 12)...))
+		},
 	}
 	var done sync.WaitGroup
 	for name, say := range all {
@@ -453,8 +476,8 @@ func (t *trial) byHand(network, address string, as wire.ICEServer) *byHand {
 	return h
 }
 
-// ask sends a request with the credentials, and gives the code of the answer, 0 for success. An error says that there was
-// no answer, which is one, too.
+// ask sends a request with the credentials, and gives the code of the answer, 0 for success. An error says that there
+// was no answer, which is one, too.
 func (h *byHand) ask(method stun.Method, attrs ...stun.Setter) (stun.ErrorCode, error) {
 	all := append([]stun.Setter{stun.TransactionID, stun.NewType(method, stun.ClassRequest)}, attrs...)
 	m, err := h.exchange(stun.MustBuild(append(all, stun.NewUsername(h.as.Username), h.realm, h.nonce,

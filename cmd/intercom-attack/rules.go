@@ -17,16 +17,22 @@ import (
 
 // Attacks on rules that are written down, and on what comes into a station besides its hub.
 var ruleAttacks = []attack{
-	{"rules/door", "opens a door in an answered call without a rule may_open_door, and with one for somebody else", doorWithoutRule},
-	{"rules/automatic-answer", "has a station answer by itself whose list has the caller, and the account's rules do not", answerWithoutRule},
-	{"settings/unknown-key", "pushes settings that a key signed which the station does not know, and their undo: it stays registered", unknownKey},
+	{"rules/door", "opens a door in an answered call without a rule may_open_door, and with one for somebody else",
+		doorWithoutRule},
+	{"rules/automatic-answer",
+		"has a station answer by itself whose list has the caller, and the account's rules do not", answerWithoutRule},
+	{"settings/unknown-key",
+		"pushes settings that a key signed which the station does not know, and their undo: it stays registered",
+		unknownKey},
 	{"mqtt/large", "writes three messages of 60 MB to a station's topic at its broker", largeMessages},
 }
 
 // gate is a station with a door whose lists have reception, which is a client here.
 func (t *trial) gate() (*stage.Station, *client) {
 	sound := t.startSound("garden_gate")
-	s := t.startStation(sound, stage.Settings{CUID: "garden_gate", To: "reception", Extra: "[door]\nline = \"relay\"\nallow = [\"reception\"]\n[auto_answer]\ncallers = [\"reception\"]\nafter = \"1s\"\n"})
+	s := t.startStation(sound, stage.Settings{CUID: "garden_gate", To: "reception",
+		Extra: "[door]\nline = \"relay\"\nallow = [\"reception\"]\n[auto_answer]\ncallers = [\"reception\"]\nafter = " +
+			"\"1s\"\n"})
 	return s, t.signIn("reception")
 }
 
@@ -38,7 +44,8 @@ func (c *client) calls(t *trial, to string) (id string) {
 }
 
 func doorWithoutRule(t *trial) {
-	for _, rules := range []string{"", "[[may_open_door]]\nfrom = [\"reception\"]\nto = [\"front_door\"]\n", "[[may_open_door]]\nfrom = [\"garden_gate\"]\nto = [\"reception\"]\n"} {
+	for _, rules := range []string{"", "[[may_open_door]]\nfrom = [\"reception\"]\nto = [\"front_door\"]\n",
+		"[[may_open_door]]\nfrom = [\"garden_gate\"]\nto = [\"reception\"]\n"} {
 		if t.hub == nil {
 			t.startHub("")
 		}
@@ -95,7 +102,8 @@ func unknownKey(t *trial) {
 	t.must(err)
 	push := func(text string) {
 		t.must(os.WriteFile(file, []byte(text), 0o600))
-		_, err := t.hubCommand("", "config", "push", "-account", "demo", "-cuid", "garden_gate", "-key", key, "-file", file)
+		_, err := t.hubCommand("", "config", "push", "-account", "demo", "-cuid", "garden_gate", "-key", key,
+			"-file", file)
 		t.must(err)
 	}
 	listed := func() bool {
@@ -118,13 +126,19 @@ func unknownKey(t *trial) {
 	t.must(gate.Stop(5 * time.Second))
 	t.must(gate.Up(t.ctx))
 	t.processes = append(t.processes, gate.Process)
-	t.until("it was registered again", func() bool { st, err := gate.Status(t.ctx); return err == nil && st.Hub.Online })
+	t.until("it was registered again", func() bool {
+		st, err := gate.Status(t.ctx)
+		return err == nil && st.Hub.Online
+	})
 	t.until("it remembers", listed)
 	if st, err := gate.Status(t.ctx); err != nil || !strings.Contains(st.Faults["settings"], "hub.settings_keys") {
 		t.through("after a restart the station says %v (%v)", st.Faults, err)
 	}
 	push("")
-	t.until("the undo was taken", func() bool { st, err := gate.Status(t.ctx); return err == nil && st.Faults["settings"] == "" })
+	t.until("the undo was taken", func() bool {
+		st, err := gate.Status(t.ctx)
+		return err == nil && st.Faults["settings"] == ""
+	})
 	stays("after the undo")
 	log, err := os.ReadFile(gate.Log)
 	t.must(err)
@@ -146,9 +160,11 @@ func largeMessages(t *trial) {
 	t.processes = append(t.processes, broker)
 	t.startHub("")
 	sound := t.startSound("garden_gate")
-	gate := t.startStation(sound, stage.Settings{CUID: "garden_gate", To: "reception", Extra: fmt.Sprintf("[mqtt]\nurl = \"mqtt://127.0.0.1:%s\"\ncommands = [\"hangup\"]\n", port)})
+	gate := t.startStation(sound, stage.Settings{CUID: "garden_gate", To: "reception",
+		Extra: fmt.Sprintf("[mqtt]\nurl = \"mqtt://127.0.0.1:%s\"\ncommands = [\"hangup\"]\n", port)})
 	read := func() string {
-		out, _ := exec.CommandContext(t.ctx, "mosquitto_sub", "-p", port, "-t", "intercom/garden_gate/online", "-C", "1", "-W", "2").CombinedOutput()
+		out, _ := exec.CommandContext(t.ctx, "mosquitto_sub", "-p", port, "-t", "intercom/garden_gate/online", "-C",
+			"1", "-W", "2").CombinedOutput()
 		return strings.TrimSpace(string(out))
 	}
 	t.until("the station was at the broker", func() bool { return read() == "online" })
@@ -174,7 +190,8 @@ func largeMessages(t *trial) {
 	if is := read(); is != "online" {
 		t.through("the station is %q at the broker", is)
 	}
-	out, err := exec.CommandContext(t.ctx, "mosquitto_pub", "-p", port, "-t", "intercom/garden_gate/do", "-m", "open", "-q", "1").CombinedOutput()
+	out, err := exec.CommandContext(t.ctx, "mosquitto_pub", "-p", port, "-t", "intercom/garden_gate/do", "-m", "open",
+		"-q", "1").CombinedOutput()
 	if err != nil {
 		t.must(fmt.Errorf("%w: %s", err, out))
 	}

@@ -12,8 +12,10 @@ import (
 
 // Attacks on secrets and on logs.
 var secretAttacks = []attack{
-	{"secrets/everywhere", "looks for the API key in logs, command lines, environments, statuses, reports and records", secretsEverywhere},
-	{"logs/forged-line", "writes line ends, ESC and bidirectional overrides into every name that a device may choose", forgedLine},
+	{"secrets/everywhere", "looks for the API key in logs, command lines, environments, statuses, reports and records",
+		secretsEverywhere},
+	{"logs/forged-line", "writes line ends, ESC and bidirectional overrides into every name that a device may choose",
+		forgedLine},
 }
 
 func secretsEverywhere(t *trial) {
@@ -43,7 +45,8 @@ func secretsEverywhere(t *trial) {
 		}
 	}
 	for _, args := range [][]string{{"-json", "status"}, {"doctor"}, {"report", "-output", t.path("report.tar.gz")}} {
-		cmd := exec.CommandContext(t.ctx, filepath.Join(t.bin, "intercomctl"), append([]string{"-socket", door.Socket}, args...)...)
+		cmd := exec.CommandContext(t.ctx, filepath.Join(t.bin, "intercomctl"),
+			append([]string{"-socket", door.Socket}, args...)...)
 		out, _ := cmd.CombinedOutput() // doctor says by its status how the station is
 		look("intercomctl "+args[0], string(out))
 	}
@@ -77,8 +80,11 @@ func forgedLine(t *trial) {
 	t.startHub("")
 	forged := "x\nlevel=ERROR msg=\"forged\"\x1b[2J\u202e"
 	for _, change := range []func(*wire.HelloBody){
-		func(h *wire.HelloBody) { h.Account = forged }, func(h *wire.HelloBody) { h.CUID = forged }, func(h *wire.HelloBody) { h.Name = forged },
-		func(h *wire.HelloBody) { h.Agent = forged }, func(h *wire.HelloBody) { h.Instance = forged }, func(h *wire.HelloBody) { h.APIKey = forged },
+		func(h *wire.HelloBody) { h.Account = forged }, func(h *wire.HelloBody) { h.CUID = forged },
+		func(h *wire.HelloBody) { h.Name = forged },
+		func(h *wire.HelloBody) { h.Agent = forged }, func(h *wire.HelloBody) {
+			h.Instance = forged
+		}, func(h *wire.HelloBody) { h.APIKey = forged },
 	} {
 		c, err := t.dial()
 		t.must(err)
@@ -88,9 +94,11 @@ func forgedLine(t *trial) {
 		_ = c.CloseNow()
 	}
 	talker := t.signIn("kitchen_2")
-	for _, e := range []wire.Envelope{wire.New(wire.State, "", wire.StateBody{Health: "degraded", Faults: map[string]string{forged: forged}, Light: forged}),
+	for _, e := range []wire.Envelope{wire.New(wire.State, "",
+		wire.StateBody{Health: "degraded", Faults: map[string]string{forged: forged}, Light: forged}),
 		wire.New(wire.Note, "", wire.NoteBody{ID: forged, Kind: wire.Visit, Who: forged, Why: forged}),
-		wire.New(wire.Invite, "00000000000000000000000000000abc", wire.InviteBody{To: wire.Receivers{forged}, Context: forged}), {T: wire.Type(forged)}} {
+		wire.New(wire.Invite, "00000000000000000000000000000abc",
+			wire.InviteBody{To: wire.Receivers{forged}, Context: forged}), {T: wire.Type(forged)}} {
 		_, _ = talker.ask(e)
 	}
 	t.request("GET", "/nothing?"+"x=%0Alevel=ERROR", "", "User-Agent", "x\tforged")

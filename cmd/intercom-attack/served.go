@@ -12,16 +12,16 @@ import (
 	"intercom/wire"
 )
 
-// target is how long others may wait during a flood, from the invite to the answer, for 99 of 100 calls. It is reported;
-// only a call that fails, or takes longer than most, got through: machines that run tests are shared.
+// target is how long others may wait during a flood, from the invite to the answer, for 99 of 100 calls. It is
+// reported; only a call that fails, or takes longer than most, got through: machines that run tests are shared.
 const (
 	target = 50 * time.Millisecond
 	most   = 5 * time.Second
 	pace   = 50 * time.Millisecond // between calls, or the hub takes them for a flood
 )
 
-// served makes calls between two devices, one after the other, while flood runs, and notes how long they took; two others
-// are in a call all the time. flood must end soon after its ctx.
+// served makes calls between two devices, one after the other, while flood runs, and notes how long they took; two
+// others are in a call all the time. flood must end soon after its ctx.
 func (t *trial) served(calls int, flood func(ctx context.Context)) {
 	if !(attack{name: t.result.Attack}).measured() {
 		t.must(fmt.Errorf("%s is measured, so its name must say that it is a flood", t.result.Attack))
@@ -86,7 +86,8 @@ func (p pair) begin() (call string, err error) {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails since Go 1.24
 	call = hex.EncodeToString(b[:])
-	if err := p.caller.request(wire.New(wire.Invite, call, wire.InviteBody{To: wire.Receivers{p.to}, Context: "Served?"})); err != nil {
+	if err := p.caller.request(wire.New(wire.Invite, call,
+		wire.InviteBody{To: wire.Receivers{p.to}, Context: "Served?"})); err != nil {
 		return call, err
 	}
 	if e, err := p.callee.await(most, wire.Incoming); err != nil || e.Call != call {
@@ -109,7 +110,8 @@ func (p pair) end(call string) error {
 		if err != nil {
 			return err
 		}
-		if b, ferr := wire.Body[wire.EndedBody](e); ferr != nil || e.Call != call || b.Outcome != outcome.Of(outcome.Over, outcome.HangUp) || b.By != p.from {
+		if b, ferr := wire.Body[wire.EndedBody](e); ferr != nil || e.Call != call ||
+			b.Outcome != outcome.Of(outcome.Over, outcome.HangUp) || b.By != p.from {
 			return fmt.Errorf("it ended as %s by %s", b.Outcome, b.By)
 		}
 	}

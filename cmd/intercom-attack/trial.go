@@ -129,7 +129,10 @@ func (t *trial) startSound(cuids ...string) *stage.Sound {
 // startStation starts a station and waits until it is registered at the hub.
 func (t *trial) startStation(sound *stage.Sound, set stage.Settings) *stage.Station {
 	s := t.newStation(t.hub, sound, set)
-	t.must(s.Wait(t.ctx, "it was registered", func() bool { st, err := s.Status(t.ctx); return err == nil && st.Hub.Online }))
+	t.must(s.Wait(t.ctx, "it was registered", func() bool {
+		st, err := s.Status(t.ctx)
+		return err == nil && st.Hub.Online
+	}))
 	return s
 }
 

@@ -23,8 +23,8 @@ import (
 	"intercom/internal/stage"
 )
 
-// acmeServer is a real ACME server (Pebble, of the makers of Let's Encrypt) that asks for proof at the hub's port, and a
-// DNS server that says that every name is this machine.
+// acmeServer is a real ACME server (Pebble, of the makers of Let's Encrypt) that asks for proof at the hub's port, and
+// a DNS server that says that every name is this machine.
 func acmeServer(t *testing.T, hubPort string) (directory, caFile string, roots *x509.CertPool) {
 	t.Helper()
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
@@ -49,7 +49,8 @@ func acmeServer(t *testing.T, hubPort string) (directory, caFile string, roots *
 	}
 	store := db.NewMemoryStore()
 	signer := ca.New(quiet, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {}})
-	front := wfe.New(quiet, store, va.New(quiet, 80, port, true, names, store), signer, []string{"pebble.test"}, true, false, 0, 0)
+	front := wfe.New(quiet, store, va.New(quiet, 80, port, true, names, store), signer, []string{"pebble.test"}, true,
+		false, 0, 0)
 	dir := t.TempDir()
 	cert, key, err := stage.Certificate(dir)
 	if err != nil {
@@ -100,7 +101,8 @@ func TestACertificateOverACME(t *testing.T) {
 	if answer, err := io.ReadAll(c); err != nil || !strings.Contains(string(answer), " 200 OK") {
 		t.Errorf("%s %v", answer, err)
 	}
-	if kept, err := filepath.Glob(filepath.Join(cfg.StateDir, "acme", "hub.example.org*")); err != nil || len(kept) == 0 {
+	if kept, err := filepath.Glob(filepath.Join(cfg.StateDir, "acme", "hub.example.org*")); err != nil ||
+		len(kept) == 0 {
 		t.Errorf("the certificate is not kept: %v", err)
 	}
 	if _, err := knock(t, cfg.Listen, &tls.Config{ServerName: "other.example.org", RootCAs: roots}); err == nil {

@@ -37,7 +37,8 @@ func (j *job) account(id string) (*access.Account, error) {
 	if a := j.dir.Account(id); a != nil {
 		return a, nil
 	}
-	return nil, fmt.Errorf("there is no account %q in %s; make one with 'intercom-hub account new -account %s'", id, j.cfg.Accounts, id)
+	return nil, fmt.Errorf("there is no account %q in %s; make one with 'intercom-hub account new -account %s'", id,
+		j.cfg.Accounts, id)
 }
 
 func (j *job) table(rows ...[]string) {
@@ -63,7 +64,8 @@ func accountList(*flag.FlagSet) func(*job) error {
 		rows := [][]string{{"ACCOUNT", "KEYS", "GROUPS", "USERS"}}
 		for _, id := range j.dir.Accounts() {
 			a := j.dir.Account(id)
-			rows = append(rows, []string{id, fmt.Sprint(len(a.Keys)), fmt.Sprint(len(a.Groups)), fmt.Sprint(len(a.Users))})
+			rows = append(rows, []string{id, fmt.Sprint(len(a.Keys)), fmt.Sprint(len(a.Groups)),
+				fmt.Sprint(len(a.Users))})
 		}
 		j.table(rows...)
 		return nil
@@ -126,16 +128,19 @@ func tokenNew(f *flag.FlagSet) func(*job) error {
 			}
 		}
 		if *ttl <= 0 || *ttl > access.MaxTokenTime {
-			return usageError{fmt.Sprintf("-for is %v; it must be more than 0s and at most %v", *ttl, access.MaxTokenTime)}
+			return usageError{fmt.Sprintf("-for is %v; it must be more than 0s and at most %v", *ttl,
+				access.MaxTokenTime)}
 		}
 		if len(a.Keys) == 0 {
-			return fmt.Errorf("account %s has no API key for the token to stand on; make one with 'intercom-hub key new -account %s'", *id, *id)
+			return fmt.Errorf("account %s has no API key for the token to stand on; make one with 'intercom-hub key "+
+				"new -account %s'", *id, *id)
 		}
 		secret, err := access.OpenSecret(j.cfg.Secret())
 		if err != nil {
 			return err
 		}
-		token, err := secret.For(access.ForTokens).Mint(access.Token{Account: *id, CUID: *cuid, Grant: a.Keys[len(a.Keys)-1].Grant(), Expires: time.Now().Add(*ttl).Unix()})
+		token, err := secret.For(access.ForTokens).Mint(access.Token{Account: *id, CUID: *cuid,
+			Grant: a.Keys[len(a.Keys)-1].Grant(), Expires: time.Now().Add(*ttl).Unix()})
 		if err != nil {
 			return err
 		}
@@ -153,7 +158,8 @@ func groupSet(f *flag.FlagSet) func(*job) error {
 		if err := needs("account", *id, "id", *name, "members", *members); err != nil {
 			return err
 		}
-		g := access.Group{ID: *name, Members: strings.Split(*members, ","), Mode: wire.Mode(*mode), Each: config.Duration(*each)}
+		g := access.Group{ID: *name, Members: strings.Split(*members, ","), Mode: wire.Mode(*mode),
+			Each: config.Duration(*each)}
 		return access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error { return e.SetGroup(g) })
 	}
 }
@@ -229,7 +235,9 @@ func userPassword(f *flag.FlagSet) func(*job) error {
 		if err != nil {
 			return err
 		}
-		return said(access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error { return e.ChangeUser(*name, hash, "") }))
+		return said(access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error {
+			return e.ChangeUser(*name, hash, "")
+		}))
 	}
 }
 
@@ -240,7 +248,9 @@ func userRole(f *flag.FlagSet) func(*job) error {
 		if err := needs("account", *id, "name", *name, "role", *role); err != nil {
 			return err
 		}
-		return said(access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error { return e.ChangeUser(*name, "", access.Role(*role)) }))
+		return said(access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error {
+			return e.ChangeUser(*name, "", access.Role(*role))
+		}))
 	}
 }
 

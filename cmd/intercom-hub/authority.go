@@ -18,7 +18,8 @@ import (
 // This file is about the hub's own certificate authority: its commands, its renewal, and how browsers get it.
 
 func tlsNew(f *flag.FlagSet) func(*job) error {
-	hosts := f.String("host", "", "`names` and IP addresses by which browsers and stations reach the hub, with commas between")
+	hosts := f.String("host", "",
+		"`names` and IP addresses by which browsers and stations reach the hub, with commas between")
 	return func(j *job) error {
 		if err := needs("host", *hosts); err != nil {
 			return err
@@ -62,7 +63,8 @@ func tlsShow(*flag.FlagSet) func(*job) error {
 // describe shows what somebody compares who is to trust the authority.
 func (j *job) describe(a *authority.Authority) {
 	long, brief := a.Fingerprints()
-	rows := [][]string{{"authority", a.Cert.Subject.CommonName}, {"file", authority.CAFile(j.cfg.Authority())}, {"SHA-256", long}, {"SHA-1", brief},
+	rows := [][]string{{"authority", a.Cert.Subject.CommonName}, {"file", authority.CAFile(j.cfg.Authority())},
+		{"SHA-256", long}, {"SHA-1", brief},
 		{"hosts", strings.Join(a.Hosts(), ", ")}, {"valid until", a.Cert.NotAfter.Format(time.DateOnly)}}
 	if a.Hub != nil {
 		rows = append(rows, []string{"hub's certificate until", a.Hub.NotAfter.Format(time.DateOnly)})
@@ -81,7 +83,8 @@ func renew(ctx context.Context, cfg *hub.Config, log *slog.Logger) error {
 	return authority.Keep(ctx, cfg.Authority(), log)
 }
 
-// giveCA serves the certificate of the own authority without TLS, for those who do not trust it yet, where it is wanted.
+// giveCA serves the certificate of the own authority without TLS, for those who do not trust it yet, where it is
+// wanted.
 func giveCA(ctx context.Context, cfg *hub.Config, h *hub.Hub) error {
 	if cfg.CAListen == "" {
 		<-ctx.Done()

@@ -44,14 +44,16 @@ func TestAHubWithAnAuthorityOfItsOwn(t *testing.T) {
 	}
 	roots.AppendCertsFromPEM(text)
 	serial := func() *big.Int {
-		c, err := knock(t, cfg.Listen, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: "intercom.lan", RootCAs: roots})
+		c, err := knock(t, cfg.Listen, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: "intercom.lan",
+			RootCAs: roots})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c.ConnectionState().PeerCertificates[0].SerialNumber
 	}
 	first := serial()
-	if _, err := knock(t, cfg.Listen, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: "other.lan", RootCAs: roots}); err == nil {
+	if _, err := knock(t, cfg.Listen, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: "other.lan",
+		RootCAs: roots}); err == nil {
 		t.Error("it has a certificate for another name")
 	}
 	later := time.Now().Add(2 * time.Second)
@@ -66,7 +68,9 @@ func TestAHubWithAnAuthorityOfItsOwn(t *testing.T) {
 	}
 	get := func(path string) (int, string) {
 		r, err := http.Get("http://" + cfg.CAListen + path)
-		for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); time.Sleep(5 * time.Millisecond) { // it starts beside the hub
+		// it starts beside the hub
+		for end := time.Now().Add(10 * time.Second); err != nil &&
+			time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 			r, err = http.Get("http://" + cfg.CAListen + path)
 		}
 		if err != nil {

@@ -160,7 +160,8 @@ func find(args []string) (c command, rest []string, ok bool) {
 	}
 	for ; words >= 0; words-- {
 		for _, c := range commands() {
-			if c.name == strings.Join(args[:words], " ") && (words > 0 || len(args) == 0 || strings.HasPrefix(args[0], "-")) {
+			if c.name == strings.Join(args[:words], " ") && (words > 0 || len(args) == 0 ||
+				strings.HasPrefix(args[0], "-")) {
 				return c, args[words:], true
 			}
 		}
@@ -190,7 +191,8 @@ func checkCommand(*flag.FlagSet) func(*job) error {
 		if _, err := tlsConfig(j.cfg, slog.New(slog.DiscardHandler)); err != nil {
 			return err
 		}
-		fmt.Fprintf(j.stdout, "the configuration and %s are valid; %d accounts\n", j.cfg.Accounts, len(j.dir.Accounts()))
+		fmt.Fprintf(j.stdout, "the configuration and %s are valid; %d accounts\n", j.cfg.Accounts,
+			len(j.dir.Accounts()))
 		return nil
 	}
 }

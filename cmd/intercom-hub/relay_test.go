@@ -32,22 +32,29 @@ func urls(all []wire.ICEServer) (u []string, right bool) {
 
 func TestWhichServersAPartyIsTold(t *testing.T) {
 	secret := access.NewSecret()
-	inside := []string{"stun:203.0.113.5:3478", "turn:203.0.113.5:3478?transport=udp", "turn:203.0.113.5:3478?transport=tcp"}
+	inside := []string{"stun:203.0.113.5:3478", "turn:203.0.113.5:3478?transport=udp",
+		"turn:203.0.113.5:3478?transport=tcp"}
 	for name, c := range map[string]struct {
 		change func(*hub.Config)
 		want   []string
 	}{
-		"none":     {func(*hub.Config) {}, nil},
-		"inside":   {func(c *hub.Config) { c.TURN.Listen = "0.0.0.0:3478" }, inside},
-		"over TLS": {func(c *hub.Config) { c.TURN.Listen, c.TURN.ListenTLS = "0.0.0.0:3478", ":5349" }, append(slices.Clone(inside), "turns:203.0.113.5:5349?transport=tcp")},
+		"none":   {func(*hub.Config) {}, nil},
+		"inside": {func(c *hub.Config) { c.TURN.Listen = "0.0.0.0:3478" }, inside},
+		"over TLS": {func(c *hub.Config) { c.TURN.Listen, c.TURN.ListenTLS = "0.0.0.0:3478", ":5349" },
+			append(slices.Clone(inside), "turns:203.0.113.5:5349?transport=tcp")},
 		"with a name": {func(c *hub.Config) {
 			c.TURN.Listen, c.TURN.ListenTLS, c.TURN.TLSName = "0.0.0.0:3478", ":443", "relay.example.org"
 		}, append(slices.Clone(inside), "turns:relay.example.org:443?transport=tcp")},
 		"ACME's": {func(c *hub.Config) {
 			c.TURN.Listen, c.TURN.ListenTLS, c.ACME.Domains = "0.0.0.0:3478", ":5349", []string{"hub.example.org"}
 		}, append(slices.Clone(inside), "turns:hub.example.org:5349?transport=tcp")},
-		"elsewhere":     {func(c *hub.Config) { c.TURN.URLs = []string{"turns:turn.example.org", "stun:stun.example.org"} }, []string{"stun:stun.example.org", "turns:turn.example.org"}},
-		"of both kinds": {func(c *hub.Config) { c.TURN.Listen, c.TURN.URLs = "0.0.0.0:3478", []string{"turn:turn.example.org"} }, append(slices.Clone(inside), "turn:turn.example.org")},
+		"elsewhere": {func(c *hub.Config) {
+			c.TURN.URLs = []string{"turns:turn.example.org",
+				"stun:stun.example.org"}
+		}, []string{"stun:stun.example.org", "turns:turn.example.org"}},
+		"of both kinds": {func(c *hub.Config) {
+			c.TURN.Listen, c.TURN.URLs = "0.0.0.0:3478", []string{"turn:turn.example.org"}
+		}, append(slices.Clone(inside), "turn:turn.example.org")},
 	} {
 		cfg := hub.Defaults()
 		cfg.TURN.Public = "203.0.113.5"
@@ -74,7 +81,8 @@ func TestTheRelayOverTLS(t *testing.T) {
 		if cfg.TLSCert, cfg.TLSKey, err = stage.Certificate(dir); err != nil {
 			t.Fatal(err)
 		}
-		cfg.TURN.Listen, cfg.TURN.ListenTLS, cfg.TURN.Public = fmt.Sprint("127.0.0.1:", free[0]), fmt.Sprint("127.0.0.1:", free[1]), "127.0.0.1"
+		cfg.TURN.Listen, cfg.TURN.ListenTLS, cfg.TURN.Public = fmt.Sprint("127.0.0.1:",
+			free[0]), fmt.Sprint("127.0.0.1:", free[1]), "127.0.0.1"
 	})
 	shown := func() []byte {
 		c, err := knock(t, cfg.TURN.ListenTLS, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"stun.turn"}})
@@ -88,7 +96,8 @@ func TestTheRelayOverTLS(t *testing.T) {
 		}
 		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 		answer := make([]byte, 20)
-		if _, err := io.ReadFull(c, answer); err != nil || answer[0] != 1 || answer[1] != 1 || !slices.Equal(answer[4:], request[4:]) {
+		if _, err := io.ReadFull(c, answer); err != nil || answer[0] != 1 || answer[1] != 1 ||
+			!slices.Equal(answer[4:], request[4:]) {
 			t.Fatalf("%x %v", answer, err)
 		}
 		return c.ConnectionState().PeerCertificates[0].Raw
@@ -130,7 +139,8 @@ func TestTURNIsChecked(t *testing.T) {
 		if err := os.WriteFile(file, []byte("[turn]\n"+text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := config.Load(file, hub.Defaults()); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+		if err := config.Load(file, hub.Defaults()); want == "" && err != nil ||
+			want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s\n%v\nwant %q", text, err, want)
 		}
 	}

@@ -67,10 +67,13 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 	}
 	l, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w; is another hub running, or is the port below 1024?", cfg.Listen, err)
+		return fmt.Errorf("cannot listen on %s: %w; is another hub running, or is the port below 1024?",
+			cfg.Listen, err)
 	}
-	bus, err := nats.Open(nats.Config{Name: cfg.Name, URL: cfg.NATS.URL, Credentials: cfg.NATS.Credentials, Dir: filepath.Join(cfg.StateDir, "nats"), Replicas: cfg.NATS.Replicas,
-		Cluster: nats.Cluster{Listen: cfg.NATS.Listen, Routes: cfg.NATS.Routes, Secret: secret.For("cluster route").Sign(nil)}}, log)
+	bus, err := nats.Open(nats.Config{Name: cfg.Name, URL: cfg.NATS.URL, Credentials: cfg.NATS.Credentials,
+		Dir: filepath.Join(cfg.StateDir, "nats"), Replicas: cfg.NATS.Replicas,
+		Cluster: nats.Cluster{Listen: cfg.NATS.Listen, Routes: cfg.NATS.Routes,
+			Secret: secret.For("cluster route").Sign(nil)}}, log)
 	if err != nil {
 		l.Close()
 		return err
@@ -79,17 +82,21 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 	records := record.Open(cfg.Records(), cfg.Name, cfg.KeepRecords.Std(), bus, log)
 	notes := record.OpenNotes(cfg.Records())
 	hooks := hook.New(dir, log)
-	h := hub.New(hub.Settings{Bus: bus, Access: dir, Secret: secret, Ended: ended, Times: hub.Times{Ring: cfg.RingTime.Std(), Caller: cfg.CallerTime.Std(), Ack: cfg.AckTime.Std()}, Record: func(account string, r outcome.Result) {
-		records.Add(account, r)
-		tellCall(hooks, account, r)
-	}, Note: func(account, cuid string, n wire.NoteBody) error {
-		fresh, err := notes.Add(record.Note{Account: account, Station: cuid, NoteBody: n})
-		if fresh && n.Kind != wire.CallNote { // of a call, its end is what others want to hear of
-			log.Info("note", "account", account, "cuid", cuid, "kind", string(n.Kind), "at", n.At, "who", n.Who, "why", n.Why, "result", n.Result, "to", n.To, "call", n.Call)
-			hooks.Send(hook.Event{ID: n.ID, Event: hook.StationNote, At: time.Now().UTC(), Account: account, Station: cuid, Note: &n})
-		}
-		return err
-	}, Recorded: records.Find, Trouble: records.Trouble,
+	h := hub.New(hub.Settings{Bus: bus, Access: dir, Secret: secret, Ended: ended,
+		Times: hub.Times{Ring: cfg.RingTime.Std(), Caller: cfg.CallerTime.Std(), Ack: cfg.AckTime.Std()},
+		Record: func(account string, r outcome.Result) {
+			records.Add(account, r)
+			tellCall(hooks, account, r)
+		}, Note: func(account, cuid string, n wire.NoteBody) error {
+			fresh, err := notes.Add(record.Note{Account: account, Station: cuid, NoteBody: n})
+			if fresh && n.Kind != wire.CallNote { // of a call, its end is what others want to hear of
+				log.Info("note", "account", account, "cuid", cuid, "kind", string(n.Kind), "at", n.At, "who", n.Who,
+					"why", n.Why, "result", n.Result, "to", n.To, "call", n.Call)
+				hooks.Send(hook.Event{ID: n.ID, Event: hook.StationNote, At: time.Now().UTC(), Account: account,
+					Station: cuid, Note: &n})
+			}
+			return err
+		}, Recorded: records.Find, Trouble: records.Trouble,
 		Calls: func(f record.Filter) (record.Page, error) { return record.Query(cfg.Records(), f) },
 		Notes: func(account, station string, limit int) ([]record.Note, error) {
 			return record.Latest(cfg.Records(), account, station, limit)
@@ -101,13 +108,16 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 	}
 	defer closeRelay()
 	if len(dir.Accounts()) == 0 {
-		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'", "path", cfg.Accounts)
+		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'",
+			"path", cfg.Accounts)
 	}
 	if !cfg.TLS() && cfg.AllowPlain {
-		log.Warn("serving without TLS because allow_plain is set; everybody on the way can listen in, and nobody can sign in at the pages from another machine; see docs/tls.md", "listen", cfg.Listen)
+		log.Warn("serving without TLS because allow_plain is set; everybody on the way can listen in, and nobody can "+
+			"sign in at the pages from another machine; see docs/tls.md", "listen", cfg.Listen)
 	}
 	if code := h.SetupCode(); code != "" {
-		log.Warn("there is no operator yet; make the first at this address, which is good once and until the hub stops", "url", cfg.Address(named)+web.SetupPath+"#"+code)
+		log.Warn("there is no operator yet; make the first at this address, which is good once and until the hub stops",
+			"url", cfg.Address(named)+web.SetupPath+"#"+code)
 	}
 	systemd.Ready()
 	systemd.Status("Serving on " + l.Addr().String())
@@ -124,12 +134,16 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 			})
 		}},
 		supervise.Part{Name: "accounts", Run: func(ctx context.Context) error { return reload(ctx, dir, log) }},
-		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error { return h.Serve(ctx, l, certificates) }},
+		supervise.Part{Name: "http", Vital: true, Grace: 7 * time.Second, Run: func(ctx context.Context) error {
+			return h.Serve(ctx, l, certificates)
+		}},
 		supervise.Part{Name: "certificate", Run: func(ctx context.Context) error { return renew(ctx, cfg, log) }},
 		supervise.Part{Name: "authority", Run: func(ctx context.Context) error { return giveCA(ctx, cfg, h) }},
 		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return control(ctx, cfg.Control(), h) }},
 		supervise.Part{Name: "metrics", Run: func(ctx context.Context) error { return measure(ctx, cfg.Metrics, h) }},
-		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error { return systemd.Watchdog(ctx, log, h.Alive) }},
+		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error {
+			return systemd.Watchdog(ctx, log, h.Alive)
+		}},
 	)
 }
 
@@ -144,7 +158,8 @@ func tellCall(hooks *hook.Sender, account string, r outcome.Result) {
 
 func tellSilence(hooks *hook.Sender, account, cuid string, silent bool, since time.Time) {
 	since = since.UTC()
-	e := hook.Event{ID: fmt.Sprint(cuid, ".silent.", since.Unix()), Event: hook.StationSilent, At: time.Now().UTC(), Account: account, Station: cuid, Since: &since}
+	e := hook.Event{ID: fmt.Sprint(cuid, ".silent.", since.Unix()), Event: hook.StationSilent, At: time.Now().UTC(),
+		Account: account, Station: cuid, Since: &since}
 	if !silent {
 		e.ID, e.Event = fmt.Sprint(cuid, ".back.", since.Unix()), hook.StationBack
 	}
@@ -152,13 +167,16 @@ func tellSilence(hooks *hook.Sender, account, cuid string, silent bool, since ti
 }
 
 // openRelay starts the relay inside, if it is wanted.
-func openRelay(cfg *hub.Config, secret *access.Secret, certificates *tls.Config, h *hub.Hub, log *slog.Logger) (stop func(), err error) {
+func openRelay(cfg *hub.Config, secret *access.Secret, certificates *tls.Config, h *hub.Hub,
+	log *slog.Logger) (stop func(), err error) {
 	t := cfg.TURN
 	if t.Listen == "" {
 		return func() {}, nil
 	}
-	c := relay.Config{Listen: t.Listen, ListenTLS: t.ListenTLS, Public: t.Public, MinPort: t.MinPort, MaxPort: t.MaxPort, AllowPrivate: t.AllowPrivate,
-		MostOf: t.PerAccount, AddressKbit: t.AddressKbit, AccountKbit: t.AccountKbit, Secret: relaySecret(secret), Calls: h}
+	c := relay.Config{Listen: t.Listen, ListenTLS: t.ListenTLS, Public: t.Public, MinPort: t.MinPort,
+		MaxPort: t.MaxPort, AllowPrivate: t.AllowPrivate,
+		MostOf: t.PerAccount, AddressKbit: t.AddressKbit, AccountKbit: t.AccountKbit,
+		Secret: relaySecret(secret), Calls: h}
 	if t.ListenTLS != "" {
 		c.TLS = certificates.Clone()
 		c.TLS.NextProtos = nil // those are the web's
@@ -166,15 +184,16 @@ func openRelay(cfg *hub.Config, secret *access.Secret, certificates *tls.Config,
 	}
 	r, err := relay.Open(c, log)
 	if err != nil {
-		return nil, fmt.Errorf("cannot relay on %s: %w; is another server there?", strings.Join(slices.Compact([]string{t.Listen, cmp.Or(t.ListenTLS, t.Listen)}), " and "), err)
+		return nil, fmt.Errorf("cannot relay on %s: %w; is another server there?",
+			strings.Join(slices.Compact([]string{t.Listen, cmp.Or(t.ListenTLS, t.Listen)}), " and "), err)
 	}
 	return func() { _ = r.Close() }, nil
 }
 
 func relaySecret(secret *access.Secret) string { return secret.For("turn").Sign(nil) }
 
-// iceServers says what a party of a call is told of the relay inside, and of servers elsewhere. Credentials are made for
-// each party; without a call there are none, so only STUN is left.
+// iceServers says what a party of a call is told of the relay inside, and of servers elsewhere. Credentials are made
+// for each party; without a call there are none, so only STUN is left.
 func iceServers(cfg *hub.Config, secret *access.Secret) func(account, cuid, call string) []wire.ICEServer {
 	own, inside := addresses(cfg), relaySecret(secret)
 	return func(account, cuid, call string) []wire.ICEServer {
@@ -281,7 +300,8 @@ func measure(ctx context.Context, address string, h *hub.Hub) error {
 }
 
 func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
-	s := &http.Server{Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	s := &http.Server{Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()
 	if err := s.Serve(l); ctx.Err() == nil {

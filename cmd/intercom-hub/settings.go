@@ -58,10 +58,13 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 	return nil, fmt.Errorf("%s is no key; 'intercom-hub config key' makes one", path)
 }
 
-// configPush checks settings, signs them, and leaves them for the stations, which are given them at once or when they come.
+// configPush checks settings, signs them, and leaves them for the stations, which are given them at once or when they
+// come.
 func configPush(f *flag.FlagSet) func(*job) error {
-	account, cuids := f.String("account", "", "account `id`"), f.String("cuid", "", "the `station`; several with commas")
-	key, file := f.String("key", "", "`file` with the key that signs, of 'intercom-hub config key'"), f.String("file", "", "`file` with the settings; an empty one takes back what was given")
+	account, cuids := f.String("account", "", "account `id`"), f.String("cuid", "",
+		"the `station`; several with commas")
+	key, file := f.String("key", "", "`file` with the key that signs, of 'intercom-hub config key'"), f.String("file",
+		"", "`file` with the settings; an empty one takes back what was given")
 	return func(j *job) error {
 		if *account == "" || *cuids == "" || *key == "" || *file == "" {
 			return usageError{"say for whom and what: -account ID -cuid STATION -key FILE -file FILE"}
@@ -90,7 +93,8 @@ func configPush(f *flag.FlagSet) func(*job) error {
 			if err := access.SetSettings(j.cfg.Accounts, *account, cuid, b); err != nil {
 				return said(err)
 			}
-			fmt.Fprintf(j.stdout, "%s: settings %d; 'intercom-hub config list' shows when it has them\n", cuid, b.Version)
+			fmt.Fprintf(j.stdout, "%s: settings %d; 'intercom-hub config list' shows when it has them\n", cuid,
+				b.Version)
 		}
 		return nil
 	}
@@ -101,7 +105,8 @@ func configList(f *flag.FlagSet) func(*job) error {
 	account := f.String("account", "", "account `id`")
 	return func(j *job) error {
 		if j.dir.Account(*account) == nil {
-			return usageError{fmt.Sprintf("there is no account %q; 'intercom-hub account list' shows which there are", *account)}
+			return usageError{fmt.Sprintf("there is no account %q; 'intercom-hub account list' shows which there are",
+				*account)}
 		}
 		has := map[string]string{}
 		stations, err := askStations(j)

@@ -92,7 +92,8 @@ func written(path string) time.Time {
 
 // acmeConfig gets certificates over TLS-ALPN-01 (RFC 8737), on the port that the hub serves on, and renews them.
 func acmeConfig(cfg *hub.ACMEConfig, folder string) (*tls.Config, error) {
-	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(folder), HostPolicy: autocert.HostWhitelist(cfg.Domains...), Email: cfg.Email}
+	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(folder),
+		HostPolicy: autocert.HostWhitelist(cfg.Domains...), Email: cfg.Email}
 	m.Client = &acme.Client{DirectoryURL: cfg.Directory, UserAgent: "intercom-hub"}
 	if cfg.CAFile != "" {
 		pem, err := os.ReadFile(cfg.CAFile)
@@ -103,8 +104,10 @@ func acmeConfig(cfg *hub.ACMEConfig, folder string) (*tls.Config, error) {
 		if !roots.AppendCertsFromPEM(pem) {
 			return nil, errors.New("acme.ca_file has no certificate (PEM)")
 		}
-		m.Client.HTTPClient = &http.Client{Timeout: time.Minute, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment,
-			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}}}
+		m.Client.HTTPClient = &http.Client{Timeout: time.Minute,
+			Transport: &http.Transport{Proxy: http.ProxyFromEnvironment,
+				TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}}}
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: m.GetCertificate, NextProtos: []string{"http/1.1", acme.ALPNProto}}, nil
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: m.GetCertificate,
+		NextProtos: []string{"http/1.1", acme.ALPNProto}}, nil
 }

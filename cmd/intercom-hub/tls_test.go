@@ -39,7 +39,8 @@ func begin(t *testing.T, change func(cfg *hub.Config)) (cfg *hub.Config, key str
 		t.Fatal(err)
 	}
 	cfg = hub.Defaults()
-	cfg.Name, cfg.Listen, cfg.Accounts, cfg.StateDir = "hub", fmt.Sprint("127.0.0.1:", free[0]), filepath.Join(dir, "accounts"), filepath.Join(dir, "hub")
+	cfg.Name, cfg.Listen, cfg.Accounts, cfg.StateDir = "hub", fmt.Sprint("127.0.0.1:", free[0]), filepath.Join(dir,
+		"accounts"), filepath.Join(dir, "hub")
 	cfg.LogLevel = "error"
 	change(cfg)
 	if key, err = access.NewKey(cfg.Accounts, "demo", time.Now()); err != nil {
@@ -101,7 +102,8 @@ func TestTLSFromFilesAndNoWayAroundIt(t *testing.T) {
 		heard := make(news, 64)
 		lctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		l := link.New(link.Config{URLs: []string{"wss://" + cfg.Listen + wire.Path}, Account: "demo", APIKey: secret, CUID: "front_door", Instance: "i", TLS: tls},
+		l := link.New(link.Config{URLs: []string{"wss://" + cfg.Listen + wire.Path}, Account: "demo", APIKey: secret,
+			CUID: "front_door", Instance: "i", TLS: tls},
 			heard, func() []wire.CallRef { return nil }, slog.New(slog.DiscardHandler))
 		ended := make(chan error, 1)
 		go func() { ended <- l.Run(lctx) }()
@@ -135,8 +137,10 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	for version, good := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
-		_, err := knock(t, cfg.Listen, &tls.Config{MinVersion: version, MaxVersion: version, RootCAs: roots, ServerName: "127.0.0.1"})
+	for version, good := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true,
+		tls.VersionTLS13: true} {
+		_, err := knock(t, cfg.Listen, &tls.Config{MinVersion: version, MaxVersion: version, RootCAs: roots,
+			ServerName: "127.0.0.1"})
 		if (err == nil) != good {
 			t.Errorf("%s: %v", tls.VersionName(version), err)
 		}

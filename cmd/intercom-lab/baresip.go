@@ -16,7 +16,8 @@ import (
 // peer measures baresip with its defaults in our stations' place, where it is installed.
 func peer(l *lab) error {
 	if _, err := exec.LookPath("baresip"); err != nil {
-		fmt.Fprintln(os.Stderr, "lab: baresip is not installed and not measured (apt-get install baresip-core libasound2-plugins)")
+		fmt.Fprintln(os.Stderr,
+			"lab: baresip is not installed and not measured (apt-get install baresip-core libasound2-plugins)")
 		return nil
 	}
 	if err := l.rig(setup{}); err != nil {
@@ -46,12 +47,16 @@ func (l *lab) baresips(seed uint64) (b both, err error) {
 	for i, host := range []string{stage.CableB, stage.CableA} { // the one that is called first
 		name := []string{"b", "a"}[i]
 		dir := filepath.Join(l.dir, "baresip-"+name)
-		lines := []string{"module_path " + modules[0], "module alsa.so", "module opus.so", "module g711.so", "module_app account.so", "module_app menu.so",
-			"sip_listen " + host + ":5060", "net_interface " + stage.CableInterface, "audio_player alsa,pulse", "audio_source alsa,pulse", "audio_alert alsa,pulse", "ring_aufile none"}
+		lines := []string{"module_path " + modules[0], "module alsa.so", "module opus.so", "module g711.so",
+			"module_app account.so", "module_app menu.so",
+			"sip_listen " + host + ":5060", "net_interface " + stage.CableInterface, "audio_player alsa,pulse",
+			"audio_source alsa,pulse", "audio_alert alsa,pulse", "ring_aufile none"}
 		for file, text := range map[string]string{
-			"config": strings.Join(lines, "\n"), "accounts": fmt.Sprintf("<sip:%s@%s>;regint=0;answermode=auto\n", name, host), "contacts": "",
+			"config": strings.Join(lines, "\n"), "accounts": fmt.Sprintf("<sip:%s@%s>;regint=0;answermode=auto\n", name,
+				host), "contacts": "",
 		} {
-			if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, file), []byte(text+"\n"), 0o600)); err != nil {
+			if err := errors.Join(os.MkdirAll(dir, 0o700),
+				os.WriteFile(filepath.Join(dir, file), []byte(text+"\n"), 0o600)); err != nil {
 				return b, err
 			}
 		}
@@ -60,7 +65,8 @@ func (l *lab) baresips(seed uint64) (b both, err error) {
 			args = append(args, "-e", "/dial sip:b@"+stage.CableB)
 		}
 		side := strings.ToUpper(name)
-		p, err := stage.Start(l.dir, "baresip-"+name, []string{"HOME=" + dir, "PULSE_SERVER=" + l.sound.Server, "PULSE_SINK=" + side + "_spk", "PULSE_SOURCE=" + side + "_mic.monitor"}, args[0], args[1:]...)
+		p, err := stage.Start(l.dir, "baresip-"+name, []string{"HOME=" + dir, "PULSE_SERVER=" + l.sound.Server,
+			"PULSE_SINK=" + side + "_spk", "PULSE_SOURCE=" + side + "_mic.monitor"}, args[0], args[1:]...)
 		if err != nil {
 			return b, err
 		}

@@ -14,14 +14,15 @@ import (
 	"intercom/internal/stage"
 )
 
-// fastSource is a sound server with one more microphone, A_fast, whose samples come from a pipe, by the clock of whoever
-// writes them.
+// fastSource is a sound server with one more microphone, A_fast, whose samples come from a pipe, by the clock of
+// whoever writes them.
 func fastSource(ctx context.Context, dir string, sinks ...string) (*stage.Sound, error) {
 	s, err := stage.StartSound(ctx, dir, sinks...)
 	if err != nil {
 		return nil, err
 	}
-	if out, err := s.Pactl("load-module", "module-pipe-source", "source_name=A_fast", "file="+pipe(dir), "rate=48000", "channels=1", "format=s16le"); err != nil {
+	if out, err := s.Pactl("load-module", "module-pipe-source", "source_name=A_fast", "file="+pipe(dir), "rate=48000",
+		"channels=1", "format=s16le"); err != nil {
 		return s, fmt.Errorf("module-pipe-source: %w: %s", err, out)
 	}
 	return s, nil

@@ -20,9 +20,10 @@ type settings struct {
 	long  bool
 }
 
-// lab is two stations, A and B, at the ends of a cable, with a hub at A's end; or in machines that can move, with the hub
-// at the router. Each has a microphone X_mic and a
-// loudspeaker X_spk, null sinks of a sound server of its own. Real-time priorities are those that a station's unit gives.
+// lab is two stations, A and B, at the ends of a cable, with a hub at A's end; or in machines that can move, with the
+// hub at the router. Each has a microphone X_mic and a
+// loudspeaker X_spk, null sinks of a sound server of its own. Real-time priorities are those that a station's unit
+// gives.
 type lab struct {
 	ctx     context.Context
 	set     settings
@@ -106,7 +107,8 @@ func (l *lab) rig(s setup) (err error) {
 		return err
 	}
 	for _, p := range l.sound.All() {
-		_ = exec.Command("chrt", "-a", "-r", "-p", "5", fmt.Sprint(p.PID())).Run() // where it is not permitted, it is not so
+		// where it is not permitted, it is not so
+		_ = exec.Command("chrt", "-a", "-r", "-p", "5", fmt.Sprint(p.PID())).Run()
 	}
 	if s.moves {
 		l.router, err = stage.NewRouter("icl")
@@ -156,9 +158,10 @@ func (l *lab) open(s setup) (err error) {
 		if i == 0 && s.echo != "" {
 			audio += fmt.Sprintf("\necho = %q", s.echo)
 		}
-		l.at[i], err = stage.NewStation(l.dir, l.bin, l.hub, stage.Settings{CUID: cuid, Name: cuid, Context: "Measuring", To: []string{"station_b", "station_a"}[i],
-			Server: l.sound.Server, Sink: name + "_spk", Source: source, Audio: audio, Interfaces: interfaces,
-			Within: slices.Concat(l.in(i), []string{"chrt", "-r", "1"})})
+		l.at[i], err = stage.NewStation(l.dir, l.bin, l.hub,
+			stage.Settings{CUID: cuid, Name: cuid, Context: "Measuring", To: []string{"station_b", "station_a"}[i],
+				Server: l.sound.Server, Sink: name + "_spk", Source: source, Audio: audio, Interfaces: interfaces,
+				Within: slices.Concat(l.in(i), []string{"chrt", "-r", "1"})})
 		if err != nil {
 			return err
 		}
@@ -183,8 +186,8 @@ func (l *lab) open(s setup) (err error) {
 // toneHz is unlike any tone that a station makes.
 const toneHz = 1700
 
-// call places a call from A to B and answers it. It says how long it took until B rang, and from the answer until A heard
-// B's microphone.
+// call places a call from A to B and answers it. It says how long it took until B rang, and from the answer until A
+// heard B's microphone.
 func (l *lab) call() (ringing, sound float64, err error) {
 	heard, err := ear.Record(l.sound.Server, "A_spk.monitor")
 	if err != nil {

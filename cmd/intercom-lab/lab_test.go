@@ -16,14 +16,16 @@ import (
 // packets and holds the others back, and one in a room with an echo. How good the figures are is for the benchmark.
 func TestTheLabMeasures(t *testing.T) {
 	bin, dir := t.TempDir(), t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", bin, "../intercomd", "../intercom-hub").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", bin, "../intercomd",
+		"../intercom-hub").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	figures, svg := filepath.Join(dir, "figures.json"), filepath.Join(dir, "latency.svg")
 	var out, errs bytes.Buffer
-	if code := run(ctx, []string{"-bin", bin, "-only", "clean,loss10,echo", "-calls", "1", "-json", figures, "-svg", svg}, &out, &errs); code != 0 {
+	if code := run(ctx, []string{"-bin", bin, "-only", "clean,loss10,echo", "-calls", "1", "-json", figures, "-svg",
+		svg}, &out, &errs); code != 0 {
 		t.Fatalf("exit status %d: %s", code, errs.String())
 	}
 	b, err := os.ReadFile(figures)
@@ -34,17 +36,19 @@ func TestTheLabMeasures(t *testing.T) {
 	if err := json.Unmarshal(b, &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"mouth_to_ear_median_ms", "press_to_ringing_ms", "answer_to_sound_ms", "loss10_median_ms", "loss10_good_share", "echo_loss_db"} {
+	for _, name := range []string{"mouth_to_ear_median_ms", "press_to_ringing_ms", "answer_to_sound_ms",
+		"loss10_median_ms", "loss10_good_share", "echo_loss_db"} {
 		if got[name] <= 0 {
 			t.Errorf("there is no %s: %s", name, b)
 		}
 	}
-	// How well is a question for the benchmark (bench-audio), on a machine that does nothing else; that losses are made good at
-	// all is tested in simulated time (audio/jitter).
+	// How well is a question for the benchmark (bench-audio), on a machine that does nothing else; that losses are made
+	// good at all is tested in simulated time (audio/jitter).
 	if got["loss10_lost"] > 6 { // of 24
 		t.Errorf("a tenth of the packets lost is not survived: %s", b)
 	}
-	if drawn, err := os.ReadFile(svg); err != nil || !strings.Contains(string(drawn), "<svg") || !strings.Contains(out.String(), "mouth_to_ear_median_ms") {
+	if drawn, err := os.ReadFile(svg); err != nil || !strings.Contains(string(drawn), "<svg") ||
+		!strings.Contains(out.String(), "mouth_to_ear_median_ms") {
 		t.Errorf("%v: %s", err, out.String())
 	}
 }

@@ -16,9 +16,12 @@ var moves = []struct {
 	name     string
 	do, undo []string
 }{
-	{"address", []string{"addr del 10.N.0.2/24 dev eth0", "addr add 10.N.0.7/24 dev eth0", "route replace default via 10.N.0.1 metric 600"},
-		[]string{"addr del 10.N.0.7/24 dev eth0", "addr add 10.N.0.2/24 dev eth0", "route replace default via 10.N.0.1 metric 600"}},
-	{"ethernet", []string{"addr add 10.N.1.2/24 dev eth1", "route add default via 10.N.1.1 metric 100", "link set eth0 down"},
+	{"address", []string{"addr del 10.N.0.2/24 dev eth0", "addr add 10.N.0.7/24 dev eth0",
+		"route replace default via 10.N.0.1 metric 600"},
+		[]string{"addr del 10.N.0.7/24 dev eth0", "addr add 10.N.0.2/24 dev eth0",
+			"route replace default via 10.N.0.1 metric 600"}},
+	{"ethernet", []string{"addr add 10.N.1.2/24 dev eth1", "route add default via 10.N.1.1 metric 100",
+		"link set eth0 down"},
 		[]string{"link set eth0 up", "route replace default via 10.N.0.1 metric 600", "addr del 10.N.1.2/24 dev eth1"}},
 	{"route", []string{"addr add 10.N.1.2/24 dev eth1", "route add default via 10.N.1.1 metric 100"},
 		[]string{"route del default metric 100", "addr del 10.N.1.2/24 dev eth1"}},
@@ -30,9 +33,9 @@ const (
 	hzB = 2300
 )
 
-// move is how long it takes until each side hears the other again when a station's address changes, when it goes from one
-// interface to another, and when the default route does, with both addresses kept. A median of moves, there and back, in
-// one call for each.
+// move is how long it takes until each side hears the other again when a station's address changes, when it goes from
+// one interface to another, and when the default route does, with both addresses kept. A median of moves, there and
+// back, in one call for each.
 func move(l *lab) error {
 	if err := l.open(setup{moves: true}); err != nil {
 		return err
@@ -50,8 +53,8 @@ func move(l *lab) error {
 	return l.moveEach("move", machineA, "mover", "peer", l.moveOnce)
 }
 
-// webMove is the same with a browser at B, where the station moves, and where the browser does. It counts the packets that
-// come at both ends: a browser takes a steady tone for noise, and both at once for an echo.
+// webMove is the same with a browser at B, where the station moves, and where the browser does. It counts the packets
+// that come at both ends: a browser takes a steady tone for noise, and both at once for an echo.
 func webMove(l *lab) error {
 	if err := l.open(setup{moves: true}); err != nil {
 		return err
@@ -123,7 +126,8 @@ func (l *lab) countOnce(b *browser, machine int, commands []string) (atA, atB fl
 }
 
 // moveEach makes all moves at a machine, and notes what A and B hear of them.
-func (l *lab) moveEach(name string, machine int, a, b string, once func(machine int, commands []string) (atA, atB float64, err error)) error {
+func (l *lab) moveEach(name string, machine int, a, b string,
+	once func(machine int, commands []string) (atA, atB float64, err error)) error {
 	for _, m := range moves {
 		var atA, atB []float64
 		for run := range l.set.calls {
@@ -180,9 +184,9 @@ func (l *lab) moveOnce(machine int, commands []string) (atA, atB float64, err er
 	}
 }
 
-// back says how long after a moment a tone was there again, in milliseconds; 0 if it was not away for longer than a click
-// in the time that silence may take to begin. whole is false while it is not known. What is away later, on a machine that
-// others use, is not of the move.
+// back says how long after a moment a tone was there again, in milliseconds; 0 if it was not away for longer than a
+// click in the time that silence may take to begin. whole is false while it is not known. What is away later, on a
+// machine that others use, is not of the move.
 func back(r *ear.Recorder, hz float64, since time.Time) (ms float64, whole bool) {
 	const (
 		window = ear.Rate / 50 // 20 ms

@@ -18,7 +18,9 @@ var order = []struct {
 	name string
 	part part
 }{
-	{"press", press}, {"clean", clean}, {"pipewire", pipewire}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)}, {"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"echo", echo}, {"half", half}, {"drift", drift}, {"baresip", peer}, {"move", move},
+	{"press", press}, {"clean", clean}, {"pipewire", pipewire}, {"10ms", tenMS}, {"speech", speech}, {"loss5", loss(5)},
+	{"loss10", loss(10)}, {"loss20", loss(20)}, {"recover", recovery}, {"use", use}, {"echo", echo}, {"half", half},
+	{"drift", drift}, {"baresip", peer}, {"move", move},
 }
 
 var parts = func() map[string]part {
@@ -67,8 +69,9 @@ func medians(all []both) (m, p95 float64) {
 	return median(a), median(b)
 }
 
-// press is how long it takes from a press to its light and to its tone, debouncing included: while the hub is there, while
-// it does not answer, and while it is gone; the slowest of the three. And to its light while the sound server is gone.
+// press is how long it takes from a press to its light and to its tone, debouncing included: while the hub is there,
+// while it does not answer, and while it is gone; the slowest of the three. And to its light while the sound server is
+// gone.
 func press(l *lab) error {
 	if err := l.open(setup{}); err != nil {
 		return err
@@ -101,7 +104,8 @@ func press(l *lab) error {
 	return nil
 }
 
-// The tones that answer a press: its own, and, where it is known at once that nobody can be reached, the one that says so.
+// The tones that answer a press: its own, and, where it is known at once that nobody can be reached, the one that says
+// so.
 var pressHz = []float64{1175, 950}
 
 // pressOnce presses A's button, and lets go of the call that may have come of it.
@@ -119,7 +123,8 @@ func (l *lab) pressOnce(heard bool) (light, tone float64, err error) {
 		return 0, 0, err
 	}
 	e, err := l.events[0].Next(l.ctx, "a light", func(e stage.Event) bool {
-		return e.Event == "light" && e.At.After(pressed) && e.Light != "idle" && e.Light != "offline" && e.Light != "fault" && e.Light != "warning"
+		return e.Event == "light" && e.At.After(pressed) && e.Light != "idle" && e.Light != "offline" &&
+			e.Light != "fault" && e.Light != "warning"
 	})
 	if err != nil {
 		return 0, 0, err
@@ -212,7 +217,8 @@ func loss(percent int) part {
 				return err
 			}
 		}
-		l.figures[name+"lost"], l.figures[name+"median_ms"], l.figures[name+"good_share"] = float64(lost), median(delays), middle(good)
+		l.figures[name+"lost"], l.figures[name+"median_ms"], l.figures[name+
+			"good_share"] = float64(lost), median(delays), middle(good)
 		return nil
 	}
 }
@@ -293,7 +299,8 @@ func use(l *lab) error {
 	if err != nil {
 		return err
 	}
-	l.figures["idle_wakeups_per_s"], l.figures["idle_cpu_percent"], l.figures["idle_pss_mib"] = round(idle.Wakeups), round(idle.CPU), round(idle.PSS)
+	l.figures["idle_wakeups_per_s"], l.figures["idle_cpu_percent"], l.figures["idle_pss_mib"] = round(idle.Wakeups),
+		round(idle.CPU), round(idle.PSS)
 	var cpu, wakeups, pss []float64
 	for range l.set.calls {
 		if _, _, err := l.call(); err != nil {
@@ -320,7 +327,8 @@ func use(l *lab) error {
 			return err
 		}
 	}
-	l.figures["cpu_s_per_min"], l.figures["wakeups_per_s"], l.figures["pss_mib"] = median(cpu), median(wakeups), median(pss)
+	l.figures["cpu_s_per_min"], l.figures["wakeups_per_s"], l.figures["pss_mib"] = median(cpu), median(wakeups),
+		median(pss)
 	return nil
 }
 
@@ -370,8 +378,8 @@ func drift(l *lab) error {
 	return l.hangUp()
 }
 
-// echo gives A a room, in which its microphone hears its loudspeaker after 40 ms and 6 dB quieter. B talks; what comes back
-// to B from the third second on is the echo. Then A talks as well.
+// echo gives A a room, in which its microphone hears its loudspeaker after 40 ms and 6 dB quieter. B talks; what comes
+// back to B from the third second on is the echo. Then A talks as well.
 func echo(l *lab) error {
 	if err := l.open(setup{echo: "auto"}); err != nil {
 		return err
@@ -408,12 +416,15 @@ func half(l *lab) error {
 }
 
 func (l *lab) room() error {
-	if out, err := l.sound.Pactl("load-module", "module-loopback", "source=A_spk.monitor", "sink=A_mic", "latency_msec=40", "source_dont_move=true", "sink_dont_move=true"); err != nil {
+	if out, err := l.sound.Pactl("load-module", "module-loopback", "source=A_spk.monitor", "sink=A_mic",
+		"latency_msec=40", "source_dont_move=true", "sink_dont_move=true"); err != nil {
 		return fmt.Errorf("module-loopback: %w: %s", err, out)
 	}
 	// What A says is recorded by itself, before the room's echo is added.
-	for _, args := range [][]string{{"module-null-sink", "sink_name=A_said", "rate=48000", "channels=1", "channel_map=mono", "norewinds=1"},
-		{"module-loopback", "source=A_said.monitor", "sink=A_mic", "latency_msec=10", "source_dont_move=true", "sink_dont_move=true"}} {
+	for _, args := range [][]string{{"module-null-sink", "sink_name=A_said", "rate=48000", "channels=1",
+		"channel_map=mono", "norewinds=1"},
+		{"module-loopback", "source=A_said.monitor", "sink=A_mic", "latency_msec=10", "source_dont_move=true",
+			"sink_dont_move=true"}} {
 		if out, err := l.sound.Pactl(append([]string{"load-module"}, args...)...); err != nil {
 			return fmt.Errorf("%s: %w: %s", args[0], err, out)
 		}
@@ -437,8 +448,8 @@ func (l *lab) room() error {
 	return nil
 }
 
-// talkAgainst lets B talk for eight seconds, and then both. It gives how much of the echo in A's microphone did not come
-// back, in dB, and the share of A's speech that B heard well.
+// talkAgainst lets B talk for eight seconds, and then both. It gives how much of the echo in A's microphone did not
+// come back, in dB, and the share of A's speech that B heard well.
 func (l *lab) talkAgainst() (loss, kept float64, err error) {
 	if _, _, err := l.call(); err != nil {
 		return 0, 0, err

@@ -15,8 +15,8 @@ import (
 	"intercom/internal/ear"
 )
 
-// webGoals are what the figures of calls with a browser should reach. Those of the voice are also to be no more than between
-// two Chromiums.
+// webGoals are what the figures of calls with a browser should reach. Those of the voice are also to be no more than
+// between two Chromiums.
 var webGoals = map[string]string{"click_to_ring_ms": "<= 100", "answer_to_sound_ms": "<= 200"}
 
 // browser is a Chromium at one end of the cable, driven by web/test/bench/driver.js.
@@ -30,7 +30,8 @@ type browser struct {
 func (l *lab) browse(end int, cuid string) (*browser, error) {
 	side := string(rune('A' + end))
 	// A browser takes no monitor of a sink for a microphone.
-	if _, err := l.sound.Pactl("load-module", "module-remap-source", "master="+side+"_mic.monitor", "source_name="+side+"_in"); err != nil {
+	if _, err := l.sound.Pactl("load-module", "module-remap-source", "master="+side+"_mic.monitor",
+		"source_name="+side+"_in"); err != nil {
 		return nil, err
 	}
 	web, err := filepath.Abs("web")
@@ -51,7 +52,8 @@ func (l *lab) browse(end int, cuid string) (*browser, error) {
 	if err := b.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%w; run 'make web'", err)
 	}
-	_, err = b.do("open", map[string]any{"hub": "http://" + l.hub.Addr, "key": l.hub.Key, "cuid": cuid, "server": l.sound.Server, "source": side + "_in", "sink": side + "_spk"})
+	_, err = b.do("open", map[string]any{"hub": "http://" + l.hub.Addr, "key": l.hub.Key, "cuid": cuid,
+		"server": l.sound.Server, "source": side + "_in", "sink": side + "_spk"})
 	return b, err
 }
 
@@ -137,10 +139,12 @@ func web(l *lab) error {
 		if _, err := l.events[0].Ended(l.ctx); err != nil {
 			return err
 		}
-		rings, sounds, toBrowser, toStation = append(rings, ring), append(sounds, sound), append(toBrowser, ab), append(toStation, ba)
+		rings, sounds, toBrowser, toStation = append(rings, ring), append(sounds, sound), append(toBrowser,
+			ab), append(toStation, ba)
 	}
 	l.figures["click_to_ring_ms"], l.figures["answer_to_sound_ms"] = round(median(rings)), round(median(sounds))
-	l.figures["mouth_to_ear_station_to_browser_ms"], l.figures["mouth_to_ear_browser_to_station_ms"] = round(median(toBrowser)), round(median(toStation))
+	l.figures["mouth_to_ear_station_to_browser_ms"],
+		l.figures["mouth_to_ear_browser_to_station_ms"] = round(median(toBrowser)), round(median(toStation))
 
 	a, err := l.browse(0, "browser_a")
 	if err != nil {
@@ -156,7 +160,9 @@ func web(l *lab) error {
 			who  *browser
 			what string
 			args map[string]any
-		}{{a, "state", map[string]any{"state": "ringing"}}, {b, "state", map[string]any{"state": "ringing"}}, {a, "answer", nil}, {a, "state", map[string]any{"state": "talking"}}, {b, "state", map[string]any{"state": "talking"}}} {
+		}{{a, "state", map[string]any{"state": "ringing"}}, {b, "state", map[string]any{"state": "ringing"}},
+			{a, "answer", nil}, {a, "state", map[string]any{"state": "talking"}},
+			{b, "state", map[string]any{"state": "talking"}}} {
 			if _, err := step.who.do(step.what, step.args); err != nil {
 				return err
 			}

@@ -36,8 +36,10 @@ type sizes struct {
 
 // goals are what the figures should reach; a name that ends in _per_s should be above, the others below.
 var goals = map[string]float64{
-	"idle_kib_per_device": 12, "idle_tls_kib_per_device": 22, "registrations_per_s": 2500, "call_setups_per_s": 1200, "invite_answered_p50_ms": 1.5,
-	"invite_answered_p99_ms": 15, "cross_hub_p50_ms": 4, "storm_back_s": 6, "storm_back_tls_s": 25, "node_kill_known_p99_s": 5, "race_not_one_owner": 0,
+	"idle_kib_per_device": 12, "idle_tls_kib_per_device": 22, "registrations_per_s": 2500, "call_setups_per_s": 1200,
+	"invite_answered_p50_ms": 1.5,
+	"invite_answered_p99_ms": 15, "cross_hub_p50_ms": 4, "storm_back_s": 6, "storm_back_tls_s": 25,
+	"node_kill_known_p99_s": 5, "race_not_one_owner": 0,
 	"false_offline_of_200": 0, "idle_cpu_percent": 1,
 }
 
@@ -55,7 +57,8 @@ func bench(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	} else if err != nil || flags.NArg() > 0 {
 		return exUsage
 	}
-	size := sizes{stations: *stations, settle: 25 * time.Second, watch: 20 * time.Second, calling: 10 * time.Second, rounds: 300, fresh: 200, moving: 300}
+	size := sizes{stations: *stations, settle: 25 * time.Second, watch: 20 * time.Second, calling: 10 * time.Second,
+		rounds: 300, fresh: 200, moving: 300}
 	all := map[string][]float64{}
 	for i := range *runs {
 		for _, part := range []struct {
@@ -99,7 +102,8 @@ func bench(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	w.Flush()
 	if *out != "" {
 		b, err := json.MarshalIndent(medians, "", "  ")
-		if err = errors.Join(err, os.MkdirAll(filepath.Dir(*out), 0o755), os.WriteFile(*out, append(b, '\n'), 0o644)); err != nil {
+		if err = errors.Join(err, os.MkdirAll(filepath.Dir(*out), 0o755),
+			os.WriteFile(*out, append(b, '\n'), 0o644)); err != nil {
 			fmt.Fprintln(stderr, "intercom-load:", err)
 			return 1
 		}
@@ -178,7 +182,8 @@ func benchAlone(ctx context.Context, dir, program string, s sizes, got map[strin
 	}
 	paced := place(ctx, f.stations[:600], f.stations[600:], 200, s.calling)
 	full := place(ctx, f.stations[:600], f.stations[600:], 0, s.calling)
-	got["invite_answered_p50_ms"], got["invite_answered_p99_ms"], got["call_setups_per_s"] = paced.P50, paced.P99, full.Rate
+	got["invite_answered_p50_ms"], got["invite_answered_p99_ms"], got["call_setups_per_s"] = paced.P50,
+		paced.P99, full.Rate
 	for _, one := range []calls{paced, full} {
 		if one.Ended["over/hangup"] != one.Count {
 			return fmt.Errorf("calls ended otherwise: %v", one.Ended)
@@ -280,7 +285,8 @@ func (c *cluster) freshCalls(ctx context.Context, n int) (float64, error) {
 	return float64(offline.Load()), ctx.Err()
 }
 
-// race lets eight devices want one cuid at once, over all hubs, and counts the rounds after which not exactly one has it.
+// race lets eight devices want one cuid at once, over all hubs, and counts the rounds after which not exactly one has
+// it.
 func (c *cluster) race(ctx context.Context, rounds int) (float64, error) {
 	t, err := c.target()
 	if err != nil {
@@ -290,7 +296,8 @@ func (c *cluster) race(ctx context.Context, rounds int) (float64, error) {
 	for r := range rounds {
 		var in atomic.Int64
 		var work sync.WaitGroup
-		rctx, over := context.WithCancel(ctx) // whoever is in stays until all have their answer, and is there when asked
+		// whoever is in stays until all have their answer, and is there when asked
+		rctx, over := context.WithCancel(ctx)
 		answered := make(chan struct{}, 8)
 		for i := range 8 {
 			work.Go(func() { claim(rctx, t, i, r, &in, answered) })
@@ -327,7 +334,8 @@ func (c *claimer) Receive(link.Message) {}
 func claim(ctx context.Context, t target, i, round int, in *atomic.Int64, answered chan struct{}) {
 	c := &claimer{in: in, answered: answered}
 	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 2, byte(i), byte(1+round%250))}}
-	l := link.New(link.Config{URLs: t.at(i % len(t.URLs))(0), Account: t.Account, APIKey: t.APIKey, CUID: fmt.Sprint("race_", round, "_x"), Instance: fmt.Sprint("device ", i), TLS: t.TLS, Dial: from.DialContext},
+	l := link.New(link.Config{URLs: t.at(i % len(t.URLs))(0), Account: t.Account, APIKey: t.APIKey,
+		CUID: fmt.Sprint("race_", round, "_x"), Instance: fmt.Sprint("device ", i), TLS: t.TLS, Dial: from.DialContext},
 		c, func() []wire.CallRef { return nil }, slog.New(slog.DiscardHandler))
 	_ = l.Run(ctx)
 }

@@ -38,7 +38,8 @@ func newCluster(ctx context.Context, dir, program string, n int, withTLS bool, m
 	if err != nil {
 		return nil, err
 	}
-	base := fmt.Sprintf("accounts = %q\nsecret_file = %q\nlog_level = \"warn\"\n", filepath.Join(dir, "accounts"), filepath.Join(dir, "secret"))
+	base := fmt.Sprintf("accounts = %q\nsecret_file = %q\nlog_level = \"warn\"\n", filepath.Join(dir, "accounts"),
+		filepath.Join(dir, "secret"))
 	if withTLS {
 		cert, key, err := stage.Certificate(dir)
 		if err != nil {
@@ -57,7 +58,8 @@ func newCluster(ctx context.Context, dir, program string, n int, withTLS bool, m
 					routes = append(routes, fmt.Sprintf("\"127.0.0.1:%d\"", free[n+j]))
 				}
 			}
-			text += fmt.Sprintf("[nats]\nlisten = \"127.0.0.1:%d\"\nroutes = [%s]\n", free[n+i], strings.Join(routes, ", "))
+			text += fmt.Sprintf("[nats]\nlisten = \"127.0.0.1:%d\"\nroutes = [%s]\n", free[n+i],
+				strings.Join(routes, ", "))
 		}
 		if err := errors.Join(os.MkdirAll(h.dir, 0o700), os.WriteFile(h.conf, []byte(text), 0o600)); err != nil {
 			return nil, err
@@ -76,10 +78,12 @@ func newCluster(ctx context.Context, dir, program string, n int, withTLS bool, m
 		return nil, err
 	}
 	// The secret is made before several hubs want it.
-	if err := exec.CommandContext(ctx, program, "token", "-config", c.hubs[0].conf, "-account", "demo").Run(); err != nil {
+	if err := exec.CommandContext(ctx, program, "token", "-config", c.hubs[0].conf, "-account",
+		"demo").Run(); err != nil {
 		return nil, fmt.Errorf("making the secret: %w", err)
 	}
-	for _, start := range []func(*node) error{c.start, func(h *node) error { return c.await(ctx, h) }} { // they wait for one another
+	// they wait for one another
+	for _, start := range []func(*node) error{c.start, func(h *node) error { return c.await(ctx, h) }} {
 		for _, h := range c.hubs {
 			if err := start(h); err != nil {
 				c.stop()
@@ -114,7 +118,8 @@ func (c *cluster) up(ctx context.Context, h *node) error {
 
 // probe is how many devices a hub says that it has; -1 when it is not ready.
 func (h *node) probe(t target) int {
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: t.TLS, DisableKeepAlives: true}}
+	client := &http.Client{Timeout: 5 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: t.TLS, DisableKeepAlives: true}}
 	scheme := "http://"
 	if t.TLS != nil {
 		scheme = "https://"

@@ -63,7 +63,8 @@ func muster(ctx context.Context, t target, prefix string, n int, pick func(i int
 	for i := range n {
 		s := &station{f: f, cuid: fmt.Sprintf("%s_%d", prefix, i+1), tell: map[string]*attempt{}}
 		from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(i/250), byte(1+i%250))}}
-		s.Link = link.New(link.Config{URLs: pick(i), Account: t.Account, APIKey: t.APIKey, CUID: s.cuid, Name: "Load", Instance: s.cuid + "-instance", Agent: "intercom-load",
+		s.Link = link.New(link.Config{URLs: pick(i), Account: t.Account, APIKey: t.APIKey, CUID: s.cuid, Name: "Load",
+			Instance: s.cuid + "-instance", Agent: "intercom-load",
 			TLS: t.TLS, Dial: from.DialContext}, s, func() []wire.CallRef { return nil }, quiet)
 		f.stations = append(f.stations, s)
 	}

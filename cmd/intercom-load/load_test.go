@@ -42,7 +42,8 @@ func testMain(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "intercom-hub")
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // of the hubs, which would else end a second late
-	if out, err := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", program, "../intercom-hub")...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", program,
+		"../intercom-hub")...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		return 1
 	}
@@ -79,7 +80,8 @@ func TestAsAUserRunsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-hub", target.URLs[0], "-apikey-file", filepath.Join(c.dir, "key"), "-ca-file", filepath.Join(c.dir, "cert.pem"), "-stations", "40", "-rate", "50", "-for", "1s", "-json", "-storm"}
+	args := []string{"-hub", target.URLs[0], "-apikey-file", filepath.Join(c.dir, "key"), "-ca-file",
+		filepath.Join(c.dir, "cert.pem"), "-stations", "40", "-rate", "50", "-for", "1s", "-json", "-storm"}
 	ended := make(chan int, 1)
 	var out bytes.Buffer
 	errs := &word{said: make(chan struct{})}
@@ -94,7 +96,8 @@ func TestAsAUserRunsIt(t *testing.T) {
 		t.Fatalf("exit status %d: %s", code, errs.String())
 	}
 	var f figures
-	if err := json.Unmarshal(out.Bytes(), &f); err != nil || f.Stations != 40 || f.Back <= 0 || f.Calls == nil || f.Calls.Count == 0 || f.Calls.Ended["over/hangup"] != f.Calls.Count {
+	if err := json.Unmarshal(out.Bytes(), &f); err != nil || f.Stations != 40 || f.Back <= 0 || f.Calls == nil ||
+		f.Calls.Count == 0 || f.Calls.Ended["over/hangup"] != f.Calls.Count {
 		t.Errorf("%v: %s", err, out.String())
 	}
 	list, err := exec.Command(program, "calls", "-config", c.hubs[0].conf, "-json", "-n", "1000").Output()
@@ -151,7 +154,8 @@ func TestTenThousandComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	load := exec.CommandContext(ctx, filepath.Join(dir, "intercom-load"), "-hub", target.URLs[0], "-apikey-file", filepath.Join(c.dir, "key"), "-ca-file", filepath.Join(c.dir, "cert.pem"),
+	load := exec.CommandContext(ctx, filepath.Join(dir, "intercom-load"), "-hub", target.URLs[0], "-apikey-file",
+		filepath.Join(c.dir, "key"), "-ca-file", filepath.Join(c.dir, "cert.pem"),
 		"-stations", fmt.Sprint(many), "-storm", "-json")
 	var out bytes.Buffer
 	errs := &word{said: make(chan struct{})}
@@ -289,7 +293,8 @@ func TestAClientInAnotherLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := func(out *bytes.Buffer, args ...string) *exec.Cmd {
-		cmd := exec.CommandContext(ctx, "/usr/bin/python3", append([]string{"../../docs/examples/client.py", target.URLs[0], "demo"}, args...)...)
+		cmd := exec.CommandContext(ctx, "/usr/bin/python3",
+			append([]string{"../../docs/examples/client.py", target.URLs[0], "demo"}, args...)...)
 		cmd.Env = append(os.Environ(), "APIKEY="+c.key.Reveal())
 		cmd.Stdout, cmd.Stderr = out, os.Stderr
 		if err := cmd.Start(); err != nil {
@@ -309,7 +314,8 @@ func TestAClientInAnotherLanguage(t *testing.T) {
 	if err := c.devices(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
-	if out := stations(); !strings.Contains(out, "kiosk_1") || !strings.Contains(out, "idle") || !strings.Contains(out, "client.py") {
+	if out := stations(); !strings.Contains(out, "kiosk_1") || !strings.Contains(out, "idle") ||
+		!strings.Contains(out, "client.py") {
 		t.Errorf("the stations are\n%s", out)
 	}
 	caller := client(&made, "kiosk_2", "kiosk_1")
@@ -317,7 +323,8 @@ func TestAClientInAnotherLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	var result struct{ Status, Reason, From, To, By, Context string }
-	if err := json.Unmarshal(made.Bytes(), &result); err != nil || fmt.Sprint(result) != "{over hangup kiosk_2 kiosk_1 kiosk_1 From Python}" || taken.String() != made.String() {
+	if err := json.Unmarshal(made.Bytes(), &result); err != nil ||
+		fmt.Sprint(result) != "{over hangup kiosk_2 kiosk_1 kiosk_1 From Python}" || taken.String() != made.String() {
 		t.Errorf("%v\n%s%s", err, made.String(), taken.String())
 	}
 }
@@ -327,11 +334,14 @@ func TestTheClientInAnotherLanguageFollowsNoRedirect(t *testing.T) {
 	var elsewhere atomic.Int32
 	thief := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
 	defer thief.Close()
-	hub := httptest.NewServer(http.RedirectHandler("ws"+strings.TrimPrefix(thief.URL, "http")+"/v1/ws", http.StatusFound))
+	hub := httptest.NewServer(http.RedirectHandler("ws"+strings.TrimPrefix(thief.URL, "http")+"/v1/ws",
+		http.StatusFound))
 	defer hub.Close()
-	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "../../docs/examples/client.py", "ws"+strings.TrimPrefix(hub.URL, "http")+"/v1/ws", "demo", "kiosk_1")
+	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "../../docs/examples/client.py",
+		"ws"+strings.TrimPrefix(hub.URL, "http")+"/v1/ws", "demo", "kiosk_1")
 	cmd.Env = append(os.Environ(), "APIKEY=ik_secret")
-	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "redirects") || elsewhere.Load() != 0 {
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "redirects") ||
+		elsewhere.Load() != 0 {
 		t.Errorf("%v, %d went elsewhere: %s", err, elsewhere.Load(), out)
 	}
 }

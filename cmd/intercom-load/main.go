@@ -48,10 +48,12 @@ type figures struct {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("intercom-load", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	hubs := flags.String("hub", "ws://127.0.0.1:8443/v1/ws", "`URLs` of the hubs, with commas between; stations are spread over them")
+	hubs := flags.String("hub", "ws://127.0.0.1:8443/v1/ws",
+		"`URLs` of the hubs, with commas between; stations are spread over them")
 	account := flags.String("account", "demo", "account `id`")
 	keyFile := flags.String("apikey-file", "", "`file` with the API key")
-	caFile := flags.String("ca-file", "", "`file` with the authority of the hubs' certificates; the system's when empty")
+	caFile := flags.String("ca-file", "",
+		"`file` with the authority of the hubs' certificates; the system's when empty")
 	stations := flags.Int("stations", 100, "how `many`")
 	prefix := flags.String("prefix", "load", "of their cuids")
 	rate := flags.Float64("rate", 0, "calls a second; 0 for as many as go")
@@ -109,7 +111,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintf(stdout, "all back after %.1f s\n", r.Back)
 		}
 		if c := r.Calls; c != nil {
-			fmt.Fprintf(stdout, "%d calls, %.0f a second; invite to answered %.2f ms (p95 %.2f, p99 %.2f); %v\n", c.Count, c.Rate, c.P50, c.P95, c.P99, c.Ended)
+			fmt.Fprintf(stdout, "%d calls, %.0f a second; invite to answered %.2f ms (p95 %.2f, p99 %.2f); %v\n",
+				c.Count, c.Rate, c.P50, c.P95, c.P99, c.Ended)
 		}
 	}
 	if !ok {

@@ -24,7 +24,8 @@ type natsCluster struct {
 func newNATS(ctx context.Context, t *testing.T) *natsCluster {
 	n := &natsCluster{dir: t.TempDir()}
 	n.program = filepath.Join(n.dir, "nats-server")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", n.program, "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", n.program,
+		"github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	var err error
@@ -44,8 +45,10 @@ func (n *natsCluster) start(t *testing.T) {
 	for i := range n.servers {
 		name := fmt.Sprint("nats", i+1)
 		var err error
-		n.servers[i], err = stage.Start(n.dir, name, nil, n.program, "-a", "127.0.0.1", "-p", fmt.Sprint(n.ports[i]), "-n", name, "-js", "-sd", filepath.Join(n.dir, name),
-			"-cluster_name", "town", "-cluster", fmt.Sprint("nats://127.0.0.1:", n.ports[3+i]), "-routes", strings.Join(routes, ","))
+		n.servers[i], err = stage.Start(n.dir, name, nil, n.program, "-a", "127.0.0.1", "-p", fmt.Sprint(n.ports[i]),
+			"-n", name, "-js", "-sd", filepath.Join(n.dir, name),
+			"-cluster_name", "town", "-cluster", fmt.Sprint("nats://127.0.0.1:", n.ports[3+i]), "-routes",
+			strings.Join(routes, ","))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,12 +29,15 @@ func TestTheDocumentsSayWhatTheCodeDoes(t *testing.T) {
 	for _, c := range []struct {
 		from, to string
 		call     bool
-	}{{"front_door", "reception", true}, {"front_door", "front_gate", false}, {"reception", "front_door", true}, {"office_1", "reception", false}} {
+	}{{"front_door", "reception", true}, {"front_door", "front_gate", false}, {"reception", "front_door", true},
+		{"office_1", "reception", false}} {
 		if a.MayCall(c.from, c.to) != c.call {
 			t.Errorf("%s calls %s: %v", c.from, c.to, !c.call)
 		}
 	}
-	if !a.MayBeAnswered("reception", "front_door") || a.MayBeAnswered("front_door", "reception") || !a.MayOpen("reception", "front_door") || a.MayOpen("office_1", "front_door") || a.MayOpen("reception", "office_1") {
+	if !a.MayBeAnswered("reception", "front_door") || a.MayBeAnswered("front_door", "reception") ||
+		!a.MayOpen("reception", "front_door") || a.MayOpen("office_1", "front_door") ||
+		a.MayOpen("reception", "office_1") {
 		t.Error("who may be answered or open the door is wrong")
 	}
 	if a.Limit("kiosk_7") != 2*time.Minute || a.Limit("front_door") != 10*time.Minute {
@@ -138,7 +141,8 @@ func TestSecretsAreKeptAndSignEachPurposeApart(t *testing.T) {
 	if b, ok := again.For("a").Open(signed); !ok || string(b) != "x" {
 		t.Error("the secret is another")
 	}
-	for _, bad := range []string{"", ".", signed[1:], signed + "A", strings.Replace(signed, ".", "", 1), strings.ToUpper(signed)} {
+	for _, bad := range []string{"", ".", signed[1:], signed + "A", strings.Replace(signed, ".", "", 1),
+		strings.ToUpper(signed)} {
 		if _, ok := s.For("a").Open(bad); ok {
 			t.Errorf("%q is taken", bad)
 		}
@@ -172,7 +176,8 @@ func TestPasswords(t *testing.T) {
 	if u, ok := d.CheckPassword("demo", "anna", "correct horse battery"); !ok || u.Role != Administrator {
 		t.Error("the right password is refused")
 	}
-	for _, c := range [][3]string{{"demo", "anna", "wrong"}, {"demo", "bert", "correct horse battery"}, {"other", "anna", "correct horse battery"}, {"", "", ""}} {
+	for _, c := range [][3]string{{"demo", "anna", "wrong"}, {"demo", "bert", "correct horse battery"},
+		{"other", "anna", "correct horse battery"}, {"", "", ""}} {
 		if _, ok := d.CheckPassword(c[0], c[1], c[2]); ok {
 			t.Errorf("%v is let in", c)
 		}
@@ -181,7 +186,8 @@ func TestPasswords(t *testing.T) {
 
 // Whatever is in a file, an edit either leaves a valid file that differs in the edited table only, or changes nothing.
 func FuzzEdit(f *testing.F) {
-	f.Add("# x\n[[key]] # y\nid='a'\nsha256='" + strings.Repeat("0", 64) + "'\n\n[[group]]\nid='house_1'\nmembers=['front_door']\n")
+	f.Add("# x\n[[key]] # y\nid='a'\nsha256='" + strings.Repeat("0", 64) +
+		"'\n\n[[group]]\nid='house_1'\nmembers=['front_door']\n")
 	f.Add("max_duration = '1m'")
 	f.Add("[[key]]\nid = \"\"\"\n[[key]]\n\"\"\"")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -192,7 +198,9 @@ func FuzzEdit(f *testing.F) {
 		}
 		before := &Account{}
 		valid := config.Parse(file, []byte(text), before) == nil
-		err := Edit(folder, "demo", func(e *Editor) error { return e.SetGroup(Group{ID: "new_one", Members: []string{"front_door"}}) })
+		err := Edit(folder, "demo", func(e *Editor) error {
+			return e.SetGroup(Group{ID: "new_one", Members: []string{"front_door"}})
+		})
 		b, _ := os.ReadFile(file)
 		after := &Account{}
 		if perr := config.Parse(file, b, after); (perr == nil) != valid {
@@ -204,7 +212,8 @@ func FuzzEdit(f *testing.F) {
 			}
 			return
 		}
-		if after.Group("new_one") == nil || len(after.Keys) != len(before.Keys) || len(after.Users) != len(before.Users) {
+		if after.Group("new_one") == nil || len(after.Keys) != len(before.Keys) ||
+			len(after.Users) != len(before.Users) {
 			t.Fatalf("the edit made\n%s", b)
 		}
 		for len(after.Keys) > 0 {
@@ -213,7 +222,8 @@ func FuzzEdit(f *testing.F) {
 				return // said, not done by halves
 			}
 			left, err := Load(file)
-			if err != nil || len(left.Keys) != len(after.Keys)-1 || !slices.Equal(left.Keys, after.Keys[1:]) || len(left.Groups) != len(after.Groups) {
+			if err != nil || len(left.Keys) != len(after.Keys)-1 || !slices.Equal(left.Keys, after.Keys[1:]) ||
+				len(left.Groups) != len(after.Groups) {
 				t.Fatalf("%v: revoking %q left %v of %v", err, gone.ID, left.Keys, after.Keys)
 			}
 			after = left

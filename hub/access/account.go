@@ -96,7 +96,8 @@ func (w *Webhook) check(r *config.Report, at string) {
 	}
 	for i, e := range w.Events {
 		if !slices.Contains([]string{"call.ended", "call.missed", "station.silent", "station.back"}, e) {
-			r.Addf(fmt.Sprintf("%s.events[%d]", at, i), "%q is not an event; there are call.ended, call.missed, station.silent and station.back", e)
+			r.Addf(fmt.Sprintf("%s.events[%d]", at, i),
+				"%q is not an event; there are call.ended, call.missed, station.silent and station.back", e)
 		}
 	}
 	if w.SecretFile == "" {
@@ -154,7 +155,8 @@ func (a *Account) Check(r *config.Report) {
 	for i, c := range a.Callers {
 		checkPattern(r, fmt.Sprintf("caller[%d].cuid", i), c.CUID)
 	}
-	for name, rules := range map[string][]Rule{"may_call": a.Call, "may_see": a.See, "may_be_answered_automatically": a.AutoAnswer, "may_open_door": a.OpenDoor} {
+	for name, rules := range map[string][]Rule{"may_call": a.Call, "may_see": a.See,
+		"may_be_answered_automatically": a.AutoAnswer, "may_open_door": a.OpenDoor} {
 		for i, one := range rules {
 			at := fmt.Sprintf("%s[%d]", name, i)
 			for j, p := range one.From {
@@ -238,7 +240,8 @@ func checkPattern(r *config.Report, at, p string) {
 
 // CheckID allows 1 to 50 ASCII letters, digits, - and _ as the id of an account.
 func CheckID(id string) error {
-	if id == "" || len(id) > 50 || strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+	if id == "" || len(id) > 50 || strings.Trim(id,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
 		return errors.New("an account id has 1 to 50 letters, digits, - and _")
 	}
 	return nil

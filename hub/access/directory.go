@@ -58,8 +58,8 @@ type look struct {
 	file identity
 }
 
-// identity tells a file from the one that had its name before, and, where the kernel knows when it was made, from the one
-// whose inode it got.
+// identity tells a file from the one that had its name before, and, where the kernel knows when it was made, from the
+// one whose inode it got.
 type identity struct {
 	inode uint64
 	made  unix.StatxTimestamp
@@ -207,7 +207,9 @@ func (d *Directory) load(file string, l look, was kept) (kept, error) {
 		d.resting[file] = r
 	}
 	if time.Since(r.since) < RestTime && time.Since(time.Unix(l.at.Sec, int64(l.at.Nsec))) < RestTime {
-		return kept{}, fmt.Errorf("holds less than it did, and may still be written; it is taken when it has rested for %v", RestTime)
+		return kept{},
+			fmt.Errorf("holds less than it did, and may still be written; it is taken when it has rested for %v",
+				RestTime)
 	}
 	return kept{look: l, account: a}, nil
 }
@@ -255,12 +257,14 @@ func (d *Directory) look() (map[string]look, error) {
 	}
 	found := map[string]look{}
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".toml") && !strings.HasSuffix(e.Name(), settingsSuffix) || strings.HasPrefix(e.Name(), ".") {
+		if !strings.HasSuffix(e.Name(), ".toml") && !strings.HasSuffix(e.Name(), settingsSuffix) ||
+			strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
 		file := filepath.Join(d.folder, e.Name())
 		var st unix.Statx_t // of what a link leads to
-		if unix.Statx(unix.AT_FDCWD, file, 0, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st) != nil || st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		if unix.Statx(unix.AT_FDCWD, file, 0, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st) != nil ||
+			st.Mode&unix.S_IFMT == unix.S_IFDIR {
 			continue
 		}
 		found[file] = look{st.Size, st.Ctime, identity{st.Ino, st.Btime}}

@@ -80,7 +80,8 @@ func (d *Directory) Edit(account string, change func(*Editor) error) error {
 	return err
 }
 
-// AddFirst adds the first operator of all accounts; [ErrNotFirst] when there is one, whoever made it and however lately.
+// AddFirst adds the first operator of all accounts; [ErrNotFirst] when there is one, whoever made it and however
+// lately.
 func (d *Directory) AddFirst(account string, u User) error {
 	if err := CheckID(account); err != nil {
 		return err
@@ -139,12 +140,14 @@ func NewKey(folder, account string, now time.Time) (key string, err error) {
 // NewKey adds a key, and returns it.
 func (e *Editor) NewKey(now time.Time) (string, error) {
 	if len(e.Keys) >= MaxKeys {
-		return "", fmt.Errorf("account %s has %d keys, which is enough to change them; revoke one first: intercom-hub key revoke -account %s -id %s",
+		return "", fmt.Errorf("account %s has %d keys, which is enough to change them; revoke one first: "+
+			"intercom-hub key revoke -account %s -id %s",
 			e.ID, MaxKeys, e.ID, e.Keys[0].ID)
 	}
 	key := "ik_" + base64.RawURLEncoding.EncodeToString(random(32))
 	hash := sha256.Sum256([]byte(key))
-	k := Key{ID: hex.EncodeToString(random(4)), SHA256: hex.EncodeToString(hash[:]), Created: now.UTC().Format(time.RFC3339)}
+	k := Key{ID: hex.EncodeToString(random(4)), SHA256: hex.EncodeToString(hash[:]),
+		Created: now.UTC().Format(time.RFC3339)}
 	return key, e.put("key", k, func(a *Account) { a.Keys = append(a.Keys, k) })
 }
 
@@ -184,13 +187,15 @@ func (e *Editor) RemoveGroup(id string) error {
 // AddUser adds an operator. One of that name is not touched.
 func (e *Editor) AddUser(u User) error {
 	if e.user(u.Name) >= 0 {
-		return conflict("name", "%s is an operator of %s already; choose another name, or change the password or the role of that one.", u.Name, e.ID)
+		return conflict("name",
+			"%s is an operator of %s already; choose another name, or change the password or the role of that one.",
+			u.Name, e.ID)
 	}
 	return e.put("user", u, func(a *Account) { a.Users = append(a.Users, u) })
 }
 
-// ChangeUser gives an operator another password, another role, or both; what is empty stays. The last administrator stays
-// one.
+// ChangeUser gives an operator another password, another role, or both; what is empty stays. The last administrator
+// stays one.
 func (e *Editor) ChangeUser(name, password string, role Role) error {
 	i := e.user(name)
 	if i < 0 {
@@ -202,7 +207,8 @@ func (e *Editor) ChangeUser(name, password string, role Role) error {
 	}
 	if role != "" {
 		if role != Administrator && e.lastAdministrator(i) {
-			return fault.In(fault.NotAllowed, "role", "%s is the last administrator of %s; make another one first.", name, e.ID)
+			return fault.In(fault.NotAllowed, "role", "%s is the last administrator of %s; make another one first.",
+				name, e.ID)
 		}
 		u.Role = role
 	}
@@ -216,7 +222,8 @@ func (e *Editor) ChangeUser(name, password string, role Role) error {
 func (e *Editor) RemoveUser(name string) error {
 	i := e.user(name)
 	if i >= 0 && e.lastAdministrator(i) {
-		return fault.In(fault.NotAllowed, "name", "%s is the last administrator of %s; make another one first.", name, e.ID)
+		return fault.In(fault.NotAllowed, "name", "%s is the last administrator of %s; make another one first.",
+			name, e.ID)
 	}
 	return e.remove("user", name, i, func(a *Account) { a.Users = without(a.Users, i) })
 }
@@ -226,7 +233,9 @@ func (e *Editor) user(name string) int {
 }
 
 func (e *Editor) lastAdministrator(i int) bool {
-	return e.Users[i].Role == Administrator && !slices.ContainsFunc(without(e.Users, i), func(u User) bool { return u.Role == Administrator })
+	return e.Users[i].Role == Administrator && !slices.ContainsFunc(without(e.Users, i), func(u User) bool {
+		return u.Role == Administrator
+	})
 }
 
 // conflict says that what is asked for is so that it can never be had, unlike a race.

@@ -40,7 +40,8 @@ func key(id string) string {
 
 // All edits take effect, whoever makes them at the same time: what two processes do to each other, two locks here do.
 func TestEditsAtTheSameTime(t *testing.T) {
-	folder := folderWith(t, key("a")+key("b")+"\n\n\n\n") // which the next table follows, whatever the reading left room for
+	// which the next table follows, whatever the reading left room for
+	folder := folderWith(t, key("a")+key("b")+"\n\n\n\n")
 	const many = 24
 	var all sync.WaitGroup
 	edit := func(change func(*Editor) error) {
@@ -87,7 +88,8 @@ func TestWhatIsTakenAwayIsGone(t *testing.T) {
 		"quotes":        "[[\"key\"]]\n" + a + "['key'] # not a table\n",
 		"another order": "[[key]]\n" + b + "[[ key ]]\n" + a,
 		"a list":        "key = [{id = 'a', sha256 = '" + strings.Repeat("0", 64) + "'}]\n",
-		"an odd text":   "[[group]]\nid = 'house_1'\nmembers = ['front_door']\n[[key]]\n" + a + "created = '''\n[[key]]\n'''\n[[key]]\n" + b,
+		"an odd text": "[[group]]\nid = 'house_1'\nmembers = ['front_door']\n[[key]]\n" + a +
+			"created = '''\n[[key]]\n'''\n[[key]]\n" + b,
 	} {
 		folder := folderWith(t, text)
 		before, valid := Load(File(folder, "demo"))
@@ -105,7 +107,8 @@ func TestWhatIsTakenAwayIsGone(t *testing.T) {
 			t.Errorf("%s: %v", name, lerr)
 		case err != nil && string(kept) != text:
 			t.Errorf("%s: refused, and changed", name)
-		case err == nil && (len(after.Keys) != len(before.Keys)-1 || len(after.Keys) == 1 && after.Keys[0].ID != "b" || len(after.Groups) != len(before.Groups)):
+		case err == nil && (len(after.Keys) != len(before.Keys)-1 || len(after.Keys) == 1 && after.Keys[0].ID != "b" ||
+			len(after.Groups) != len(before.Groups)):
 			t.Errorf("%s: left %v", name, after.Keys)
 		}
 	}
@@ -122,9 +125,13 @@ func TestOperatorsAreMadeAndChangedAndOneAdministratorStays(t *testing.T) {
 		change func(*Editor) error
 		code   fault.Code
 	}{
-		"one of the name is there":            {func(e *Editor) error { return e.AddUser(User{"anna", other, Operator}) }, fault.Conflict},
-		"the last administrator becomes less": {func(e *Editor) error { return e.ChangeUser("anna", "", Operator) }, fault.NotAllowed},
-		"the last administrator goes":         {func(e *Editor) error { return e.RemoveUser("anna") }, fault.NotAllowed},
+		"one of the name is there": {func(e *Editor) error {
+			return e.AddUser(User{"anna", other, Operator})
+		}, fault.Conflict},
+		"the last administrator becomes less": {func(e *Editor) error {
+			return e.ChangeUser("anna", "", Operator)
+		}, fault.NotAllowed},
+		"the last administrator goes": {func(e *Editor) error { return e.RemoveUser("anna") }, fault.NotAllowed},
 	} {
 		if err := do(c.change); !fault.Is(err, c.code) {
 			t.Errorf("%s: %v", name, err)
@@ -188,7 +195,8 @@ func TestTheFirstOperatorIsTheFirst(t *testing.T) {
 		t.Errorf("%d first ones", made)
 	}
 	// One whom a command made a moment ago is seen, and a file that cannot be read may have one.
-	for name, text := range map[string]string{"an operator": fmt.Sprintf("[[user]]\nname = 'anna'\nrole = 'operator'\npassword = %q\n", hashOf()), "half a file": "[[user"} {
+	for name, text := range map[string]string{"an operator": fmt.Sprintf(
+		"[[user]]\nname = 'anna'\nrole = 'operator'\npassword = %q\n", hashOf()), "half a file": "[[user"} {
 		folder := t.TempDir()
 		d, err := Open(folder)
 		if err != nil {
@@ -209,7 +217,9 @@ func TestTheFirstOperatorIsTheFirst(t *testing.T) {
 // A file that is empty or half changes nothing, and is said; what is really taken away is gone in less than 5 s.
 func TestAFileThatIsBeingWritten(t *testing.T) {
 	whole := key("a") + "\n" + key("b") + "\n[[group]]\nid = 'house_1'\nmembers = ['front_door']\n"
-	for name, text := range map[string]string{"empty": "", "blank": "\n \n", "half a line": whole[:len(whole)/3], "half a table": key("a") + "[[key]]\nid = 'b'\n", "the first table": key("a"), "a comment": "# Account demo\n"} {
+	for name, text := range map[string]string{"empty": "", "blank": "\n \n", "half a line": whole[:len(whole)/3],
+		"half a table": key("a") + "[[key]]\nid = 'b'\n", "the first table": key("a"),
+		"a comment": "# Account demo\n"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				folder := folderWith(t, whole)
@@ -223,7 +233,8 @@ func TestAFileThatIsBeingWritten(t *testing.T) {
 					t.Fatal(err)
 				}
 				for range 6 {
-					if changed, err := d.Reload(); changed || err == nil || !strings.Contains(err.Error(), "demo.toml") || d.Trouble() == nil || len(d.Account("demo").Keys) != 2 {
+					if changed, err := d.Reload(); changed || err == nil || !strings.Contains(err.Error(),
+						"demo.toml") || d.Trouble() == nil || len(d.Account("demo").Keys) != 2 {
 						t.Fatal(changed, err, d.Account("demo"))
 					}
 					time.Sleep(LookTime)
@@ -264,8 +275,8 @@ func TestAFileThatIsBeingWritten(t *testing.T) {
 	}
 }
 
-// What is renamed into place is whole; a folder that is gone is not one without accounts; and a problem in one file keeps
-// nobody in another.
+// What is renamed into place is whole; a folder that is gone is not one without accounts; and a problem in one file
+// keeps nobody in another.
 func TestOneFileDoesNotHoldUpAnother(t *testing.T) {
 	folder := folderWith(t, key("a")+key("b"))
 	d, err := Open(folder)
@@ -279,7 +290,8 @@ func TestOneFileDoesNotHoldUpAnother(t *testing.T) {
 	if err := d.Edit("demo", func(e *Editor) error { return e.RevokeKey("a") }); err != nil {
 		t.Error(err)
 	}
-	if d.Stands("demo", Grant{Key: "a", Mark: Key{SHA256: strings.Repeat("0", 63) + "a"}.Grant().Mark}) || len(d.Account("demo").Keys) != 1 {
+	if d.Stands("demo", Grant{Key: "a", Mark: Key{SHA256: strings.Repeat("0", 63) + "a"}.Grant().Mark}) ||
+		len(d.Account("demo").Keys) != 1 {
 		t.Error("the key is still good")
 	}
 	if d.Trouble() == nil {
@@ -302,8 +314,8 @@ func TestOneFileDoesNotHoldUpAnother(t *testing.T) {
 	}
 }
 
-// Commands that follow one another before anybody looks are whole files all the same, also when one gets the inode of the
-// one before.
+// Commands that follow one another before anybody looks are whole files all the same, also when one gets the inode of
+// the one before.
 func TestTwoCommandsBetweenTwoLooks(t *testing.T) {
 	folder := folderWith(t, key("a")+key("b"))
 	d, err := Open(folder)

@@ -18,8 +18,8 @@ import (
 	"intercom/internal/durable"
 )
 
-// Ended knows the operators' sessions that were ended before their time, until that time is past: a cookie is signed and
-// kept nowhere, so signing out has to be remembered. It is on disk, and hubs of a cluster tell one another.
+// Ended knows the operators' sessions that were ended before their time, until that time is past: a cookie is signed
+// and kept nowhere, so signing out has to be remembered. It is on disk, and hubs of a cluster tell one another.
 type Ended struct {
 	file string // "" for none
 
@@ -82,8 +82,8 @@ func (e *Ended) has(one End) bool {
 	return e.single[one.whose()][one] || folded && one.Until <= before
 }
 
-// Add remembers ends, and reports whether any is new. It holds from now on, also when it cannot be written: [Ended.Save]
-// tries again.
+// Add remembers ends, and reports whether any is new. It holds from now on, also when it cannot be written:
+// [Ended.Save] tries again.
 func (e *Ended) Add(now time.Time, ends ...End) (news bool, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -139,7 +139,8 @@ func (e *Ended) live(now time.Time) (ends []End) {
 		ends = append(ends, End{Account: o.account, User: o.user, Until: until})
 	}
 	slices.SortFunc(ends, func(a, b End) int {
-		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.User, b.User), cmp.Compare(a.Until, b.Until), cmp.Compare(a.Session, b.Session))
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.User, b.User), cmp.Compare(a.Until, b.Until),
+			cmp.Compare(a.Session, b.Session))
 	})
 	return ends
 }

@@ -30,17 +30,20 @@ func TestEndedSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range []*Ended{e, again} {
-		if !has(e, "anna", "1", until) || has(e, "anna", "2", until) || has(e, "berta", "1", until) || e.Has("other", Grant{User: "anna", Session: "1", Until: until}) || e.Has("demo", Grant{Key: "k"}) {
+		if !has(e, "anna", "1", until) || has(e, "anna", "2", until) || has(e, "berta", "1", until) ||
+			e.Has("other", Grant{User: "anna", Session: "1", Until: until}) || e.Has("demo", Grant{Key: "k"}) {
 			t.Error("the wrong sessions are ended")
 		}
 	}
-	// Very many of one operator end the older ones with them, and others stay; hubs that tell one another know the same then.
+	// Very many of one operator end the older ones with them, and others stay; hubs that tell one another know the same
+	// then.
 	for i := range MostEnds + 10 {
 		if _, err := e.Add(now, End{"demo", "anna", fmt.Sprint("n", i), until + int64(i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if !has(e, "anna", "older", until+1) || has(e, "anna", "newer", until+MostEnds) || has(e, "berta", "1", until) || !has(e, "anna", fmt.Sprint("n", MostEnds+9), until+MostEnds+9) {
+	if !has(e, "anna", "older", until+1) || has(e, "anna", "newer", until+MostEnds) || has(e, "berta", "1", until) ||
+		!has(e, "anna", fmt.Sprint("n", MostEnds+9), until+MostEnds+9) {
 		t.Error("the wrong sessions are ended with very many")
 	}
 	all, sum := e.All(now)

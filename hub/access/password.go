@@ -31,7 +31,8 @@ func HashPassword(password string) (string, error) {
 	salt := random(16)
 	sum := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, 32)
 	enc := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads, enc(salt), enc(sum)), nil
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads,
+		enc(salt), enc(sum)), nil
 }
 
 func parseHash(text string) (hash, error) {

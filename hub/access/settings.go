@@ -35,7 +35,8 @@ func SetSettings(folder, account, cuid string, b wire.SettingsBody) error {
 	}
 	path := settingsFile(folder, account, cuid)
 	if old, err := loadSettings(path); err == nil && old.Version >= b.Version {
-		return conflict("version", "%s has version %d, which is not before %d; somebody else pushed at the same time, or this machine's clock is wrong.", path, old.Version, b.Version)
+		return conflict("version", "%s has version %d, which is not before %d; somebody else pushed at the same "+
+			"time, or this machine's clock is wrong.", path, old.Version, b.Version)
 	}
 	text, err := json.MarshalIndent(b, "", "  ")
 	if err != nil {

@@ -17,8 +17,8 @@ type Token struct {
 	Expires int64 `json:"e"` // seconds since the epoch
 }
 
-// Grant is what somebody came in by: an API key, or an operator's session. It is good as long as the one that it names is
-// there and is the same, and, of a session, was not ended ([Ended]).
+// Grant is what somebody came in by: an API key, or an operator's session. It is good as long as the one that it names
+// is there and is the same, and, of a session, was not ended ([Ended]).
 type Grant struct {
 	Key     string `json:"k,omitempty"` // id of the API key
 	User    string `json:"u,omitempty"` // or the operator

@@ -1,10 +1,10 @@
-// Package authority is a certificate authority of the hub's own, for houses without a public name: browsers and stations
-// that trust it reach the hub over TLS.
+// Package authority is a certificate authority of the hub's own, for houses without a public name: browsers and
+// stations that trust it reach the hub over TLS.
 //
-// Whoever takes its key can speak as this hub and as nobody else: its certificate names the only hosts that it may vouch
-// for (RFC 5280, section 4.2.1.10), and no authority may stand below it. A folder holds everything: ca.pem is given away,
-// ca.key stays, and hub.pem, the hub's certificate with its key, is written as one file, so that it is never half of two.
-// Files change only in [New], [Renew] and [Keep]. cmd/intercom-hub imports it.
+// Whoever takes its key can speak as this hub and as nobody else: its certificate names the only hosts that it may
+// vouch for (RFC 5280, section 4.2.1.10), and no authority may stand below it. A folder holds everything: ca.pem is
+// given away, ca.key stays, and hub.pem, the hub's certificate with its key, is written as one file, so that it is
+// never half of two. Files change only in [New], [Renew] and [Keep]. cmd/intercom-hub imports it.
 package authority
 
 import (
@@ -80,7 +80,9 @@ func New(dir string, hosts []string, now time.Time) (*Authority, error) {
 	}
 	defer unlock()
 	if _, err := os.Stat(CAFile(dir)); !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is an authority in %s already; 'intercom-hub tls renew' makes a new certificate from it. For other hosts remove the folder first: all browsers and stations then have to trust the new one", dir)
+		return nil, fmt.Errorf("there is an authority in %s already; 'intercom-hub tls renew' makes a new "+
+			"certificate from it. For other hosts remove the folder first: all browsers and stations then have to "+
+			"trust the new one", dir)
 	}
 	if err := own(dir); err != nil {
 		return nil, err
@@ -90,9 +92,11 @@ func New(dir string, hosts []string, now time.Time) (*Authority, error) {
 		return nil, err
 	}
 	t := &x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{CommonName: "Intercom of " + hosts[0][:min(len(hosts[0]), 40)] + " " + now.UTC().Format(time.DateOnly)},
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: "Intercom of " + hosts[0][:min(len(hosts[0]), 40)] +
+			" " + now.UTC().Format(time.DateOnly)},
 		NotBefore: now.Add(-skew), NotAfter: now.Add(CALasts),
-		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+		KeyUsage:    x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	h.constrain(t)
@@ -104,7 +108,8 @@ func New(dir string, hosts []string, now time.Time) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := durable.Write(filepath.Join(dir, caKey), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})); err != nil {
+	if err := durable.Write(filepath.Join(dir, caKey),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})); err != nil {
 		return nil, err
 	}
 	if err := durable.Write(CAFile(dir), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); err != nil {
@@ -118,7 +123,8 @@ func Open(dir string) (*Authority, error) {
 	a := &Authority{dir: dir}
 	var err error
 	if a.Cert, err = readCert(CAFile(dir)); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no authority in %s; make one with 'intercom-hub tls new -host NAME,ADDRESS'", dir)
+		return nil, fmt.Errorf("there is no authority in %s; make one with 'intercom-hub tls new -host NAME,ADDRESS'",
+			dir)
 	} else if err != nil {
 		return nil, err
 	}
@@ -146,7 +152,8 @@ func Renew(dir string, now time.Time) (*Authority, error) {
 	}
 	end := now.Add(Lasts - skew)
 	if now.Before(a.Cert.NotBefore) || !now.Before(a.Cert.NotAfter) {
-		return nil, fmt.Errorf("the authority is valid from %s to %s, and this machine's clock says %s; set the clock, or make a new authority",
+		return nil, fmt.Errorf("the authority is valid from %s to %s, and this machine's clock says %s; set the "+
+			"clock, or make a new authority",
 			a.Cert.NotBefore.Format(time.DateOnly), a.Cert.NotAfter.Format(time.DateOnly), now.Format(time.DateOnly))
 	} else if end.After(a.Cert.NotAfter) {
 		end = a.Cert.NotAfter
@@ -156,9 +163,11 @@ func Renew(dir string, now time.Time) (*Authority, error) {
 		return nil, err
 	}
 	// No host in the subject: some check also that against the authority's constraints, as a name.
-	t := &x509.Certificate{SerialNumber: serial(), Subject: pkix.Name{CommonName: "Intercom hub"}, NotBefore: end.Add(-Lasts), NotAfter: end,
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames: a.names(), IPAddresses: a.addresses()}
+	t := &x509.Certificate{SerialNumber: serial(), Subject: pkix.Name{CommonName: "Intercom hub"},
+		NotBefore: end.Add(-Lasts), NotAfter: end,
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:    a.names(), IPAddresses: a.addresses()}
 	der, err := x509.CreateCertificate(rand.Reader, t, a.Cert, key.Public(), signer)
 	if err != nil {
 		return nil, fmt.Errorf("%s does not belong to %s: %w", caKey, caCert, err)
@@ -167,7 +176,8 @@ func Renew(dir string, now time.Time) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	both := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})...)
+	both := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})...)
 	if err := durable.Write(HubFile(dir), both); err != nil {
 		return nil, err
 	}
@@ -229,7 +239,8 @@ func (a *Authority) addresses() (all []net.IP) {
 	return all
 }
 
-// Fingerprints of the authority, as browsers and systems show them: SHA-256, and SHA-1, which Windows calls a thumbprint.
+// Fingerprints of the authority, as browsers and systems show them: SHA-256, and SHA-1, which Windows calls a
+// thumbprint.
 func (a *Authority) Fingerprints() (sha256Text, sha1Text string) {
 	long, brief := sha256.Sum256(a.Cert.Raw), sha1.Sum(a.Cert.Raw)
 	return colons(long[:]), colons(brief[:])

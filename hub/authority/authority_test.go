@@ -23,7 +23,8 @@ var today = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
 func TestAHubIsTrustedByItsNamesAndNoOther(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tls")
-	a, err := New(dir, []string{"Intercom.lan", "192.168.1.20", "fd00::20", "::ffff:192.168.1.21", "intercom.lan"}, today)
+	a, err := New(dir, []string{"Intercom.lan", "192.168.1.20", "fd00::20", "::ffff:192.168.1.21",
+		"intercom.lan"}, today)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,8 +33,10 @@ func TestAHubIsTrustedByItsNamesAndNoOther(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(a.Cert)
-	for host, good := range map[string]bool{"intercom.lan": true, "192.168.1.20": true, "[fd00::20]": true, "192.168.1.21": true, "192.168.1.22": false, "example.org": false} {
-		if _, err := a.Hub.Verify(x509.VerifyOptions{Roots: roots, DNSName: host, CurrentTime: today}); (err == nil) != good {
+	for host, good := range map[string]bool{"intercom.lan": true, "192.168.1.20": true, "[fd00::20]": true,
+		"192.168.1.21": true, "192.168.1.22": false, "example.org": false} {
+		if _, err := a.Hub.Verify(x509.VerifyOptions{Roots: roots, DNSName: host,
+			CurrentTime: today}); (err == nil) != good {
 			t.Errorf("%s: %v", host, err)
 		}
 	}
@@ -60,7 +63,8 @@ func TestAHubIsTrustedByItsNamesAndNoOther(t *testing.T) {
 
 // Whoever has taken the key vouches for nobody else with it, by this library and by another.
 func TestATakenKeyVouchesForNobodyElse(t *testing.T) {
-	for _, hosts := range [][]string{{"intercom.lan", "192.168.1.20"}, {"intercom.lan"}, {"192.168.1.20"}, {"fd00::20"}} {
+	for _, hosts := range [][]string{{"intercom.lan", "192.168.1.20"}, {"intercom.lan"}, {"192.168.1.20"},
+		{"fd00::20"}} {
 		dir := filepath.Join(t.TempDir(), "tls")
 		a, err := New(dir, hosts, time.Now())
 		if err != nil {
@@ -72,10 +76,13 @@ func TestATakenKeyVouchesForNobodyElse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		forge := func(change func(*x509.Certificate), by *x509.Certificate, with any) (*x509.Certificate, *ecdsa.PrivateKey) {
+		forge := func(change func(*x509.Certificate), by *x509.Certificate, with any) (*x509.Certificate,
+			*ecdsa.PrivateKey) {
 			t.Helper()
 			key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-			c := &x509.Certificate{SerialNumber: serial(), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+			c := &x509.Certificate{SerialNumber: serial(), NotBefore: time.Now().Add(-time.Hour),
+				NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true,
+				ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 			change(c)
 			der, err := x509.CreateCertificate(rand.Reader, c, by, key.Public(), with)
 			if err != nil {
@@ -87,7 +94,8 @@ func TestATakenKeyVouchesForNobodyElse(t *testing.T) {
 			}
 			return c, key
 		}
-		if out, err := exec.Command("openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", CAFile(dir), HubFile(dir)).CombinedOutput(); err != nil {
+		if out, err := exec.Command("openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile",
+			CAFile(dir), HubFile(dir)).CombinedOutput(); err != nil {
 			t.Errorf("openssl does not trust the hub: %v %s", err, out)
 		}
 		deny := func(what string, c *x509.Certificate, below ...*x509.Certificate) {
@@ -121,7 +129,9 @@ func TestATakenKeyVouchesForNobodyElse(t *testing.T) {
 			c, _ := forge(func(c *x509.Certificate) { c.IPAddresses = h(t, ip).IPAddresses }, a.Cert, taken)
 			deny(ip, c)
 		}
-		below, key := forge(func(c *x509.Certificate) { c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign }, a.Cert, taken)
+		below, key := forge(func(c *x509.Certificate) {
+			c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign
+		}, a.Cert, taken)
 		own, _ := forge(func(c *x509.Certificate) { *c = merge(*c, h(t, a.Hosts()...)) }, below, key)
 		deny("an authority below it", own, below)
 	}
@@ -147,7 +157,9 @@ func merge(c, with x509.Certificate) x509.Certificate {
 }
 
 func TestHostsThatAreNone(t *testing.T) {
-	for _, bad := range []string{"", "https://intercom.lan", "intercom.lan:443", "*.lan", "com", "co.uk", "invalid", "0.0.0.0", "::", "224.0.0.1", "fe80::1%eth0", "192.168.1", "a..b", "-a.lan", "türe.lan", "a b", strings.Repeat("a.", 127) + "a"} {
+	for _, bad := range []string{"", "https://intercom.lan", "intercom.lan:443", "*.lan", "com", "co.uk", "invalid",
+		"0.0.0.0", "::", "224.0.0.1", "fe80::1%eth0", "192.168.1", "a..b", "-a.lan", "türe.lan", "a b",
+		strings.Repeat("a.", 127) + "a"} {
 		if _, err := New(filepath.Join(t.TempDir(), "tls"), []string{bad}, today); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
@@ -155,10 +167,12 @@ func TestHostsThatAreNone(t *testing.T) {
 	if _, err := New(filepath.Join(t.TempDir(), "tls"), nil, today); err == nil {
 		t.Error("none are taken")
 	}
-	if _, err := New(filepath.Join(t.TempDir(), "tls"), []string{"good.lan", "bad one", "*"}, today); err == nil || !strings.Contains(err.Error(), `"bad one"`) || !strings.Contains(err.Error(), `"*"`) {
+	if _, err := New(filepath.Join(t.TempDir(), "tls"), []string{"good.lan", "bad one", "*"}, today); err == nil ||
+		!strings.Contains(err.Error(), `"bad one"`) || !strings.Contains(err.Error(), `"*"`) {
 		t.Errorf("not every problem is said: %v", err)
 	}
-	if _, err := New(filepath.Join(t.TempDir(), "tls"), []string{"good.lan"}, time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)); err == nil || !strings.Contains(err.Error(), "clock") {
+	if _, err := New(filepath.Join(t.TempDir(), "tls"), []string{"good.lan"},
+		time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)); err == nil || !strings.Contains(err.Error(), "clock") {
 		t.Errorf("a clock that is not set: %v", err)
 	}
 }
@@ -187,7 +201,8 @@ func TestAnAuthorityStays(t *testing.T) {
 	if after, _ := os.ReadFile(CAFile(dir)); !bytes.Equal(before, after) {
 		t.Error("the authority changed")
 	}
-	if _, err := Renew(dir, today.AddDate(11, 0, 0)); err == nil || !strings.Contains(err.Error(), "make a new authority") {
+	if _, err := Renew(dir, today.AddDate(11, 0, 0)); err == nil ||
+		!strings.Contains(err.Error(), "make a new authority") {
 		t.Errorf("an authority that has ended renews: %v", err)
 	}
 	late, err := Renew(dir, a.Cert.NotAfter.AddDate(0, -1, 0))

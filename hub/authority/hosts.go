@@ -54,9 +54,11 @@ func (h *hosts) add(text string) error {
 	name := strings.ToLower(text)
 	switch suffix, known := publicsuffix.PublicSuffix(name); {
 	case len(name) > 253 || !hostName.MatchString(name) || strings.Trim(name, "0123456789.") == "":
-		return fmt.Errorf("%q is not a name or an IP address; write it without scheme, port or *, like intercom.lan or 192.168.1.20", text)
+		return fmt.Errorf("%q is not a name or an IP address; write it without scheme, port or *, like intercom.lan "+
+			"or 192.168.1.20", text)
 	case name == suffix && known, name == noName, name == "localdomain":
-		return fmt.Errorf("%q is not one machine: the authority could vouch for all names below it; write the name in full", text)
+		return fmt.Errorf(
+			"%q is not one machine: the authority could vouch for all names below it; write the name in full", text)
 	}
 	if !slices.Contains(h.names, name) {
 		h.names = append(h.names, name)
@@ -64,15 +66,16 @@ func (h *hosts) add(text string) error {
 	return nil
 }
 
-// constrain lets an authority vouch for these hosts alone (RFC 5280, section 4.2.1.10). A kind of which none is allowed has
-// to be ruled out by name, or all of it would be allowed.
+// constrain lets an authority vouch for these hosts alone (RFC 5280, section 4.2.1.10). A kind of which none is allowed
+// has to be ruled out by name, or all of it would be allowed.
 func (h *hosts) constrain(t *x509.Certificate) {
 	t.PermittedDNSDomainsCritical = true
 	if t.PermittedDNSDomains = h.names; len(h.names) == 0 {
 		t.PermittedDNSDomains = []string{noName}
 	}
 	for _, a := range h.addresses {
-		t.PermittedIPRanges = append(t.PermittedIPRanges, &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())})
+		t.PermittedIPRanges = append(t.PermittedIPRanges,
+			&net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())})
 	}
 	if len(h.addresses) == 0 {
 		for _, all := range []string{"0.0.0.0/0", "::/0"} {

@@ -1,6 +1,6 @@
-// Package hook tells other programs what happened: calls that ended, visitors that were missed, stations that are silent
-// and that are back. Each is a POST of JSON to the URLs that the account's file names, signed, and tried again until it
-// is taken.
+// Package hook tells other programs what happened: calls that ended, visitors that were missed, stations that are
+// silent and that are back. Each is a POST of JSON to the URLs that the account's file names, signed, and tried again
+// until it is taken.
 //
 // Nothing waits for it: what happened is queued, in memory, up to a limit for each URL; a hub that stops loses what is
 // left. A [Sender] is a part (Run). cmd/intercom-hub wires it to the hub.

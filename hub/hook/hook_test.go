@@ -50,7 +50,8 @@ func newTaker(t *testing.T, refuse int) *taker {
 		seconds, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get(SignatureHeader), "t="), ",")
 		at, _ := strconv.ParseInt(seconds, 10, 64)
 		k.got = append(k.got, e)
-		k.signed = append(k.signed, r.Header.Get(SignatureHeader) == Sign("shared", body, time.Unix(at, 0)) && time.Since(time.Unix(at, 0)) < time.Minute)
+		k.signed = append(k.signed, r.Header.Get(SignatureHeader) == Sign("shared", body, time.Unix(at, 0)) &&
+			time.Since(time.Unix(at, 0)) < time.Minute)
 	}))
 	t.Cleanup(k.Close)
 	return k
@@ -125,7 +126,8 @@ func TestOneThatFails(t *testing.T) {
 	stuck := make(chan struct{})
 	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stuck }))
 	t.Cleanup(func() { close(stuck); slow.Close() })
-	s := sender(t, fmt.Sprintf("url = %q", failing.URL), fmt.Sprintf("url = %q", slow.URL), fmt.Sprintf("url = %q", good.URL))
+	s := sender(t, fmt.Sprintf("url = %q", failing.URL), fmt.Sprintf("url = %q", slow.URL),
+		fmt.Sprintf("url = %q", good.URL))
 	began := time.Now()
 	for range 3 * maxWaiting {
 		s.Send(event(CallEnded)) // more than are kept

@@ -63,8 +63,10 @@ var ErrNotReady = errors.New("JetStream is not ready")
 func Open(cfg Config, log *slog.Logger) (*Bus, error) {
 	b := &Bus{cfg: cfg, log: log, life: nats.NewInbox()}
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	opts := []nats.Option{nats.Name("intercom-hub " + cfg.Name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
-		nats.ReconnectWait(500 * time.Millisecond), nats.ReconnectBufSize(-1), // what cannot be said now is not said later
+	opts := []nats.Option{nats.Name("intercom-hub " + cfg.Name), nats.MaxReconnects(-1),
+		nats.RetryOnFailedConnect(true),
+		// what cannot be said now is not said later
+		nats.ReconnectWait(500 * time.Millisecond), nats.ReconnectBufSize(-1),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Warn("nats", "err", err) })}
 	if cfg.URL == "" {
 		s, err := embed(cfg.Name, cfg.Dir, cfg.Cluster, log)
@@ -142,11 +144,13 @@ func (b *Bus) buckets(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	claims, err := b.bucket(ctx, "intercom_claims", jetstream.StreamConfig{AllowMsgTTL: true, SubjectDeleteMarkerTTL: time.Minute})
+	claims, err := b.bucket(ctx, "intercom_claims",
+		jetstream.StreamConfig{AllowMsgTTL: true, SubjectDeleteMarkerTTL: time.Minute})
 	if err != nil {
 		return err
 	}
-	leases, err := b.bucket(ctx, "intercom_leases", jetstream.StreamConfig{MaxAge: bus.LeaseTime, Duplicates: bus.LeaseTime})
+	leases, err := b.bucket(ctx, "intercom_leases",
+		jetstream.StreamConfig{MaxAge: bus.LeaseTime, Duplicates: bus.LeaseTime})
 	if err != nil {
 		return err
 	}
@@ -266,7 +270,8 @@ func (b *Bus) AskAll(ctx context.Context, m []byte) ([]byte, error) {
 }
 
 func (b *Bus) ask(ctx context.Context, subject string, m []byte) ([]byte, error) {
-	reply, err := b.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: m, Header: nats.Header{fromHeader: {b.cfg.Name}}})
+	reply, err := b.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: m,
+		Header: nats.Header{fromHeader: {b.cfg.Name}}})
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return nil, bus.ErrNobody
@@ -325,7 +330,8 @@ func settled(ctx context.Context, write func() error) error {
 	for wait := time.Millisecond; ; wait *= 2 {
 		err := write()
 		var api *jetstream.APIError
-		if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequenceConstant || wait > 128*time.Millisecond || ctx.Err() != nil {
+		if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequenceConstant ||
+			wait > 128*time.Millisecond || ctx.Err() != nil {
 			return err
 		}
 		backoff.Sleep(ctx, wait)
@@ -369,11 +375,14 @@ func (b *Bus) meaning(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
+	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
 		return bus.ErrTaken
-	case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyRevisionMismatch), errors.Is(err, jetstream.ErrKeyNotFound):
+	case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyRevisionMismatch),
+		errors.Is(err, jetstream.ErrKeyNotFound):
 		return bus.ErrTaken
-	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrBucketNotFound):
+	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, jetstream.ErrStreamNotFound),
+		errors.Is(err, jetstream.ErrBucketNotFound):
 		if b.claims.Swap(nil) != nil {
 			b.leases.Store(nil)
 			b.done.Go(func() {

@@ -54,7 +54,8 @@ func three(t *testing.T) []*Bus {
 }
 
 func (b *Bus) ready(t *testing.T) {
-	for end := time.Now().Add(30 * time.Second); b.claims.Load() == nil || b.stream.Load() == nil; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); b.claims.Load() == nil ||
+		b.stream.Load() == nil; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Error("JetStream does not get ready")
 			return
@@ -152,7 +153,8 @@ func TestThreeHubsOnServersOfTheirOwn(t *testing.T) {
 		}
 		brief, cancel := context.WithTimeout(ctx, 150*time.Millisecond)
 		defer cancel()
-		if _, err := a.AskAll(brief, []byte("are you hub0")); !errors.Is(err, bus.ErrNobody) { // it is, and does not ask itself
+		// it is, and does not ask itself
+		if _, err := a.AskAll(brief, []byte("are you hub0")); !errors.Is(err, bus.ErrNobody) {
 			t.Error(err)
 		}
 	})
@@ -271,7 +273,8 @@ func TestWithoutJetStream(t *testing.T) {
 	}
 	defer b.Close()
 	began := time.Now()
-	if _, err := b.Claim(t.Context(), "device.demo.x", nil, 0); !errors.Is(err, ErrNotReady) || time.Since(began) > time.Second {
+	if _, err := b.Claim(t.Context(), "device.demo.x", nil, 0); !errors.Is(err, ErrNotReady) ||
+		time.Since(began) > time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 	if err := b.Append(t.Context(), nil); !errors.Is(err, ErrNotReady) {
@@ -279,7 +282,8 @@ func TestWithoutJetStream(t *testing.T) {
 	}
 	e := listen(t, b)
 	heard := func() bool { e.mu.Lock(); defer e.mu.Unlock(); return len(e.tape) > 0 }
-	for end := time.Now().Add(10 * time.Second); !heard() && time.Now().Before(end); time.Sleep(time.Millisecond) { // until the subscription is there
+	// until the subscription is there
+	for end := time.Now().Add(10 * time.Second); !heard() && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if err := b.Send("nobody", []byte("x"), "t"); err != nil {
 			t.Fatal(err)
 		}

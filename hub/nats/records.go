@@ -16,8 +16,10 @@ func (b *Bus) records(ctx context.Context) {
 	for wait := 100 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 5*time.Second) {
 		for _, n := range b.replicas() {
 			rctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-			s, err := b.js.CreateOrUpdateStream(rctx, jetstream.StreamConfig{Name: recordsStream, Subjects: []string{recordsSubject},
-				Storage: jetstream.FileStorage, Replicas: n, MaxAge: 400 * 24 * time.Hour, MaxBytes: 1 << 30, Discard: jetstream.DiscardOld})
+			s, err := b.js.CreateOrUpdateStream(rctx,
+				jetstream.StreamConfig{Name: recordsStream, Subjects: []string{recordsSubject},
+					Storage: jetstream.FileStorage, Replicas: n, MaxAge: 400 * 24 * time.Hour, MaxBytes: 1 << 30,
+					Discard: jetstream.DiscardOld})
 			cancel()
 			if err == nil {
 				b.stream.Store(&s)
@@ -44,7 +46,8 @@ func (b *Bus) Follow(ctx context.Context, after uint64, f func(n uint64, lines [
 			return nil
 		}
 	}
-	c, err := (*b.stream.Load()).OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1})
+	c, err := (*b.stream.Load()).OrderedConsumer(ctx,
+		jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1})
 	if err != nil {
 		return err
 	}

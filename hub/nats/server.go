@@ -49,11 +49,12 @@ func enable(s *server.Server, dir string) error {
 	if err := writable(dir); err != nil {
 		return err
 	}
-	return s.EnableJetStream(&server.JetStreamConfig{StoreDir: dir, MaxMemory: maxMemory, MaxStore: maxStore, SyncAlways: true})
+	return s.EnableJetStream(&server.JetStreamConfig{StoreDir: dir, MaxMemory: maxMemory, MaxStore: maxStore,
+		SyncAlways: true})
 }
 
-// embed starts a server inside the process. Without a cluster it opens no port. A folder that cannot be written, as on a
-// full disk, keeps JetStream from starting, and the server with it: then it starts without, and enable tries on.
+// embed starts a server inside the process. Without a cluster it opens no port. A folder that cannot be written, as on
+// a full disk, keeps JetStream from starting, and the server with it: then it starts without, and enable tries on.
 func embed(name, dir string, c Cluster, log *slog.Logger) (*server.Server, error) {
 	jetStream := true
 	if err := writable(dir); err != nil {
@@ -74,11 +75,14 @@ func embed(name, dir string, c Cluster, log *slog.Logger) (*server.Server, error
 		if err != nil {
 			return nil, err
 		}
-		// The server's routes wait for its clients' port, so there is one: any, on loopback, for those who know the secret.
+		// The server's routes wait for its clients' port, so there is one: any, on loopback, for those who know the
+		// secret.
 		opts.DontListen, opts.Host, opts.Port, opts.Username, opts.Password = false, "127.0.0.1", -1, user, c.Secret
-		opts.Cluster = server.ClusterOpts{Name: "intercom", Host: host, Port: n, Username: user, Password: c.Secret, NoAdvertise: true}
+		opts.Cluster = server.ClusterOpts{Name: "intercom", Host: host, Port: n, Username: user, Password: c.Secret,
+			NoAdvertise: true}
 		for _, r := range c.Routes {
-			opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats-route", User: url.UserPassword(user, c.Secret), Host: r})
+			opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats-route",
+				User: url.UserPassword(user, c.Secret), Host: r})
 		}
 	}
 	s, err := server.NewServer(opts)

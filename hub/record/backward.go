@@ -14,8 +14,8 @@ const (
 // budget is how many bytes may be read to answer one question; see [Most].
 type budget struct{ left int64 }
 
-// backward gives the lines of a file, the last first, from a place in it (from its end when that is negative) until f has
-// enough, the beginning is reached or the budget is spent. at is the end of the lines that are left.
+// backward gives the lines of a file, the last first, from a place in it (from its end when that is negative) until f
+// has enough, the beginning is reached or the budget is spent. at is the end of the lines that are left.
 func (b *budget) backward(path string, end int64, f func(end int64, line []byte) (more bool)) (at int64, err error) {
 	file, err := os.Open(path)
 	if err != nil {

@@ -60,7 +60,8 @@ func TestAQuestionReadsALimitedPart(t *testing.T) {
 	var b strings.Builder
 	for i := range 10_000 {
 		at := time.Date(2026, 1, 2, 0, 0, i, 0, time.UTC).Format(time.RFC3339)
-		fmt.Fprintf(&b, `{"account":"%s","hub":"h","call":"c%d","status":"missed","reason":"no_answer","by":"hub","from":"front_door","to":"reception","context":"x","invited_at":%q,"ended_at":%q,"duration_ms":0}`+"\n",
+		fmt.Fprintf(&b,
+			`{"account":"%s","hub":"h","call":"c%d","status":"missed","reason":"no_answer","by":"hub","from":"front_door","to":"reception","context":"x","invited_at":%q,"ended_at":%q,"duration_ms":0}`+"\n",
 			map[bool]string{true: "rare", false: "many"}[i%2500 == 0], i, at, at)
 	}
 	if err := os.WriteFile(fileOf(dir, "2026-01-02"), []byte(b.String()), 0o600); err != nil {
@@ -98,7 +99,8 @@ func TestNotesOfADay(t *testing.T) {
 		count, size := 0, 0
 		add := func(account, station string) error {
 			count++
-			_, err := n.Add(Note{Account: account, Station: station, NoteBody: wire.NoteBody{ID: fmt.Sprint(count), Kind: wire.Visit, Why: strings.Repeat("x", 40_000)}})
+			_, err := n.Add(Note{Account: account, Station: station,
+				NoteBody: wire.NoteBody{ID: fmt.Sprint(count), Kind: wire.Visit, Why: strings.Repeat("x", 40_000)}})
 			return err
 		}
 		for ; add("demo", "front_door") == nil; size += 40_000 {
@@ -137,7 +139,9 @@ func TestNotesOfADay(t *testing.T) {
 // The notes of a day are removed with its calls, and without.
 func TestOldNotesAreRemoved(t *testing.T) {
 	dir := t.TempDir()
-	names := map[string]bool{"calls-2020-01-02.jsonl": false, "notes-2020-01-02.jsonl": false, "notes-2020-01-03.demo.jsonl": false, "notes-2999-01-02.demo.jsonl": true, "notes-x.jsonl": true, ".position": true}
+	names := map[string]bool{"calls-2020-01-02.jsonl": false, "notes-2020-01-02.jsonl": false,
+		"notes-2020-01-03.demo.jsonl": false, "notes-2999-01-02.demo.jsonl": true, "notes-x.jsonl": true,
+		".position": true}
 	for name := range names {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("x\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -146,7 +150,8 @@ func TestOldNotesAreRemoved(t *testing.T) {
 	s := Open(dir, "h", 24*time.Hour, nil, slog.New(slog.DiscardHandler))
 	defer run(t, s)()
 	for name, stays := range names {
-		for end := time.Now().Add(10 * time.Second); !stays && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(10 * time.Second); !stays &&
+			time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 				break
 			}

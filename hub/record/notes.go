@@ -88,8 +88,8 @@ func (n *Notes) Add(one Note) (fresh bool, err error) {
 // MostNotes is how many can be asked for at once.
 const MostNotes = 500
 
-// Latest gives the newest notes of an account, or of one of its stations, the newest first, as far as they are among the
-// last [Most] bytes of the account. dir is that of OpenNotes.
+// Latest gives the newest notes of an account, or of one of its stations, the newest first, as far as they are among
+// the last [Most] bytes of the account. dir is that of OpenNotes.
 func Latest(dir, account, station string, limit int) (all []Note, err error) {
 	files, err := notesOf(dir, account)
 	if err != nil {
@@ -100,7 +100,8 @@ func Latest(dir, account, station string, limit int) (all []Note, err error) {
 	for _, file := range files {
 		_, err := may.backward(file, -1, func(_ int64, line []byte) bool {
 			var n Note
-			if bytes.HasPrefix(line, start) && bytes.Contains(line, []byte(station)) && json.Unmarshal(line, &n) == nil && (station == "" || n.Station == station) {
+			if bytes.HasPrefix(line, start) && bytes.Contains(line, []byte(station)) && json.Unmarshal(line,
+				&n) == nil && (station == "" || n.Station == station) {
 				all = append(all, n)
 			}
 			return len(all) < limit
@@ -115,12 +116,13 @@ func Latest(dir, account, station string, limit int) (all []Note, err error) {
 	return all, nil
 }
 
-// notesOf are the files that may have notes of an account, the newest first. Those without its name are of a release that
-// kept all accounts' in one.
+// notesOf are the files that may have notes of an account, the newest first. Those without its name are of a release
+// that kept all accounts' in one.
 func notesOf(dir, account string) (files []string, err error) {
 	all, err := filepath.Glob(filepath.Join(dir, "notes-*.jsonl"))
 	for _, f := range slices.Backward(all) { // Glob sorts
-		if name := filepath.Base(f); len(name) == len("notes-2006-01-02.jsonl") || strings.HasSuffix(name, "."+account+".jsonl") {
+		if name := filepath.Base(f); len(name) == len("notes-2006-01-02.jsonl") ||
+			strings.HasSuffix(name, "."+account+".jsonl") {
 			files = append(files, f)
 		}
 	}

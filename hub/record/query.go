@@ -108,7 +108,8 @@ func Query(dir string, f Filter) (Page, error) {
 
 // mayMatch looks at a line before it is decoded: most lines are of others.
 func (f Filter) mayMatch(line []byte) bool {
-	return (f.Account == "" || bytes.HasPrefix(line, startOf(f.Account))) && bytes.Contains(line, []byte(f.CUID)) && bytes.Contains(line, []byte(f.Status)) && bytes.Contains(line, []byte(f.Reason))
+	return (f.Account == "" || bytes.HasPrefix(line, startOf(f.Account))) && bytes.Contains(line, []byte(f.CUID)) &&
+		bytes.Contains(line, []byte(f.Status)) && bytes.Contains(line, []byte(f.Reason))
 }
 
 // startOf is how the lines of an account begin.
@@ -124,7 +125,8 @@ func (f Filter) place() (day string, at int, err error) {
 	if f.After == "" {
 		return "", 0, nil
 	}
-	if n, err := fmt.Sscanf(strings.Replace(f.After, ":", " ", 1), "%10s %d", &day, &at); n != 2 || err != nil || at < 0 {
+	if n, err := fmt.Sscanf(strings.Replace(f.After, ":", " ", 1), "%10s %d", &day, &at); n != 2 ||
+		err != nil || at < 0 {
 		return "", 0, errors.New("the place of the next page is not one that was given out")
 	}
 	return day, at, nil

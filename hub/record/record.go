@@ -68,7 +68,8 @@ const (
 
 // Open reads what the files of the last day know. A folder that cannot be made or read is trouble, not an error.
 func Open(dir, hub string, keep time.Duration, stream Stream, log *slog.Logger) *Store {
-	s := &Store{dir: dir, hub: hub, keep: keep, stream: stream, log: log, file: make(chan Record, maxWaiting), share: make(chan Record, maxWaiting),
+	s := &Store{dir: dir, hub: hub, keep: keep, stream: stream, log: log, file: make(chan Record, maxWaiting),
+		share:   make(chan Record, maxWaiting),
 		trouble: map[string]error{}, known: map[key]outcome.Result{}}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		s.note("files", err)
@@ -190,7 +191,8 @@ func (s *Store) drain(ctx context.Context, what string, queue chan Record, put f
 				break
 			}
 			if ctx.Err() != nil {
-				s.log.Error("call records are lost: there is no time left to try again", "part", what, "count", len(some), "err", err)
+				s.log.Error("call records are lost: there is no time left to try again", "part", what, "count",
+					len(some), "err", err)
 				return
 			}
 			backoff.Sleep(ctx, tryEvery)

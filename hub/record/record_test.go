@@ -116,7 +116,8 @@ func TestHubsShareTheirRecords(t *testing.T) {
 	shared.away = true
 	shared.mu.Unlock()
 	b.Add("demo", result("3", now))
-	for end := time.Now().Add(10 * time.Second); b.Trouble() == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); b.Trouble() == nil &&
+		time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	if b.Trouble() == nil {
 		t.Error("nothing is wrong")
@@ -168,7 +169,8 @@ func TestAFullDisk(t *testing.T) {
 	for i := range 200 { // more than the rest of the last block takes
 		s.Add("demo", result(fmt.Sprint(i), now))
 	}
-	for end := time.Now().Add(10 * time.Second); s.Trouble() == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); s.Trouble() == nil &&
+		time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	if s.Trouble() == nil {
 		t.Fatal("nothing is wrong with a full disk")
@@ -179,7 +181,8 @@ func TestAFullDisk(t *testing.T) {
 	if got := calls(t, dir, 201); len(got) != 201 || got[0] != "first" || got[200] != "199" {
 		t.Errorf("%d records", len(got))
 	}
-	for end := time.Now().Add(10 * time.Second); s.Trouble() != nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); s.Trouble() != nil &&
+		time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	if err := s.Trouble(); err != nil {
 		t.Error(err)
@@ -231,12 +234,14 @@ func TestPagesAndFilters(t *testing.T) {
 	if len(seen) != 51 || pages != 8 {
 		t.Errorf("%d records on %d pages", len(seen), pages)
 	}
-	for want, f := range map[int]Filter{10: {CUID: "office_2"}, 0: {Account: "other"}, 3: {Since: at.Add(47 * time.Hour)}, 5: {Until: at.Add(5 * time.Hour)}, 51: {Status: outcome.Missed}} {
+	for want, f := range map[int]Filter{10: {CUID: "office_2"}, 0: {Account: "other"},
+		3: {Since: at.Add(47 * time.Hour)}, 5: {Until: at.Add(5 * time.Hour)}, 51: {Status: outcome.Missed}} {
 		if p, err := Query(dir, f); err != nil || len(p.Records) != want {
 			t.Errorf("%+v: %d records, %v", f, len(p.Records), err)
 		}
 	}
-	if _, err := Query(dir, Filter{After: "nonsense"}); err == nil || !strings.Contains(err.Error(), "not one that was given out") {
+	if _, err := Query(dir, Filter{After: "nonsense"}); err == nil ||
+		!strings.Contains(err.Error(), "not one that was given out") {
 		t.Error(err)
 	}
 	if p, err := Query(filepath.Join(dir, "nowhere"), Filter{}); err != nil || len(p.Records) != 0 {
@@ -249,11 +254,13 @@ func TestOldRecordsGo(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Now()
 	s := Open(dir, "a", 48*time.Hour, nil, quiet)
-	if err := s.write([]Record{{Result: result("old", now.Add(-5*24*time.Hour))}, {Result: result("new", now)}}); err != nil {
+	if err := s.write([]Record{{Result: result("old", now.Add(-5*24*time.Hour))},
+		{Result: result("new", now)}}); err != nil {
 		t.Fatal(err)
 	}
 	run(t, s)
-	for end := time.Now().Add(10 * time.Second); len(calls(t, dir, 1)) > 1 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); len(calls(t, dir, 1)) > 1 &&
+		time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	if got := calls(t, dir, 1); !slices.Equal(got, []string{"new"}) {
 		t.Errorf("%q", got)

@@ -29,7 +29,8 @@ func partyOf(username string) (Party, bool) {
 
 const realm = "intercom"
 
-// Credentials are what a party shows to the relay inside the hub. They have no time: they are good while the call lives.
+// Credentials are what a party shows to the relay inside the hub. They have no time: they are good while the call
+// lives.
 func Credentials(secret string, p Party) (username, password string) {
 	return p.String(), sum(sha256.New, secret, p.String())
 }

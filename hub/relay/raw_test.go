@@ -54,7 +54,8 @@ func (b *bench) raw(way string, p Party) *raw {
 func (r *raw) ask(method stun.Method, attrs ...stun.Setter) stun.ErrorCode {
 	r.Helper()
 	all := append([]stun.Setter{stun.TransactionID, stun.NewType(method, stun.ClassRequest)}, attrs...)
-	all = append(all, stun.NewUsername(r.party.String()), stun.NewRealm(realm), r.nonce, stun.NewLongTermIntegrity(r.party.String(), realm, r.password))
+	all = append(all, stun.NewUsername(r.party.String()), stun.NewRealm(realm), r.nonce,
+		stun.NewLongTermIntegrity(r.party.String(), realm, r.password))
 	m := r.exchange(stun.MustBuild(all...))
 	var code stun.ErrorCodeAttribute
 	if m.Type.Class == stun.ClassErrorResponse && code.GetFrom(m) != nil {
@@ -99,7 +100,8 @@ func xorPeer(s string) stun.Setter { return peerAddress(netip.MustParseAddrPort(
 
 // A relay whose public address is of IPv6, and one of IPv4 that is reached over IPv6.
 func TestIPv6(t *testing.T) {
-	for public, want := range map[string][3]stun.ErrorCode{"::1": {0, 440, 0}, "127.0.0.1": {0, 0, 440}} { // asked for none, IPv4, IPv6
+	// asked for none, IPv4, IPv6
+	for public, want := range map[string][3]stun.ErrorCode{"::1": {0, 440, 0}, "127.0.0.1": {0, 0, 440}} {
 		b := newBench(t, func(c *Config) { c.Listen, c.Public = "[::1]:0", public })
 		for i, family := range []byte{0, 1, 2} {
 			attrs := []stun.Setter{attr(stun.AttrRequestedTransport, 17, 0, 0, 0)}
@@ -111,9 +113,11 @@ func TestIPv6(t *testing.T) {
 				t.Errorf("public %s, family %d: %d, want %d", public, family, got, want[i])
 			}
 			if i == 0 && public == "::1" {
-				for peer, want := range map[string]stun.ErrorCode{"[::1]:22": 403, "[2606:4700::1111]:53": 0, "[fe80::1]:5": 403, "[fd00:ec2::254]:80": 403, "[64:ff9b::7f00:1]:22": 403,
+				for peer, want := range map[string]stun.ErrorCode{"[::1]:22": 403, "[2606:4700::1111]:53": 0,
+					"[fe80::1]:5": 403, "[fd00:ec2::254]:80": 403, "[64:ff9b::7f00:1]:22": 403,
 					"[2002:7f00:1::]:22": 403, "[::127.0.0.1]:22": 403, "8.8.8.8:53": 443} {
-					if got := r.ask(stun.MethodChannelBind, attr(stun.AttrChannelNumber, 0x40, 1, 0, 0), xorPeer(peer)); got != want {
+					if got := r.ask(stun.MethodChannelBind, attr(stun.AttrChannelNumber, 0x40, 1, 0, 0),
+						xorPeer(peer)); got != want {
 						t.Errorf("a channel to %s: %d, want %d", peer, got, want)
 					}
 				}
@@ -132,9 +136,12 @@ func TestConnectionsThatWantNothing(t *testing.T) {
 	request := stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
 	var all sync.WaitGroup
 	for name, say := range map[string]func(net.Conn){
-		"nothing":                     func(net.Conn) {},
-		"half a header":               func(c net.Conn) { _, _ = c.Write(request[:7]) },
-		"half a message":              func(c net.Conn) { _, _ = c.Write([]byte{0, 1, 0, 200}); _, _ = c.Write(request[4:]) },
+		"nothing":       func(net.Conn) {},
+		"half a header": func(c net.Conn) { _, _ = c.Write(request[:7]) },
+		"half a message": func(c net.Conn) {
+			_, _ = c.Write([]byte{0, 1, 0, 200})
+			_, _ = c.Write(request[4:])
+		},
 		"a request, and then nothing": func(c net.Conn) { _, _ = c.Write(request) },
 		"a byte at a time, for ever":  drip(append([]byte{0x40, 0, 5, 0}, make([]byte, 1280)...)),
 		"one request after another":   repeat(request),
@@ -146,8 +153,10 @@ func TestConnectionsThatWantNothing(t *testing.T) {
 		"a size that overflows 16 bits": func(c net.Conn) {
 			_, _ = c.Write(append([]byte{0, 1, 0xff, 0xec, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 12)...))
 		},
-		"channel data that overflows it": func(c net.Conn) { _, _ = c.Write(append([]byte{0x40, 0, 0xff, 0xfd}, make([]byte, 12)...)) },
-		"HTTP":                           func(c net.Conn) { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") },
+		"channel data that overflows it": func(c net.Conn) {
+			_, _ = c.Write(append([]byte{0x40, 0, 0xff, 0xfd}, make([]byte, 12)...))
+		},
+		"HTTP": func(c net.Conn) { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") },
 	} {
 		for _, server := range []net.Addr{b.tcp, b.Relay.tls} {
 			all.Go(func() {
@@ -224,7 +233,8 @@ func TestConnectionsAreLimited(t *testing.T) {
 		b.mu.Lock()
 		port := uint16(1 + len(b.streams))
 		b.mu.Unlock()
-		return theirs, b.admit(&stream{Conn: ours, raw: ours, relay: b.Relay, tuple: tuple{"tcp", netip.AddrPortFrom(a, port), netip.AddrPort{}}, lonely: time.Now()})
+		return theirs, b.admit(&stream{Conn: ours, raw: ours, relay: b.Relay,
+			tuple: tuple{"tcp", netip.AddrPortFrom(a, port), netip.AddrPort{}}, lonely: time.Now()})
 	}
 	for i := range mostOfOne + 1 {
 		if _, ok := come(netip.AddrFrom16([16]byte{0x20, 0x01, 15: byte(i)})); ok != (i < mostOfOne) {

@@ -76,7 +76,8 @@ func (r *reach) of(a netip.Addr) kind {
 	switch {
 	case a == r.public: // also on loopback, where it stands in for the world
 		return itself
-	case a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || within(a, metadata) || m.broadcast[a]:
+	case a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a.IsLinkLocalUnicast() || within(a, metadata) ||
+		m.broadcast[a]:
 		return never
 	case m.own[a]:
 		return itself
@@ -94,9 +95,10 @@ var (
 
 	private = prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 
-	// special is not routed in the world (the registries of RFC 6890), or leads to other addresses: 6to4 (2002::/16) and
-	// Teredo (2001::/32) hold one of IPv4.
-	special = prefixes("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24",
+	// special is not routed in the world (the registries of RFC 6890), or leads to other addresses: 6to4 (2002::/16)
+	// and Teredo (2001::/32) hold one of IPv4.
+	special = prefixes("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24",
+		"198.18.0.0/15", "198.51.100.0/24",
 		"203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 
 	// metadata is where clouds tell a machine its secrets, beside the link-local addresses.

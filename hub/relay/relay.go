@@ -2,9 +2,10 @@
 // credentials for it or for a server elsewhere that shares a secret with the hub.
 //
 // The relay carries UDP between the parties of live calls and nothing else: its credentials are those of one party of
-// one call, what it relays ends with the call, and of this machine it reaches only its own ports of the same call. Every
-// message passes [Relay.screen] before the library sees it, and every relayed packet passes its [socket]. A [Relay] runs
-// from Open to Close. cmd/intercom-hub imports it; the only room with pion/turn beside call/rtc, whose library uses it.
+// one call, what it relays ends with the call, and of this machine it reaches only its own ports of the same call.
+// Every message passes [Relay.screen] before the library sees it, and every relayed packet passes its [socket]. A
+// [Relay] runs from Open to Close. cmd/intercom-hub imports it; the only room with pion/turn beside call/rtc, whose
+// library uses it.
 package relay
 
 import (
@@ -116,7 +117,8 @@ func Open(cfg Config, log *slog.Logger) (*Relay, error) {
 	if cfg.times == (times{}) {
 		cfg.times = usual
 	}
-	r := &Relay{cfg: cfg, log: log, sockets: map[uint16]*socket{}, tuples: map[tuple]*socket{}, count: map[string]int{}, accounts: map[string]*shared{}, streams: map[*stream]struct{}{}, streamsOf: map[netip.Addr]int{}}
+	r := &Relay{cfg: cfg, log: log, sockets: map[uint16]*socket{}, tuples: map[tuple]*socket{}, count: map[string]int{},
+		accounts: map[string]*shared{}, streams: map[*stream]struct{}{}, streamsOf: map[netip.Addr]int{}}
 	r.reach.public, r.reach.private, r.lines.log = ip.Unmap(), cfg.AllowPrivate, log
 	r.reach.refresh()
 
@@ -130,21 +132,25 @@ func Open(cfg Config, log *slog.Logger) (*Relay, error) {
 		return nil, errors.Join(err, pc.Close())
 	}
 	r.tcp = tcp.Addr()
-	listeners := []turn.ListenerConfig{{Listener: &listener{Listener: tcp, relay: r}, RelayAddressGenerator: generator{r}, PermissionHandler: r.permits}}
+	listeners := []turn.ListenerConfig{{Listener: &listener{Listener: tcp, relay: r},
+		RelayAddressGenerator: generator{r}, PermissionHandler: r.permits}}
 	if cfg.ListenTLS != "" {
 		l, err := net.Listen("tcp", cfg.ListenTLS)
 		if err != nil {
 			return nil, errors.Join(err, pc.Close(), tcp.Close())
 		}
 		r.tls = l.Addr()
-		listeners = append(listeners, turn.ListenerConfig{Listener: &listener{Listener: l, relay: r, tls: cfg.TLS}, RelayAddressGenerator: generator{r}, PermissionHandler: r.permits})
+		listeners = append(listeners, turn.ListenerConfig{Listener: &listener{Listener: l, relay: r, tls: cfg.TLS},
+			RelayAddressGenerator: generator{r}, PermissionHandler: r.permits})
 	}
 	quiet := logging.NewDefaultLoggerFactory()
 	quiet.DefaultLogLevel = logging.LogLevelDisabled
 	r.server, err = turn.NewServer(turn.ServerConfig{
-		Realm: realm, LoggerFactory: quiet, AuthHandler: r.authenticate, EventHandler: r.events(), StrictAddressFamily: r.reach.public.Is4(),
-		PacketConnConfigs: []turn.PacketConnConfig{{PacketConn: &packets{UDPConn: pc.(*net.UDPConn), relay: r}, RelayAddressGenerator: generator{r}, PermissionHandler: r.permits}},
-		ListenerConfigs:   listeners,
+		Realm: realm, LoggerFactory: quiet, AuthHandler: r.authenticate, EventHandler: r.events(),
+		StrictAddressFamily: r.reach.public.Is4(),
+		PacketConnConfigs: []turn.PacketConnConfig{{PacketConn: &packets{UDPConn: pc.(*net.UDPConn), relay: r},
+			RelayAddressGenerator: generator{r}, PermissionHandler: r.permits}},
+		ListenerConfigs: listeners,
 	})
 	if err != nil {
 		err = errors.Join(err, pc.Close())
@@ -303,6 +309,7 @@ func (l *lines) line(level slog.Level, why string, attrs ...any) {
 		l.more[why]++
 		return
 	}
-	l.log.Log(context.Background(), level, "the relay refuses", append([]any{"why", why, "more", l.more[why]}, attrs...)...)
+	l.log.Log(context.Background(), level, "the relay refuses",
+		append([]any{"why", why, "more", l.more[why]}, attrs...)...)
 	l.last[why], l.more[why] = time.Now(), 0
 }

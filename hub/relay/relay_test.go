@@ -73,8 +73,10 @@ type bench struct {
 
 func newBench(t *testing.T, change func(*Config)) *bench {
 	b := &bench{T: t, calls: &calls{over: map[string]bool{}, elsewhere: map[string]bool{}}}
-	cfg := Config{Listen: "127.0.0.1:0", Public: "127.0.0.1", MinPort: 40000, MaxPort: 50000, AllowPrivate: true, MostOf: 50, AddressKbit: 10_000, AccountKbit: 100_000,
-		Secret: "s", Calls: b.calls, Handshakes: handshakes{}, times: times{ask: 100 * time.Millisecond, lonely: 2 * time.Second, write: 100 * time.Millisecond}}
+	cfg := Config{Listen: "127.0.0.1:0", Public: "127.0.0.1", MinPort: 40000, MaxPort: 50000, AllowPrivate: true,
+		MostOf: 50, AddressKbit: 10_000, AccountKbit: 100_000,
+		Secret: "s", Calls: b.calls, Handshakes: handshakes{},
+		times: times{ask: 100 * time.Millisecond, lonely: 2 * time.Second, write: 100 * time.Millisecond}}
 	if change != nil {
 		change(&cfg)
 	}
@@ -124,7 +126,8 @@ func (b *bench) as(username, password, way string) *turn.Client {
 	conn, server := b.dial(way)
 	quiet := logging.NewDefaultLoggerFactory()
 	quiet.DefaultLogLevel = logging.LogLevelDisabled
-	c, err := turn.NewClient(&turn.ClientConfig{STUNServerAddr: server, TURNServerAddr: server, Conn: conn, Username: username, Password: password, Realm: realm,
+	c, err := turn.NewClient(&turn.ClientConfig{STUNServerAddr: server, TURNServerAddr: server, Conn: conn,
+		Username: username, Password: password, Realm: realm,
 		RTO: 50 * time.Millisecond, LoggerFactory: quiet})
 	if err != nil {
 		b.Fatal(err)
@@ -174,12 +177,14 @@ func certificate(t *testing.T) *tls.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	x := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
 	der, err := x509.CreateCertificate(rand.Reader, x, x, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	return &tls.Config{MinVersion: tls.VersionTLS12,
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 }
 
 // code is the error code of a TURN error.
@@ -295,18 +300,30 @@ func TestPortsCannotBeReserved(t *testing.T) {
 func TestWhereTheRelayReaches(t *testing.T) {
 	for ip, want := range map[string][2]kind{
 		"11.9.0.1": {itself, itself}, "::ffff:11.9.0.1": {itself, itself}, // its public address
-		"64:ff9b::b09:1": {never, never}, "2002:b09:1::1": {never, never}, "::b09:1": {never, never}, // the same, behind translators
-		"8.8.8.8": {open, open}, "2606:4700::1111": {open, open}, "::ffff:8.8.8.8": {open, open}, "64:ff9b::808:808": {open, open},
-		"10.0.0.1": {never, open}, "192.168.1.1": {never, open}, "172.31.255.1": {never, open}, "fd00::1": {never, open}, "100.64.0.1": {never, open}, "::ffff:10.0.0.1": {never, open},
-		"127.0.0.1": {never, never}, "127.9.9.9": {never, never}, "::1": {never, never}, "::ffff:127.0.0.1": {never, never}, "::127.0.0.1": {never, never},
-		"64:ff9b::7f00:1": {never, never}, "2002:7f00:1::": {never, never}, "64:ff9b:1::7f00:1": {never, never}, "64:ff9b::a00:1": {never, never},
-		"169.254.169.254": {never, never}, "::ffff:169.254.169.254": {never, never}, "64:ff9b::a9fe:a9fe": {never, never}, "fd00:ec2::254": {never, never},
-		"fd20:ce::254": {never, never}, "100.100.100.200": {never, never}, "168.63.129.16": {never, never}, "192.0.0.192": {never, never}, "64:ff9b::6464:64c8": {never, never},
-		"fe80::1": {never, never}, "fe80::1%eth0": {never, never}, "fec0::1": {never, never}, "0.0.0.0": {never, never}, "0.0.0.1": {never, never}, "::": {never, never},
-		"::ffff:0.0.0.0": {never, never}, "64:ff9b::": {never, never}, "224.0.0.1": {never, never}, "ff02::1": {never, never}, "64:ff9b::e000:1": {never, never},
-		"255.255.255.255": {never, never}, "240.0.0.1": {never, never}, "2001:0:53aa:64c:0:5efe:808:808": {never, never}, "2001:db8::1": {never, never},
+		// the same, behind translators
+		"64:ff9b::b09:1": {never, never}, "2002:b09:1::1": {never, never}, "::b09:1": {never, never},
+		"8.8.8.8": {open, open}, "2606:4700::1111": {open, open}, "::ffff:8.8.8.8": {open, open},
+		"64:ff9b::808:808": {open, open},
+		"10.0.0.1":         {never, open}, "192.168.1.1": {never, open}, "172.31.255.1": {never, open},
+		"fd00::1": {never, open}, "100.64.0.1": {never, open}, "::ffff:10.0.0.1": {never, open},
+		"127.0.0.1": {never, never}, "127.9.9.9": {never, never}, "::1": {never, never},
+		"::ffff:127.0.0.1": {never, never}, "::127.0.0.1": {never, never},
+		"64:ff9b::7f00:1": {never, never}, "2002:7f00:1::": {never, never}, "64:ff9b:1::7f00:1": {never, never},
+		"64:ff9b::a00:1":  {never, never},
+		"169.254.169.254": {never, never}, "::ffff:169.254.169.254": {never, never},
+		"64:ff9b::a9fe:a9fe": {never, never}, "fd00:ec2::254": {never, never},
+		"fd20:ce::254": {never, never}, "100.100.100.200": {never, never}, "168.63.129.16": {never, never},
+		"192.0.0.192": {never, never}, "64:ff9b::6464:64c8": {never, never},
+		"fe80::1": {never, never}, "fe80::1%eth0": {never, never}, "fec0::1": {never, never}, "0.0.0.0": {never, never},
+		"0.0.0.1": {never, never}, "::": {never, never},
+		"::ffff:0.0.0.0": {never, never}, "64:ff9b::": {never, never}, "224.0.0.1": {never, never},
+		"ff02::1": {never, never}, "64:ff9b::e000:1": {never, never},
+		"255.255.255.255": {never, never}, "240.0.0.1": {never, never},
+		"2001:0:53aa:64c:0:5efe:808:808": {never, never}, "2001:db8::1": {never, never},
 		"198.18.0.1": {never, never}, "192.88.99.1": {never, never}, "4000::1": {never, never},
-		"10.7.0.9": {itself, itself}, "10.7.0.255": {never, never}, "10.7.0.0": {never, never}, "10.7.0.8": {never, open}, "2a00::9": {itself, itself}, // of its interfaces
+		// of its interfaces
+		"10.7.0.9": {itself, itself}, "10.7.0.255": {never, never}, "10.7.0.0": {never, never},
+		"10.7.0.8": {never, open}, "2a00::9": {itself, itself},
 	} {
 		for i := range want {
 			r := reach{public: netip.MustParseAddr("11.9.0.1"), private: i == 1}
@@ -348,7 +365,8 @@ func TestOfThisMachineOnlyThePortsOfTheSameCallAreReached(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, to := range []net.Addr{other.LocalAddr(), b.udp, z.LocalAddr()} { // a service, the relay itself, another call
+	// a service, the relay itself, another call
+	for _, to := range []net.Addr{other.LocalAddr(), b.udp, z.LocalAddr()} {
 		if _, err := x.WriteTo([]byte("not for you"), to); err != nil {
 			t.Fatal(err)
 		}
@@ -379,13 +397,16 @@ func TestOfThisMachineOnlyThePortsOfTheSameCallAreReached(t *testing.T) {
 	if got := r.ask(stun.MethodAllocate, attr(stun.AttrRequestedTransport, 17, 0, 0, 0)); got != 0 {
 		t.Fatal(got)
 	}
-	for peer, want := range map[string]stun.ErrorCode{"127.0.0.1:22": 403, other.LocalAddr().String(): 403, b.udp.String(): 403, z.LocalAddr().String(): 403,
+	for peer, want := range map[string]stun.ErrorCode{"127.0.0.1:22": 403, other.LocalAddr().String(): 403,
+		b.udp.String(): 403, z.LocalAddr().String(): 403,
 		"127.0.0.2:22": 403, "169.254.169.254:80": 403, "0.0.0.0:22": 403, y.LocalAddr().String(): 0} {
-		if got := r.ask(stun.MethodChannelBind, attr(stun.AttrChannelNumber, 0x40, 1, 0, 0), xorPeer(peer)); got != want {
+		if got := r.ask(stun.MethodChannelBind, attr(stun.AttrChannelNumber, 0x40, 1, 0, 0),
+			xorPeer(peer)); got != want {
 			t.Errorf("a channel to %s: %d, want %d", peer, got, want)
 		}
 	}
-	for peer, want := range map[string]stun.ErrorCode{"127.0.0.2:22": 403, "169.254.169.254:80": 403, "0.0.0.0:22": 403, "10.0.0.1:5": 0} {
+	for peer, want := range map[string]stun.ErrorCode{"127.0.0.2:22": 403, "169.254.169.254:80": 403, "0.0.0.0:22": 403,
+		"10.0.0.1:5": 0} {
 		if got := r.ask(stun.MethodCreatePermission, xorPeer("8.8.8.8:1"), xorPeer(peer)); got != want {
 			t.Errorf("a permission for %s: %d, want %d", peer, got, want)
 		}
@@ -418,7 +439,8 @@ func TestARelayedAddressIsItsPartys(t *testing.T) {
 			t.Errorf("a refresh: %d", got)
 		}
 	}
-	for _, p := range []Party{{"demo", "reception", "c1"}, {"demo", "front_door", "c2"}, {"other", "front_door", "c1"}} {
+	for _, p := range []Party{{"demo", "reception", "c1"}, {"demo", "front_door", "c2"},
+		{"other", "front_door", "c1"}} {
 		r.party = p
 		_, r.password = Credentials("s", p)
 		for _, m := range []stun.Method{stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind} {
@@ -437,16 +459,19 @@ func FuzzMessages(f *testing.F) {
 	p := Party{"demo", "front_door", "c1"}
 	user, password := Credentials("s", p)
 	integrity := stun.NewLongTermIntegrity(user, realm, password)
-	for _, m := range []stun.Method{stun.MethodBinding, stun.MethodAllocate, stun.MethodRefresh, stun.MethodSend, stun.MethodCreatePermission, stun.MethodChannelBind, stun.MethodConnect} {
+	for _, m := range []stun.Method{stun.MethodBinding, stun.MethodAllocate, stun.MethodRefresh, stun.MethodSend,
+		stun.MethodCreatePermission, stun.MethodChannelBind, stun.MethodConnect} {
 		f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(m, stun.ClassRequest)).Raw)
-		f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(m, stun.ClassRequest), stun.NewUsername(user), stun.NewRealm(realm), xorPeer("8.8.8.8:1"), integrity).Raw)
+		f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(m, stun.ClassRequest), stun.NewUsername(user),
+			stun.NewRealm(realm), xorPeer("8.8.8.8:1"), integrity).Raw)
 		f.Add(stun.MustBuild(stun.TransactionID, stun.NewType(m, stun.ClassIndication), xorPeer("8.8.8.8:1")).Raw)
 	}
 	f.Add([]byte{0x40, 0, 0, 4, 1, 2, 3, 4})
 	f.Add([]byte{0x40, 0, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := &calls{over: map[string]bool{}, elsewhere: map[string]bool{}}
-		r := &Relay{cfg: Config{Secret: "s", Calls: c, MostOf: 1}, sockets: map[uint16]*socket{}, tuples: map[tuple]*socket{}, count: map[string]int{}}
+		r := &Relay{cfg: Config{Secret: "s", Calls: c, MostOf: 1}, sockets: map[uint16]*socket{},
+			tuples: map[tuple]*socket{}, count: map[string]int{}}
 		r.reach.public, r.lines.log = netip.MustParseAddr("11.9.0.1"), slog.New(slog.DiscardHandler)
 		r.reach.refresh()
 		from := tuple{"udp", netip.MustParseAddrPort("192.0.2.1:5"), netip.MustParseAddrPort("11.9.0.1:3478")}
@@ -454,7 +479,8 @@ func FuzzMessages(f *testing.F) {
 			if pass, answer := r.screen(from, b); pass && answer != nil {
 				t.Error("both passed and answered")
 			}
-			r.tuples[from] = &socket{relay: r, party: p, peers: map[netip.Addr]bool{}, channels: map[netip.AddrPort]bool{}}
+			r.tuples[from] = &socket{relay: r, party: p, peers: map[netip.Addr]bool{},
+				channels: map[netip.AddrPort]bool{}}
 		}
 	})
 }
@@ -475,7 +501,9 @@ func TestWhatIsRelayedEndsWithTheCall(t *testing.T) {
 	}
 	c, a := b.relayed("kiosk_1", "c2", "udp")
 	b.calls.set(func() { b.calls.over["c1"] = true })
-	b.eventually("the relayed addresses are closed", func() bool { return b.Allocations() == 1 && b.server.AllocationCount() == 1 })
+	b.eventually("the relayed addresses are closed", func() bool {
+		return b.Allocations() == 1 && b.server.AllocationCount() == 1
+	})
 	if _, err := b.client("front_door", "c1", "udp").Allocate(); code(err) != 403 {
 		t.Errorf("a new one: %v", err)
 	}
@@ -564,7 +592,8 @@ func TestLimitsOfPermissionsAndChannels(t *testing.T) {
 		t.Errorf("one of them again: %d", got)
 	}
 	channel := func(i int) stun.ErrorCode {
-		return r.ask(stun.MethodChannelBind, attr(stun.AttrChannelNumber, 0x40, byte(i), 0, 0), xorPeer(netip.AddrPortFrom(netip.AddrFrom4([4]byte{8, 8, 0, 0}), uint16(1000+i)).String()))
+		return r.ask(stun.MethodChannelBind, attr(stun.AttrChannelNumber, 0x40, byte(i), 0, 0),
+			xorPeer(netip.AddrPortFrom(netip.AddrFrom4([4]byte{8, 8, 0, 0}), uint16(1000+i)).String()))
 	}
 	for i := range mostChannels {
 		if got := channel(i); got != 0 {
@@ -581,7 +610,8 @@ func TestLimitsOfPermissionsAndChannels(t *testing.T) {
 
 // 80 kbit/s are 10,000 bytes a second; the first second has as much again, but at least 16,384.
 func TestBandwidth(t *testing.T) {
-	for name, change := range map[string]func(*Config){"of an address": func(c *Config) { c.AddressKbit = 80 }, "of an account": func(c *Config) { c.AccountKbit = 80 }} {
+	for name, change := range map[string]func(*Config){"of an address": func(c *Config) { c.AddressKbit = 80 },
+		"of an account": func(c *Config) { c.AccountKbit = 80 }} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, change)
 			b.relayed("front_door", "c1", "udp")
@@ -619,7 +649,8 @@ func TestStrangersDoNotUseUpTheBandwidth(t *testing.T) {
 	before := s.in.Tokens()
 	flood := func() error {
 		for range 20 {
-			if _, err := stranger.WriteTo(make([]byte, 1000), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(s.port)}); err != nil {
+			if _, err := stranger.WriteTo(make([]byte, 1000),
+				&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(s.port)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -639,7 +670,8 @@ func TestStrangersDoNotUseUpTheBandwidth(t *testing.T) {
 func TestSTUNTellsWhereOneIs(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.ListenTLS, c.TLS = "127.0.0.1:0", certificate(t) })
 	for _, way := range []string{"udp", "tcp", "tls"} {
-		if at, err := b.as("", "", way).SendBindingRequest(); err != nil || !strings.HasPrefix(at.String(), "127.0.0.1:") {
+		if at, err := b.as("", "", way).SendBindingRequest(); err != nil ||
+			!strings.HasPrefix(at.String(), "127.0.0.1:") {
 			t.Errorf("%s: %v %v", way, at, err)
 		}
 	}

@@ -13,9 +13,10 @@ import (
 
 // Limits of what a client may send.
 const (
-	mostRequests = 200     // a second from one address, an IPv6 network of 64 bits being one
-	mostVisitors = 1 << 14 // addresses in one second: with forged ones, what the relay says to strangers stays small too
-	maxMessage   = 1590    // bytes; the library reads 1,600
+	mostRequests = 200 // a second from one address, an IPv6 network of 64 bits being one
+	// addresses in one second: with forged ones, what the relay says to strangers stays small too
+	mostVisitors = 1 << 14
+	maxMessage   = 1590 // bytes; the library reads 1,600
 )
 
 const udp = 17 // REQUESTED-TRANSPORT, the only one that is relayed (RFC 8656, section 18.7)
@@ -49,7 +50,8 @@ func (r *Relay) screen(from tuple, b []byte) (pass bool, answer []byte) {
 	switch m.Type.Method {
 	case stun.MethodBinding:
 		return true, nil
-	case stun.MethodAllocate, stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind, stun.MethodConnect, stun.MethodConnectionBind:
+	case stun.MethodAllocate, stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind,
+		stun.MethodConnect, stun.MethodConnectionBind:
 	default:
 		return false, nil
 	}
@@ -69,10 +71,12 @@ func (r *Relay) screen(from tuple, b []byte) (pass bool, answer []byte) {
 	}
 	level := slog.LevelWarn
 	if why == notLive || why == notReached {
-		level = slog.LevelInfo // who hangs up says goodbye to the relay, too; and ICE tries all addresses that there are
+		// who hangs up says goodbye to the relay, too; and ICE tries all addresses that there are
+		level = slog.LevelInfo
 	}
 	r.lines.line(level, why, "code", int(code), "account", p.Account, "cuid", p.CUID, "call", p.Call)
-	reply, err := stun.Build(&stun.Message{TransactionID: m.TransactionID}, stun.NewType(m.Type.Method, stun.ClassErrorResponse),
+	reply, err := stun.Build(&stun.Message{TransactionID: m.TransactionID},
+		stun.NewType(m.Type.Method, stun.ClassErrorResponse),
 		&stun.ErrorCodeAttribute{Code: code, Reason: []byte(why)}, key)
 	if err != nil {
 		return false, nil
@@ -113,7 +117,8 @@ func (r *Relay) refusesAddress(m *stun.Message, p Party) (stun.ErrorCode, string
 	if t, err := m.Get(stun.AttrRequestedTransport); err == nil && len(t) == 4 && t[0] != udp {
 		return stun.CodeUnsupportedTransProto, "only UDP is relayed"
 	}
-	if f, err := m.Get(stun.AttrRequestedAddressFamily); err == nil && len(f) == 4 && (f[0] == 1) != r.reach.public.Is4() {
+	if f, err := m.Get(stun.AttrRequestedAddressFamily); err == nil && len(f) == 4 &&
+		(f[0] == 1) != r.reach.public.Is4() {
 		return stun.CodeAddrFamilyNotSupported, "the relay has no address of this family"
 	}
 	r.mu.Lock()

@@ -112,7 +112,8 @@ func (r *Relay) bind(p Party, network string) (*socket, error) {
 			a = &shared{limiter(r.cfg.AccountKbit), limiter(r.cfg.AccountKbit)}
 			r.accounts[p.Account] = a
 		}
-		s := &socket{UDPConn: c, relay: r, party: p, port: uint16(port), born: time.Now(), account: a, in: limiter(r.cfg.AddressKbit), out: limiter(r.cfg.AddressKbit),
+		s := &socket{UDPConn: c, relay: r, party: p, port: uint16(port), born: time.Now(), account: a,
+			in: limiter(r.cfg.AddressKbit), out: limiter(r.cfg.AddressKbit),
 			peers: map[netip.Addr]bool{}, channels: map[netip.AddrPort]bool{}}
 		r.sockets[s.port] = s
 		for _, k := range p.keys() {
@@ -154,7 +155,8 @@ func (s *socket) Close() error {
 }
 
 func (s *socket) end(why string) {
-	s.relay.log.Debug("a relayed address was closed", "why", why, "account", s.party.Account, "cuid", s.party.CUID, "call", s.party.Call)
+	s.relay.log.Debug("a relayed address was closed", "why", why, "account", s.party.Account, "cuid", s.party.CUID,
+		"call", s.party.Call)
 	_ = s.Close()
 }
 
@@ -204,7 +206,8 @@ func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
 	peer := netip.AddrPortFrom(u.AddrPort().Addr().Unmap(), u.AddrPort().Port())
 	switch {
 	case !s.carries(peer):
-		s.relay.lines.line(slog.LevelInfo, notReached, "peer", peer.String(), "account", s.party.Account, "cuid", s.party.CUID, "call", s.party.Call)
+		s.relay.lines.line(slog.LevelInfo, notReached, "peer", peer.String(), "account", s.party.Account, "cuid",
+			s.party.CUID, "call", s.party.Call)
 	case s.within(s.out, s.account.out, len(b)):
 		return s.WriteToUDPAddrPort(b, peer)
 	}
@@ -216,7 +219,8 @@ func (s *socket) within(own, account *rate.Limiter, n int) bool {
 	if own.AllowN(now, n) && account.AllowN(now, n) {
 		return true
 	}
-	s.relay.lines.refuse("packets faster than turn.address_kbit or turn.account_kbit", "account", s.party.Account, "cuid", s.party.CUID, "call", s.party.Call)
+	s.relay.lines.refuse("packets faster than turn.address_kbit or turn.account_kbit", "account", s.party.Account,
+		"cuid", s.party.CUID, "call", s.party.Call)
 	return false
 }
 

@@ -91,7 +91,8 @@ func playWith(t *testing.T, config string) *scene {
 		t.Fatal(err)
 	}
 	within := []string{"ip", "netns", "exec", s.ns}
-	s.hub, err = stage.StartHub(s.ctx, s.dir, bin, stage.HubSettings{Ring: 60 * time.Second, Listen: hostIP + ":8080", Within: within, Extra: "allow_plain = true"})
+	s.hub, err = stage.StartHub(s.ctx, s.dir, bin, stage.HubSettings{Ring: 60 * time.Second, Listen: hostIP + ":8080",
+		Within: within, Extra: "allow_plain = true"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,8 +102,10 @@ func playWith(t *testing.T, config string) *scene {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sound.Stop(5 * time.Second) })
-	s.peer, err = stage.NewStation(s.dir, bin, s.hub, stage.Settings{CUID: "reception", Name: "Reception", Context: "A call from reception", To: "front_door",
-		Server: sound.Server, Sink: "peer_spk", Source: "peer_mic.monitor", Interfaces: []string{"tap0"}, Within: within})
+	s.peer, err = stage.NewStation(s.dir, bin, s.hub,
+		stage.Settings{CUID: "reception", Name: "Reception", Context: "A call from reception", To: "front_door",
+			Server: sound.Server, Sink: "peer_spk", Source: "peer_mic.monitor", Interfaces: []string{"tap0"},
+			Within: within})
 	if err == nil {
 		err = s.peer.Up(s.ctx)
 	}
@@ -181,7 +184,8 @@ func TestAPressRingsAndTheLampsFollow(t *testing.T) {
 	}
 	s.until("both lamps are dark", func() bool { return !s.lit(status) && !s.lit(mic) })
 
-	call := strings.TrimSpace(s.run(`journalctl -u intercomd -o json --no-pager MESSAGE_ID=` + kind(t, "call ended") + ` | tail -1`))
+	call := strings.TrimSpace(s.run(`journalctl -u intercomd -o json --no-pager MESSAGE_ID=` + kind(t, "call ended") +
+		` | tail -1`))
 	for _, want := range []string{`"STATUS":"over"`, `"REASON":"hangup"`, `"PEER":"reception"`, `"CALL_ID":"`} {
 		if !strings.Contains(strings.ReplaceAll(call, `" : "`, `":"`), want) {
 			t.Errorf("the journal's entry has no %s: %s", want, call)
@@ -266,7 +270,9 @@ func presses(status string) string {
 func TestTheRelayIsSilent(t *testing.T) {
 	s := play(t)
 	s.edges(relay)
-	for _, what := range []string{"systemctl restart intercomd", "systemctl kill -s KILL intercomd; sleep 4; systemctl is-active intercomd", "systemctl stop intercomd; sleep 1; systemctl start intercomd"} {
+	for _, what := range []string{"systemctl restart intercomd",
+		"systemctl kill -s KILL intercomd; sleep 4; systemctl is-active intercomd",
+		"systemctl stop intercomd; sleep 1; systemctl start intercomd"} {
 		s.run(what)
 		s.until("it is back after "+what, func() bool { return strings.Contains(s.ctl("status"), `"online":true`) })
 		if n := s.edges(relay); n > 0 || s.lit(relay) {
@@ -296,7 +302,8 @@ func TestTheRelayIsSilent(t *testing.T) {
 
 // A relay that is active low is high from the first moment on, and stays so over restarts: it never pulses.
 func TestARelayThatIsActiveLow(t *testing.T) {
-	s := playWith(t, strings.Replace(config, `line = "9030000.pl061:4"`, "line = \"9030000.pl061:4\"\nactive_low = true", 1))
+	s := playWith(t, strings.Replace(config, `line = "9030000.pl061:4"`,
+		"line = \"9030000.pl061:4\"\nactive_low = true", 1))
 	if n := s.edges(relay); !s.lit(relay) || n != 1 {
 		t.Errorf("at the start the line moves %d times, and is high: %v", n, s.lit(relay))
 	}
@@ -349,7 +356,8 @@ func TestFaultsAndRecovery(t *testing.T) {
 // A line that another program holds is a fault that says so, and is taken when it is free.
 func TestALineThatIsInUse(t *testing.T) {
 	s := play(t)
-	s.run("systemctl stop intercomd; gpiomon " + chipPath(s) + fmt.Sprintf(" %d >/dev/null 2>&1 & sleep 2; systemctl start intercomd", bell))
+	s.run("systemctl stop intercomd; gpiomon " + chipPath(s) +
+		fmt.Sprintf(" %d >/dev/null 2>&1 & sleep 2; systemctl start intercomd", bell))
 	s.until("the fault says it", func() bool { return strings.Contains(s.ctl("status"), "in use by another program") })
 	s.run("kill $(pidof gpiomon)")
 	s.until("the line is taken", func() bool { return strings.Contains(s.ctl("status"), `"health":"healthy"`) })
@@ -385,8 +393,8 @@ func TestHeldAtTheStart(t *testing.T) {
 	}
 }
 
-// Through a reboot, from the end of the old system to the start of the station on the new one, nothing moves the relay. When
-// the power is cut while the door is held open, it is shut, and stays so when the power is back.
+// Through a reboot, from the end of the old system to the start of the station on the new one, nothing moves the relay.
+// When the power is cut while the door is held open, it is shut, and stays so when the power is back.
 func TestTheRelayThroughARebootAndAPowerCut(t *testing.T) {
 	s := play(t)
 	again := func(how func()) {
@@ -396,7 +404,8 @@ func TestTheRelayThroughARebootAndAPowerCut(t *testing.T) {
 		s.answers(before)
 		s.install() // the board forgets what is on its disk
 	}
-	again(func() { _ = s.agent.say(map[string]string{"run": "systemctl reboot"}) }) // its answer may go down with the board
+	// its answer may go down with the board
+	again(func() { _ = s.agent.say(map[string]string{"run": "systemctl reboot"}) })
 	if n := s.edges(relay); n > 0 || s.lit(relay) {
 		t.Errorf("through a reboot the relay moved %d times", n)
 	}
@@ -411,10 +420,13 @@ func TestTheRelayThroughARebootAndAPowerCut(t *testing.T) {
 // A desktop user's sound server, by the drop-in that docs/kiosk.md has.
 func TestAUsersSoundServer(t *testing.T) {
 	s := playWith(t, strings.Replace(config, `server = "unix:/run/pulse/native"`, "", 1))
-	s.run("systemctl stop intercomd sound && useradd --uid 1000 --create-home --groups gpio pi && install -d -o pi -m 700 /run/user/1000")
-	s.run(`systemd-run -q --unit=session --uid=pi --setenv=HOME=/home/pi --setenv=XDG_RUNTIME_DIR=/run/user/1000 pulseaudio -n --daemonize=no --exit-idle-time=-1 --disable-shm=yes ` +
-		`-L module-native-protocol-unix -L "module-null-sink sink_name=speaker norewinds=1" -L "module-null-sink sink_name=mic_feed norewinds=1"`)
-	s.put("/etc/systemd/system/intercomd.service.d/user.conf", "644", []byte("[Service]\nUser=pi\nGroup=pi\nEnvironment=XDG_RUNTIME_DIR=/run/user/1000\n"))
+	s.run("systemctl stop intercomd sound && useradd --uid 1000 --create-home --groups gpio pi && install -d -o pi " +
+		"-m 700 /run/user/1000")
+	s.run(
+		`systemd-run -q --unit=session --uid=pi --setenv=HOME=/home/pi --setenv=XDG_RUNTIME_DIR=/run/user/1000 pulseaudio -n --daemonize=no --exit-idle-time=-1 --disable-shm=yes ` +
+			`-L module-native-protocol-unix -L "module-null-sink sink_name=speaker norewinds=1" -L "module-null-sink sink_name=mic_feed norewinds=1"`)
+	s.put("/etc/systemd/system/intercomd.service.d/user.conf", "644",
+		[]byte("[Service]\nUser=pi\nGroup=pi\nEnvironment=XDG_RUNTIME_DIR=/run/user/1000\n"))
 	s.run("systemctl daemon-reload && systemctl start intercomd")
 	s.until("the sound is there", func() bool {
 		out := s.ctl("status")
@@ -440,7 +452,8 @@ func TestFromItsPackage(t *testing.T) {
 	if _, err := s.events.Ended(s.ctx); err != nil {
 		t.Fatal(err)
 	}
-	s.run("dpkg -r intercomd && test -e /var/lib/intercomd/instance && dpkg -P intercomd && ! test -e /var/lib/intercomd")
+	s.run("dpkg -r intercomd && test -e /var/lib/intercomd/instance && dpkg -P intercomd && ! test -e " +
+		"/var/lib/intercomd")
 }
 
 // Who asks a station that is not up yet wakes it, through the socket that systemd holds.
@@ -461,8 +474,8 @@ func TestTheSocketStartsTheStation(t *testing.T) {
 	}
 }
 
-// On the device tree of a Raspberry Pi 3, lines have their names, a line that does not exist is answered by those that do,
-// and one that is taken is in use.
+// On the device tree of a Raspberry Pi 3, lines have their names, a line that does not exist is answered by those that
+// do, and one that is taken is in use.
 func TestNamesOnARaspberryPi3(t *testing.T) {
 	t.Parallel()
 	folder, err := image()
@@ -475,11 +488,16 @@ func TestNamesOnARaspberryPi3(t *testing.T) {
 	if out, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	said := bare(t, dir, "", "NAMES end", 2*time.Minute, "qemu-system-aarch64", "-M", "raspi3b", "-nodefaults", "-display", "none", "-kernel", filepath.Join(folder, "vmlinuz"),
-		"-dtb", filepath.Join(folder, "bcm2837-rpi-3-b.dtb"), "-append", "console=ttyAMA0,115200 quiet panic=1 rdinit=/init -- GPIO17 pinctrl-bcm2835:5 no-such")
-	for _, want := range []string{"NAMES GPIO17: high false, error <nil>", "NAMES pinctrl-bcm2835:5: high false, error <nil>",
-		"no-such: there is no such GPIO line", "/dev/gpiochip0 has pinctrl-bcm2835:0 to pinctrl-bcm2835:53, named", " GPIO27 ",
-		"NAMES output GPIO22: error <nil>", "NAMES output GPIO17: error GPIO17: the GPIO line is in use by another program"} {
+	said := bare(t, dir, "", "NAMES end", 2*time.Minute, "qemu-system-aarch64", "-M", "raspi3b", "-nodefaults",
+		"-display", "none", "-kernel", filepath.Join(folder, "vmlinuz"),
+		"-dtb", filepath.Join(folder, "bcm2837-rpi-3-b.dtb"), "-append",
+		"console=ttyAMA0,115200 quiet panic=1 rdinit=/init -- GPIO17 pinctrl-bcm2835:5 no-such")
+	for _, want := range []string{"NAMES GPIO17: high false, error <nil>",
+		"NAMES pinctrl-bcm2835:5: high false, error <nil>",
+		"no-such: there is no such GPIO line", "/dev/gpiochip0 has pinctrl-bcm2835:0 to pinctrl-bcm2835:53, named",
+		" GPIO27 ",
+		"NAMES output GPIO22: error <nil>",
+		"NAMES output GPIO17: error GPIO17: the GPIO line is in use by another program"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("nothing says %q in\n%s", want, said)
 		}
@@ -507,10 +525,14 @@ func TestOnTheGPIOSimulator(t *testing.T) {
 	if out, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	said := bare(t, dir, from+"/*.ko", "SIM end", 10*time.Minute, "qemu-system-x86_64", "-M", "q35", "-m", "256", "-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
-		"-kernel", filepath.Join(from, "vmlinuz"), "-append", "console=ttyS0 quiet panic=1 rdinit=/init "+os.Getenv("FIGURES"))
-	for _, want := range []string{"SIM pull up, active low: pressed false, error <nil>", "SIM pulled down: pressed true, error <nil>", "SIM twice: in use true",
-		"SIM output, active low false: at first 0, lit 1, error <nil>", "SIM output, active low true: at first 1, lit 0, error <nil>"} {
+	said := bare(t, dir, from+"/*.ko", "SIM end", 10*time.Minute, "qemu-system-x86_64", "-M", "q35", "-m", "256",
+		"-smp", "2", "-nodefaults", "-display", "none", "-no-reboot",
+		"-kernel", filepath.Join(from, "vmlinuz"), "-append",
+		"console=ttyS0 quiet panic=1 rdinit=/init "+os.Getenv("FIGURES"))
+	for _, want := range []string{"SIM pull up, active low: pressed false, error <nil>",
+		"SIM pulled down: pressed true, error <nil>", "SIM twice: in use true",
+		"SIM output, active low false: at first 0, lit 1, error <nil>",
+		"SIM output, active low true: at first 1, lit 0, error <nil>"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("nothing says %q in\n%s", want, said)
 		}
@@ -522,18 +544,20 @@ func TestOnTheGPIOSimulator(t *testing.T) {
 	}
 }
 
-// bare runs a board whose only program is dir/init until it says that it has ended, and gives all that it said. more are
-// files beside it.
+// bare runs a board whose only program is dir/init until it says that it has ended, and gives all that it said. more
+// are files beside it.
 func bare(t *testing.T, dir, more, end string, most time.Duration, program string, args ...string) string {
 	t.Helper()
-	script := `set -e; mkdir -p r/dev r/proc r/sys; mknod r/dev/console c 5 1; mv init r/; cp $0 r/ 2>/dev/null || true; cd r; find . | cpio -o -H newc --quiet | gzip -1 >../initrd`
+	script :=
+		`set -e; mkdir -p r/dev r/proc r/sys; mknod r/dev/console c 5 1; mv init r/; cp $0 r/ 2>/dev/null || true; cd r; find . | cpio -o -H newc --quiet | gzip -1 >../initrd`
 	pack := exec.Command("bash", "-c", strings.ReplaceAll(script, "$0", more))
 	pack.Dir = dir
 	if out, err := pack.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	console := filepath.Join(dir, "console.log")
-	q, err := stage.Start(dir, "qemu", nil, program, append(args, "-initrd", filepath.Join(dir, "initrd"), "-serial", "file:"+console)...)
+	q, err := stage.Start(dir, "qemu", nil, program, append(args, "-initrd", filepath.Join(dir, "initrd"), "-serial",
+		"file:"+console)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,8 @@
 //go:build board
 
 // Package board_test proves the station on a real kernel with a real GPIO chip, a real systemd and a real journal, in a
-// virtual machine that QEMU emulates ("virt", with a PL061 controller). The test is the finger, through the controller's
-// input pins, and the eye, through its output pins. 'make test-board' runs it.
+// virtual machine that QEMU emulates ("virt", with a PL061 controller). The test is the finger, through the
+// controller's input pins, and the eye, through its output pins. 'make test-board' runs it.
 package board_test
 
 import (
@@ -133,8 +133,10 @@ func (m *machine) network() {
 // power starts QEMU, with a saved state or without.
 func power(t *testing.T, ctx context.Context, folder, state string) *machine {
 	t.Helper()
-	m := &machine{T: t, ctx: ctx, dir: t.TempDir(), ns: fmt.Sprintf("icb%d", os.Getpid()), level: map[int]bool{}, moved: make(chan struct{}, 1)}
-	for _, cmd := range []string{"ip netns add " + m.ns, "ip -n " + m.ns + " link set lo up", "ip -n " + m.ns + " tuntap add tap0 mode tap",
+	m := &machine{T: t, ctx: ctx, dir: t.TempDir(), ns: fmt.Sprintf("icb%d", os.Getpid()), level: map[int]bool{},
+		moved: make(chan struct{}, 1)}
+	for _, cmd := range []string{"ip netns add " + m.ns, "ip -n " + m.ns + " link set lo up",
+		"ip -n " + m.ns + " tuntap add tap0 mode tap",
 		"ip -n " + m.ns + " addr add " + hostIP + "/24 dev tap0", "ip -n " + m.ns + " link set tap0 up"} {
 		if out, err := exec.Command("sh", "-c", cmd).CombinedOutput(); err != nil {
 			t.Skipf("no board: %s: %v: %s", cmd, err, out)
@@ -142,13 +144,17 @@ func power(t *testing.T, ctx context.Context, folder, state string) *machine {
 	}
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "delete", m.ns).Run() })
 	socket := func(name string) string { return filepath.Join(m.dir, name) }
-	args := []string{"netns", "exec", m.ns, "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-smp", "2", "-m", "512", "-accel", "tcg", "-display", "none", "-nodefaults",
+	args := []string{"netns", "exec", m.ns, "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57", "-smp", "2",
+		"-m", "512", "-accel", "tcg", "-display", "none", "-nodefaults",
 		"-kernel", filepath.Join(folder, "vmlinuz"), "-initrd", filepath.Join(folder, "initrd"),
 		"-append", "console=ttyAMA0 quiet net.ifnames=0 systemd.show_status=0 panic=5",
-		"-drive", "if=none,id=disk,format=raw,readonly=on,file=" + filepath.Join(folder, "root.img"), "-device", "virtio-blk-pci,drive=disk",
-		"-drive", "if=none,id=programs,format=raw,readonly=on,file=" + programs(t, m.dir), "-device", "virtio-blk-pci,drive=programs",
+		"-drive", "if=none,id=disk,format=raw,readonly=on,file=" + filepath.Join(folder, "root.img"), "-device",
+		"virtio-blk-pci,drive=disk",
+		"-drive", "if=none,id=programs,format=raw,readonly=on,file=" + programs(t, m.dir), "-device",
+		"virtio-blk-pci,drive=programs",
 		"-netdev", "tap,id=net,ifname=tap0,script=no,downscript=no", "-device", "virtio-net-pci,netdev=net,romfile=",
-		"-device", "virtio-serial-pci", "-chardev", "socket,id=agent,server=on,wait=off,path=" + socket("agent"), "-device", "virtserialport,chardev=agent,name=agent",
+		"-device", "virtio-serial-pci", "-chardev", "socket,id=agent,server=on,wait=off,path=" + socket("agent"),
+		"-device", "virtserialport,chardev=agent,name=agent",
 		"-serial", "file:" + socket("console.log"), "-qmp", "unix:" + socket("qmp") + ",server=on,wait=off",
 		"-qtest", "unix:" + socket("pins") + ",server=on,wait=off", "-qtest-log", "none"}
 	if state != "" {
@@ -172,7 +178,9 @@ func power(t *testing.T, ctx context.Context, folder, state string) *machine {
 	go m.watch()
 	m.pin("irq_intercept_out " + m.chip)
 	if state != "" {
-		m.until("the saved state is loaded", func() bool { return strings.Contains(string(m.do("query-status", nil)), `"paused"`) })
+		m.until("the saved state is loaded", func() bool {
+			return strings.Contains(string(m.do("query-status", nil)), `"paused"`)
+		})
 		m.do("cont", nil)
 	}
 	m.answers("")
@@ -182,11 +190,13 @@ func power(t *testing.T, ctx context.Context, folder, state string) *machine {
 // packageFile is the station's package for the board.
 const packageFile = "intercomd_" + version.Version + "_arm64.deb"
 
-// programs makes a disk of the programs for the board, and of the station's package: a tar file, padded, since a saved board remembers how large it is.
+// programs makes a disk of the programs for the board, and of the station's package: a tar file, padded, since a saved
+// board remembers how large it is.
 func programs(t *testing.T, dir string) string {
 	t.Helper()
 	disk := filepath.Join(dir, "programs.img")
-	if out, err := exec.Command("tar", "cf", disk, "-C", "../../out/arm64", "intercomd", "intercomctl", "-C", "../packages", packageFile).CombinedOutput(); err != nil {
+	if out, err := exec.Command("tar", "cf", disk, "-C", "../../out/arm64", "intercomd", "intercomctl", "-C",
+		"../packages", packageFile).CombinedOutput(); err != nil {
 		t.Fatalf("the programs for the board are missing: %s; run 'make arm64 deb'", out)
 	}
 	if err := os.Truncate(disk, 64<<20); err != nil {
@@ -254,7 +264,9 @@ func (m *machine) findChip() {
 func (m *machine) save(path string) {
 	m.do("stop", nil)
 	m.do("migrate", map[string]string{"uri": "exec:cat > " + path + ".new"})
-	m.until("the state is saved", func() bool { return strings.Contains(string(m.do("query-migrate", nil)), `"completed"`) })
+	m.until("the state is saved", func() bool {
+		return strings.Contains(string(m.do("query-migrate", nil)), `"completed"`)
+	})
 	if err := os.Rename(path+".new", path); err != nil {
 		m.Fatal(err)
 	}
@@ -275,8 +287,8 @@ func (m *machine) answers(before string) (boot string) {
 	}
 }
 
-// ask has the agent run a script, and gives its exit status and what it printed. The script prints a mark first: what the
-// agent answers to a question before, which nobody waited for any more, is passed over.
+// ask has the agent run a script, and gives its exit status and what it printed. The script prints a mark first: what
+// the agent answers to a question before, which nobody waited for any more, is passed over.
 func (m *machine) ask(script string, in []byte, within time.Duration) (code int, out string, err error) {
 	mark := rand.Text()
 	if err := m.agent.say(map[string]any{"run": "echo " + mark + "\n" + script, "in": in}); err != nil {

@@ -1,7 +1,7 @@
 //go:build card
 
-// Package card_test proves the card's image on QEMU's "virt": it is provisioned from its boot partition, makes a call, takes an
-// update, gives a bad one up, and outlives a plug that is pulled. 'make test-image' runs it.
+// Package card_test proves the card's image on QEMU's "virt": it is provisioned from its boot partition, makes a call,
+// takes an update, gives a bad one up, and outlives a plug that is pulled. 'make test-image' runs it.
 package card_test
 
 import (
@@ -118,19 +118,24 @@ func TestACard(t *testing.T) {
 	w.rings("after the update")
 
 	// One whose station does not work is given up.
-	bad := w.bundle("bad", "0.3.0", "rm /usr/bin/intercomd\nmkdir /etc/systemd/system/intercom-verdict.service.d\nwrite trial.conf /etc/systemd/system/intercom-verdict.service.d/trial.conf\n")
+	bad := w.bundle("bad", "0.3.0", "rm /usr/bin/intercomd\nmkdir /etc/systemd/system/intercom-verdict.service.d\n"+
+		"write trial.conf /etc/systemd/system/intercom-verdict.service.d/trial.conf\n")
 	w.update(bad)
-	w.waits("the bad update is started", func() bool { return strings.Contains(w.try("cat /proc/cmdline"), "rauc.slot=A") })
+	w.waits("the bad update is started", func() bool {
+		return strings.Contains(w.try("cat /proc/cmdline"), "rauc.slot=A")
+	})
 	w.registers("the release before it is back")
 	w.is("0.2.0", "B")
-	if status := w.ssh("intercomctl -json status"); !strings.Contains(status, "UPDATE_GIVEN_UP") || !strings.Contains(status, "does not answer") {
+	if status := w.ssh("intercomctl -json status"); !strings.Contains(status, "UPDATE_GIVEN_UP") ||
+		!strings.Contains(status, "does not answer") {
 		t.Errorf("the station does not say what became of the update: %s", status)
 	}
 
 	// The plug is pulled while an update is written.
 	go func() { _, _ = w.remote(w.ctx, "intercom-update http://"+hostIP+":8000/"+good) }()
 	w.waits("the update is being written", func() bool {
-		written, err := strconv.Atoi(strings.TrimSpace(w.try("awk '{ print $7 }' /sys/block/vda/vda2/stat || awk '{ print $7 }' /sys/class/block/vda2/stat")))
+		written, err := strconv.Atoi(strings.TrimSpace(
+			w.try("awk '{ print $7 }' /sys/block/vda/vda2/stat || awk '{ print $7 }' /sys/class/block/vda2/stat")))
 		return err == nil && written > 100_000 // sectors
 	})
 	w.must(w.board.qemu.Signal(os.Kill))
@@ -139,23 +144,27 @@ func TestACard(t *testing.T) {
 	w.registers("the card starts after the plug was pulled")
 	w.is("0.2.0", "B")
 
-	// A half that does not start gives the turn to the other: what was half written is tried, and the one that works runs.
-	w.ssh("fw_setenv BOOT_ORDER 'A B'; fw_setenv BOOT_A_LEFT 2; dd if=/dev/zero of=/dev/vda2 bs=1M count=8 conv=fsync status=none; systemctl reboot || true")
+	// A half that does not start gives the turn to the other: what was half written is tried, and the one that works
+	// runs.
+	w.ssh("fw_setenv BOOT_ORDER 'A B'; fw_setenv BOOT_A_LEFT 2; dd if=/dev/zero of=/dev/vda2 bs=1M count=8 " +
+		"conv=fsync status=none; systemctl reboot || true")
 	w.away()
 	w.registers("the other half runs")
 	w.is("0.2.0", "B")
 	w.rings("after all of it")
 }
 
-// The card for a Raspberry Pi, on a Pi 3 as far as QEMU has one: its SD controller and its pins. Its network by USB does not
-// come up, its watchdog resets the board as soon as it is started, and nobody can press a button: a pin that reads low is
-// one that is held, if the button is to be active low.
+// The card for a Raspberry Pi, on a Pi 3 as far as QEMU has one: its SD controller and its pins. Its network by USB
+// does not come up, its watchdog resets the board as soon as it is started, and nobody can press a button: a pin that
+// reads low is one that is held, if the button is to be active low.
 func TestAPiCard(t *testing.T) {
 	w := begin(t)
-	pins := strings.NewReplacer("9030000.pl061:0", "GPIO17", "9030000.pl061:1", "GPIO27", `pull = "none"`, `pull = "up"`+"\nactive_low = true")
+	pins := strings.NewReplacer("9030000.pl061:0", "GPIO17", "9030000.pl061:1", "GPIO27", `pull = "none"`,
+		`pull = "up"`+"\nactive_low = true")
 	w.flash("pi", pins.Replace(configuration), " module_blacklist=bcm2835_wdt")
 	w.power(w.pi())
-	for _, want := range []string{"U-Boot", "The station took station.toml over", "Started intercomd.service", "marked slot root.0 as good", "stuck button bell"} {
+	for _, want := range []string{"U-Boot", "The station took station.toml over", "Started intercomd.service",
+		"marked slot root.0 as good", "stuck button bell"} {
 		w.waits(want, func() bool { return strings.Contains(w.all(), want) })
 	}
 	card := w.sh("mtype -i card.img@@4M ::/station.log; mdir -b -i card.img@@4M ::/")
@@ -180,7 +189,8 @@ func BenchmarkIdle(b *testing.B) {
 	w.registers("the card registers")
 	time.Sleep(2 * time.Minute) // what a first start writes is not what it writes for ever
 	written := func() float64 {
-		n, err := strconv.ParseFloat(strings.TrimSpace(w.ssh("awk '{ print $7 }' /sys/block/vda/stat")), 64) // sectors of 512 bytes
+		// sectors of 512 bytes
+		n, err := strconv.ParseFloat(strings.TrimSpace(w.ssh("awk '{ print $7 }' /sys/block/vda/stat")), 64)
 		w.must(err)
 		return n * 512
 	}
@@ -204,19 +214,24 @@ func begin(t testing.TB) *world {
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "delete", w.ns).Run() })
 	w.key = filepath.Join(w.dir, "key")
 	within := []string{"ip", "netns", "exec", w.ns}
-	w.start("dnsmasq", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root", "--interface=tap0", "--bind-interfaces",
-		"--dhcp-range="+cardIP+","+cardIP, "--dhcp-leasefile="+filepath.Join(w.dir, "leases"), "--pid-file="+filepath.Join(w.dir, "dnsmasq.pid"))
+	w.start("dnsmasq", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root",
+		"--interface=tap0", "--bind-interfaces",
+		"--dhcp-range="+cardIP+","+cardIP, "--dhcp-leasefile="+filepath.Join(w.dir, "leases"),
+		"--pid-file="+filepath.Join(w.dir, "dnsmasq.pid"))
 	w.start("updates", "python3", "-m", "http.server", "--directory", w.dir, "--bind", hostIP, "8000")
 	bin, err := filepath.Abs("../../bin")
 	w.must(err)
-	w.hub, err = stage.StartHub(ctx, w.dir, bin, stage.HubSettings{Ring: 60 * time.Second, Listen: hostIP + ":8080", Within: within, Extra: "allow_plain = true"})
+	w.hub, err = stage.StartHub(ctx, w.dir, bin, stage.HubSettings{Ring: 60 * time.Second, Listen: hostIP + ":8080",
+		Within: within, Extra: "allow_plain = true"})
 	w.must(err)
 	t.Cleanup(func() { _ = w.hub.Stop(5 * time.Second) })
 	server, err := stage.StartSound(ctx, w.dir, "peer_mic", "peer_spk")
 	w.must(err)
 	t.Cleanup(func() { _ = server.Stop(5 * time.Second) })
-	w.peer, err = stage.NewStation(w.dir, bin, w.hub, stage.Settings{CUID: "reception", Name: "Reception", Context: "A call from reception", To: "front_door",
-		Server: server.Server, Sink: "peer_spk", Source: "peer_mic.monitor", Interfaces: []string{"tap0"}, Within: within})
+	w.peer, err = stage.NewStation(w.dir, bin, w.hub,
+		stage.Settings{CUID: "reception", Name: "Reception", Context: "A call from reception", To: "front_door",
+			Server: server.Server, Sink: "peer_spk", Source: "peer_mic.monitor", Interfaces: []string{"tap0"},
+			Within: within})
 	w.must(err)
 	w.must(w.peer.Up(ctx))
 	t.Cleanup(func() { _ = w.peer.Stop(5 * time.Second) })
@@ -263,14 +278,17 @@ func (w *world) flash(target, configuration, args string) {
 	w.must(err)
 	w.disk = filepath.Join(w.dir, "card.img")
 	w.sh(certificates)
-	for name, text := range map[string]string{"collector": "URL=https://" + hostIP + ":19532\n", "station.toml": configuration, "apikey": w.hub.Key + "\n", "sound.pa": sound, "args.txt": "args=systemd.journald.forward_to_console=1" + args + "\n"} {
+	for name, text := range map[string]string{"collector": "URL=https://" + hostIP + ":19532\n",
+		"station.toml": configuration, "apikey": w.hub.Key + "\n", "sound.pa": sound,
+		"args.txt": "args=systemd.journald.forward_to_console=1" + args + "\n"} {
 		w.must(os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600))
 	}
 	write := "cp --sparse=always " + image + " card.img"
 	if target == "pi" {
 		write = strings.Replace(w.page("xzcat", "/dev/sdX", w.disk), "out/image/intercom-pi.img.xz", image+".xz", 1)
 	}
-	w.sh(write + "; truncate -s 4G card.img; cp key.pub authorized_keys; mcopy -o -i card.img@@4M args.txt station.toml apikey sound.pa authorized_keys collector collector.key collector.pem collector-ca.pem ::/")
+	w.sh(write + "; truncate -s 4G card.img; cp key.pub authorized_keys; mcopy -o -i card.img@@4M args.txt " +
+		"station.toml apikey sound.pa authorized_keys collector collector.key collector.pem collector-ca.pem ::/")
 }
 
 // page is what docs/image.md says that root does, with what the reader has in place of what stands there.
@@ -290,14 +308,17 @@ func (w *world) page(command, there, here string) string {
 // virt is QEMU's board for everything.
 func (w *world) virt() []string {
 	return []string{"-M", "virt,acpi=off", // with firmware and ACPI, QEMU has no GPIO controller
-		"-cpu", "cortex-a57", "-smp", "2", "-m", "512", "-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin", "-device", "i6300esb",
-		"-drive", "if=none,id=card,format=raw,file=" + w.disk, "-device", "virtio-blk-pci,drive=card", "-device", "virtio-net-pci,netdev=net,romfile="}
+		"-cpu", "cortex-a57", "-smp", "2", "-m", "512", "-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin", "-device",
+		"i6300esb",
+		"-drive", "if=none,id=card,format=raw,file=" + w.disk, "-device", "virtio-blk-pci,drive=card", "-device",
+		"virtio-net-pci,netdev=net,romfile="}
 }
 
 // pi is QEMU's Raspberry Pi 3, which starts U-Boot in place of the firmware.
 func (w *world) pi() []string {
 	w.sh("mcopy -n -i card.img@@4M ::/u-boot.bin ::/bcm2837-rpi-3-b.dtb .")
-	return []string{"-M", "raspi3b", "-kernel", filepath.Join(w.dir, "u-boot.bin"), "-dtb", filepath.Join(w.dir, "bcm2837-rpi-3-b.dtb"),
+	return []string{"-M", "raspi3b", "-kernel", filepath.Join(w.dir, "u-boot.bin"), "-dtb",
+		filepath.Join(w.dir, "bcm2837-rpi-3-b.dtb"),
 		"-drive", "if=sd,format=raw,file=" + w.disk, "-device", "usb-net,netdev=net", "-serial", "null"}
 }
 
@@ -310,11 +331,16 @@ func (w *world) power(machine []string) {
 	}
 	b := &board{n: n}
 	socket := func(name string) string { return filepath.Join(w.dir, fmt.Sprint(name, n)) }
-	b.qemu = w.start(fmt.Sprint("qemu", n), append([]string{"qemu-system-aarch64", "-accel", "tcg", "-display", "none", "-nodefaults",
+	b.qemu = w.start(fmt.Sprint("qemu", n), append([]string{"qemu-system-aarch64", "-accel", "tcg", "-display", "none",
+		"-nodefaults",
 		"-netdev", "tap,id=net,ifname=tap0,script=no,downscript=no",
-		"-qmp", "unix:" + socket("qmp") + ",server=on,wait=off", "-qtest", "unix:" + socket("pins") + ",server=on,wait=off", "-qtest-log", "none"},
+		"-qmp", "unix:" + socket("qmp") + ",server=on,wait=off", "-qtest",
+		"unix:" + socket("pins") + ",server=on,wait=off", "-qtest-log", "none"},
 		append(machine, "-serial", "file:"+socket("console"))...)...)
-	w.must(b.qemu.Wait(w.ctx, "it had its sockets", func() bool { _, err := os.Stat(socket("pins")); return err == nil }))
+	w.must(b.qemu.Wait(w.ctx, "it had its sockets", func() bool {
+		_, err := os.Stat(socket("pins"))
+		return err == nil
+	}))
 	qmp, err := net.Dial("unix", socket("qmp"))
 	w.must(err)
 	defer qmp.Close()
@@ -355,8 +381,10 @@ func (w *world) press() {
 
 // remote runs a script on the card.
 func (w *world) remote(ctx context.Context, script string) (string, error) {
-	c := exec.CommandContext(ctx, "ip", "netns", "exec", w.ns, "ssh", "-i", w.key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-		"-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=6", "-o", "BatchMode=yes", "root@"+cardIP, script)
+	c := exec.CommandContext(ctx, "ip", "netns", "exec", w.ns, "ssh", "-i", w.key, "-o", "StrictHostKeyChecking=no",
+		"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+		"-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=6", "-o", "BatchMode=yes",
+		"root@"+cardIP, script)
 	out, err := c.CombinedOutput()
 	return string(out), err
 }
@@ -368,7 +396,8 @@ func (w *world) ssh(script string) string {
 	defer cancel()
 	out, err := w.remote(ctx, script)
 	var exit *exec.ExitError
-	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 255 && strings.Contains(script, "reboot")) { // cut off by what it asked for
+	// cut off by what it asked for
+	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 255 && strings.Contains(script, "reboot")) {
 		w.Fatalf("%s: %v: %s\n%s", script, err, out, w.console())
 	}
 	return out
@@ -399,7 +428,9 @@ func (w *world) waits(what string, so func() bool) {
 	began := time.Now()
 	for !so() {
 		if time.Since(began) > 4*time.Minute {
-			w.Fatalf("not within 4 minutes: %s\n%s\n%s", what, w.try("intercomctl status; systemctl --failed --no-legend; journalctl -u 'intercom*' -n 40 --no-pager"), w.console())
+			w.Fatalf("not within 4 minutes: %s\n%s\n%s", what,
+				w.try("intercomctl status; systemctl --failed --no-legend; journalctl -u 'intercom*' -n 40 --no-pager"),
+				w.console())
 		}
 		time.Sleep(500 * time.Millisecond)
 	}
@@ -424,7 +455,8 @@ func (w *world) env(name string) string {
 // is checks the release that runs, and its half.
 func (w *world) is(release, half string) {
 	w.Helper()
-	if got := w.ssh("cat /etc/intercom-release; grep -o 'rauc.slot=.' /proc/cmdline"); got != release+"\nrauc.slot="+half+"\n" {
+	if got := w.ssh("cat /etc/intercom-release; grep -o 'rauc.slot=.' /proc/cmdline"); got != release+"\nrauc.slot="+
+		half+"\n" {
 		w.Errorf("it runs %q, and not %s on %s", got, release, half)
 	}
 }
@@ -436,7 +468,8 @@ func (w *world) rings(when string) {
 	defer cancel()
 	w.press()
 	if _, err := w.events.Phase(ctx, "ringing"); err != nil {
-		w.Fatalf("no call %s: %v\n%s", when, err, w.ssh("intercomctl status; journalctl -u intercomd --no-pager | tail -30"))
+		w.Fatalf("no call %s: %v\n%s", when, err,
+			w.ssh("intercomctl status; journalctl -u intercomd --no-pager | tail -30"))
 	}
 	w.must(w.peer.Press(ctx, "toggle"))
 	if _, err := w.events.Phase(ctx, "talking"); err != nil {
@@ -451,7 +484,8 @@ func (w *world) rings(when string) {
 // logs ends a call while the card's network is cut, and finds all of it at the collector afterwards.
 func (w *world) logs() {
 	w.Helper()
-	w.start("collector", "/lib/systemd/systemd-journal-remote", "--listen-http=127.0.0.1:19531", "--output="+filepath.Join(w.dir, "journal"))
+	w.start("collector", "/lib/systemd/systemd-journal-remote", "--listen-http=127.0.0.1:19531",
+		"--output="+filepath.Join(w.dir, "journal"))
 	w.start("tunnel", "stunnel4", filepath.Join(w.dir, "tunnel.conf"))
 	w.waits("the journal arrives", func() bool { return strings.Contains(w.collected("CUID=front_door"), "signed in") })
 	ctx, cancel := context.WithTimeout(w.ctx, 2*time.Minute)
@@ -482,7 +516,9 @@ func (w *world) logs() {
 
 // collected is what the collector has.
 func (w *world) collected(match string) string {
-	out, _ := exec.CommandContext(w.ctx, "journalctl", "--quiet", "--directory="+filepath.Join(w.dir, "journal"), match).Output() // an error: nothing is there yet
+	// an error: nothing is there yet
+	out, _ := exec.CommandContext(w.ctx, "journalctl", "--quiet", "--directory="+filepath.Join(w.dir, "journal"),
+		match).Output()
 	return string(out)
 }
 
@@ -500,7 +536,8 @@ func (w *world) provisioned() {
 		systemctl --failed --no-legend; stat -c %a /data/etc/intercomd/apikey; systemd-analyze time
 		echo "kernel to registered: $(systemctl show intercomd -P ExecMainStartTimestampMonotonic) us and $(intercomctl -json status | grep -o '"registered_ms":[0-9.]*') ms"`)
 	w.Log(found)
-	for _, want := range []string{"front-door\n", "station.done.toml", "took station.toml over", "ro\n", "Read-only file system", "grown", "15s\n1\n", "No such file", "600\n"} {
+	for _, want := range []string{"front-door\n", "station.done.toml", "took station.toml over", "ro\n",
+		"Read-only file system", "grown", "15s\n1\n", "No such file", "600\n"} {
 		if !strings.Contains(found, want) {
 			w.Errorf("%q is not found", want)
 		}
@@ -523,7 +560,8 @@ func (w *world) bundle(name, release, changes string) string {
 	w.must(err)
 	w.must(os.WriteFile(filepath.Join(w.dir, "release"), []byte(release+"\n"), 0o644))
 	w.must(os.WriteFile(filepath.Join(w.dir, "trial.conf"), []byte("[Service]\nEnvironment=TRIAL=30\n"), 0o644))
-	w.must(os.WriteFile(filepath.Join(w.dir, "changes"), []byte("rm /etc/intercom-release\nwrite release /etc/intercom-release\n"+changes), 0o644))
+	w.must(os.WriteFile(filepath.Join(w.dir, "changes"),
+		[]byte("rm /etc/intercom-release\nwrite release /etc/intercom-release\n"+changes), 0o644))
 	w.sh(`rm -rf b; mkdir b
 		start=$(sfdisk -J ` + keys + `/intercom-virt.img | python3 -c 'import json, sys; p = json.load(sys.stdin)["partitiontable"]["partitions"][1]; print(p["start"], p["size"])')
 		set -- $start
@@ -538,7 +576,8 @@ func (w *world) bundle(name, release, changes string) string {
 func (w *world) update(name string) {
 	w.Helper()
 	began := time.Now()
-	w.Log(w.ssh(w.page("intercom-update", "https://updates.example.org/intercom-pi.raucb", "http://"+hostIP+":8000/"+name)))
+	w.Log(w.ssh(w.page("intercom-update", "https://updates.example.org/intercom-pi.raucb",
+		"http://"+hostIP+":8000/"+name)))
 	w.Logf("%s is written: after %.0f s", name, time.Since(began).Seconds())
 	w.away()
 }

@@ -45,13 +45,15 @@ func boot(t *testing.T) *machine {
 	dir := filepath.Join(scratch, "disk")
 	m := &machine{T: t, root: filepath.Join(dir, "root")}
 	// The temporary folder may be an overlay itself, which cannot be the top of another.
-	sh(t, "mkdir "+dir+" && mount -t tmpfs none "+dir+" && mkdir "+dir+"/top "+dir+"/work "+dir+"/root && mount -t overlay overlay -o lowerdir="+base+"/root,upperdir="+dir+"/top,workdir="+dir+"/work "+m.root)
+	sh(t, "mkdir "+dir+" && mount -t tmpfs none "+dir+" && mkdir "+dir+"/top "+dir+"/work "+dir+
+		"/root && mount -t overlay overlay -o lowerdir="+base+"/root,upperdir="+dir+"/top,workdir="+dir+"/work "+m.root)
 	t.Cleanup(func() { sh(t, "umount "+m.root+" && umount "+dir) })
 	log, err := os.Create(filepath.Join(scratch, "console"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--console=pipe", "--private-network", "--machine=station", "--directory="+m.root, "--boot", "systemd.show_status=0")
+	c := exec.Command("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--console=pipe",
+		"--private-network", "--machine=station", "--directory="+m.root, "--boot", "systemd.show_status=0")
 	c.Stdout, c.Stderr = log, log
 	if err := c.Start(); err != nil {
 		t.Fatalf("%v; run 'make deps-packages'", err)
@@ -113,7 +115,8 @@ func (m *machine) try(script string) (int, string) {
 	ctx, cancel := context.WithTimeout(m.Context(), 2*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, "nsenter", "--target", m.leader, "--all", "env", "-i",
-		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "bash", "-euc", "cd; "+script)
+		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "bash",
+		"-euc", "cd; "+script)
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
 	err := c.Run()
@@ -150,7 +153,8 @@ func (m *machine) until(what string, so func() bool) {
 	m.Helper()
 	for end := time.Now().Add(60 * time.Second); !so(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			_, log := m.try("intercomctl status; systemctl --failed --no-legend; journalctl --no-pager -o short-monotonic | tail -50")
+			_, log := m.try("intercomctl status; systemctl --failed --no-legend; journalctl --no-pager -o " +
+				"short-monotonic | tail -50")
 			m.Fatalf("not within 60 s: %s\n%s", what, log)
 		}
 	}

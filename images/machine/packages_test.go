@@ -81,10 +81,13 @@ func TestAStationAndAHubFromTheirPackages(t *testing.T) {
 	// The hub runs at once, for this machine only, and says how its first operator is made.
 	m.until("the hub is ready", func() bool { code, _ := m.try("systemctl is-active intercom-hub"); return code == 0 })
 	// The station waits for its configuration, which is no fault.
-	if out := m.run("systemctl show intercomd -P ActiveState -P ConditionResult -P Result -P UnitFileState"); strings.Join(strings.Fields(out), " ") != "inactive success no enabled" && !strings.Contains(out, "inactive") {
+	if out :=
+		m.run("systemctl show intercomd -P ActiveState -P ConditionResult -P Result -P UnitFileState"); strings.Join(
+		strings.Fields(out), " ") != "inactive success no enabled" && !strings.Contains(out, "inactive") {
 		t.Errorf("the station that is not configured is %q", out)
 	}
-	if out := m.run("systemctl is-system-running || true; systemctl --failed --no-legend"); strings.Contains(out, "intercom") {
+	if out := m.run("systemctl is-system-running || true; systemctl --failed --no-legend"); strings.Contains(out,
+		"intercom") {
 		t.Errorf("a unit has failed: %s", out)
 	}
 	for _, want := range []string{"gpio", "audio"} {
@@ -100,7 +103,9 @@ func TestAStationAndAHubFromTheirPackages(t *testing.T) {
 	if out := m.run("intercomd check"); !strings.Contains(out, "is valid") {
 		t.Error(out)
 	}
-	m.run("echo load-module module-null-sink sink_name=speaker >> /etc/intercomd/sound.pa; systemctl restart intercom-sound") // a sound card that there is not
+	// a sound card that there is not
+	m.run("echo load-module module-null-sink sink_name=speaker >> /etc/intercomd/sound.pa; systemctl restart " +
+		"intercom-sound")
 	m.run("systemctl start intercomd")
 	m.until("the station is registered, with sound", func() bool {
 		s := m.status(own)
@@ -110,17 +115,22 @@ func TestAStationAndAHubFromTheirPackages(t *testing.T) {
 		t.Errorf("the hub has %s", out)
 	}
 
-	if out := m.run("intercomctl doctor hub && intercomctl doctor button && intercomctl doctor update && intercomctl doctor call"); strings.Contains(out, "BROKEN") || !strings.Contains(out, "as front_door") {
+	if out :=
+		m.run("intercomctl doctor hub && intercomctl doctor button && intercomctl doctor update && intercomctl " +
+			"doctor call"); strings.Contains(out, "BROKEN") || !strings.Contains(out, "as front_door") {
 		t.Error(out)
 	}
 	m.run("systemctl stop intercom-hub")
-	if code, out := m.try("intercomctl doctor hub"); code != 1 || !strings.Contains(out, "BROKEN it answers: dial tcp 127.0.0.1:8443: connect: connection refused") || !strings.Contains(out, "→ on the hub's machine: sudo systemctl start intercom-hub") {
+	if code, out := m.try("intercomctl doctor hub"); code != 1 ||
+		!strings.Contains(out, "BROKEN it answers: dial tcp 127.0.0.1:8443: connect: connection refused") ||
+		!strings.Contains(out, "→ on the hub's machine: sudo systemctl start intercom-hub") {
 		t.Errorf("exit status %d: %s", code, out)
 	}
 	m.run("systemctl start intercom-hub; systemctl stop intercom-sound")
 	m.until("the doctor misses the sound", func() bool {
 		code, out := m.try("intercomctl doctor audio")
-		return code == 1 && strings.Contains(out, "BROKEN the sound server answers") && strings.Contains(out, "→ start intercom-sound")
+		return code == 1 && strings.Contains(out, "BROKEN the sound server answers") &&
+			strings.Contains(out, "→ start intercom-sound")
 	})
 	m.run("systemctl start intercom-sound")
 	m.until("all is well again", func() bool { return m.status(own).Health == "healthy" })
@@ -128,12 +138,16 @@ func TestAStationAndAHubFromTheirPackages(t *testing.T) {
 		t.Error(out)
 	}
 	m.run("intercomctl report -output /root/report.tar.gz && mkdir report && tar xzf report.tar.gz -C report")
-	if out := m.run("grep -rl -e $(cat /etc/intercomd/apikey) report || true; cat report/*/log.txt report/*/configuration.toml report/*/versions.txt"); strings.Contains(out, "report/") ||
-		!strings.Contains(out, "signed in") || !strings.Contains(out, `cuid = "front_door"  # /etc/intercomd/intercomd.toml:2`) || !strings.Contains(out, "intercomd\t"+version.Version) {
+	if out := m.run("grep -rl -e $(cat /etc/intercomd/apikey) report || true; cat report/*/log.txt " +
+		"report/*/configuration.toml report/*/versions.txt"); strings.Contains(out, "report/") ||
+		!strings.Contains(out, "signed in") || !strings.Contains(out,
+		`cuid = "front_door"  # /etc/intercomd/intercomd.toml:2`) ||
+		!strings.Contains(out, "intercomd\t"+version.Version) {
 		t.Errorf("the report has the key in it, or not what is needed: %s", out)
 	}
 
-	m.obey("../../docs/troubleshoot.md", map[string]string{"intercomctl doctor": "intercomctl doctor hub"}, nil) // the clock is the host's
+	// the clock is the host's
+	m.obey("../../docs/troubleshoot.md", map[string]string{"intercomctl doctor": "intercomctl doctor hub"}, nil)
 
 	t.Run("an upgrade waits for the end of a call", func(t *testing.T) {
 		m := m.in(t)
@@ -149,7 +163,9 @@ func TestAStationAndAHubFromTheirPackages(t *testing.T) {
 		before := m.run("systemctl show -P MainPID intercomd")
 
 		newer := filepath.Join(t.TempDir(), "newer.deb")
-		sh(t, "d=$(mktemp -d) && dpkg-deb -R "+packages+deb("intercomd", runtime.GOARCH)+" $d && sed -i 's/^Version: .*/&+1/' $d/DEBIAN/control && dpkg-deb --root-owner-group -Znone -b $d "+newer+" && rm -r $d")
+		sh(t, "d=$(mktemp -d) && dpkg-deb -R "+packages+deb("intercomd", runtime.GOARCH)+
+			" $d && sed -i 's/^Version: .*/&+1/' $d/DEBIAN/control && dpkg-deb --root-owner-group -Znone -b $d "+newer+
+			" && rm -r $d")
 		m.install(newer)
 		if s := m.status(own); s.Phase != "talking" || s.Restart == "" {
 			t.Errorf("after the upgrade it is %s, restart %q", s.Phase, s.Restart)
@@ -165,7 +181,9 @@ func TestAStationAndAHubFromTheirPackages(t *testing.T) {
 		if out := m.run("intercom-hub calls -json"); !strings.Contains(out, `"status":"over"`) {
 			t.Errorf("the call is on record as %s", out)
 		}
-		if idle := m.run("intercomctl restart && sleep 1; journalctl -u intercomd -o cat | tail -20"); !strings.Contains(idle, "starts again") {
+		if idle :=
+			m.run("intercomctl restart && sleep 1; journalctl -u intercomd -o cat | tail -20"); !strings.Contains(idle,
+			"starts again") {
 			t.Error(idle)
 		}
 		m.run("systemctl stop peer")
@@ -173,9 +191,12 @@ func TestAStationAndAHubFromTheirPackages(t *testing.T) {
 	t.Run("removed and purged", func(t *testing.T) {
 		m := m.in(t)
 		m.run("apt-get remove -y -qq intercomd intercom-hub </dev/null")
-		m.run("test -e /var/lib/intercomd/instance -a -e /etc/intercomd/apikey -a -d /var/lib/intercom-hub -a -e /etc/intercom-hub/accounts/demo.toml && ! systemctl is-active intercomd && ! systemctl is-active intercom-hub && ! test -e /usr/bin/intercomd")
+		m.run("test -e /var/lib/intercomd/instance -a -e /etc/intercomd/apikey -a -d /var/lib/intercom-hub -a -e " +
+			"/etc/intercom-hub/accounts/demo.toml && ! systemctl is-active intercomd && ! systemctl is-active " +
+			"intercom-hub && ! test -e /usr/bin/intercomd")
 		m.run("apt-get purge -y -qq intercomd intercom-hub </dev/null")
-		m.run("! test -e /var/lib/intercomd && ! test -e /etc/intercomd && ! test -e /var/lib/intercom-hub && ! test -e /etc/intercom-hub")
+		m.run("! test -e /var/lib/intercomd && ! test -e /etc/intercomd && ! test -e /var/lib/intercom-hub && ! test " +
+			"-e /etc/intercom-hub")
 	})
 }
 
@@ -183,7 +204,8 @@ func TestAStationAndAHubFromTheirPackages(t *testing.T) {
 func TestAConfigurationThatDoesNotWorkIsGivenUp(t *testing.T) {
 	m := boot(t)
 	m.install(packages+deb("intercom-hub", runtime.GOARCH), packages+deb("intercomd", runtime.GOARCH))
-	m.run("umask 077; intercom-hub key new -account demo > /etc/intercomd/apikey; echo load-module module-null-sink sink_name=speaker >> /etc/intercomd/sound.pa; systemctl start intercom-sound")
+	m.run("umask 077; intercom-hub key new -account demo > /etc/intercomd/apikey; echo load-module module-null-sink " +
+		"sink_name=speaker >> /etc/intercomd/sound.pa; systemctl start intercom-sound")
 	m.put("etc/intercomd/intercomd.toml", "trial = \"30s\"\n"+station)
 	m.run("systemctl start intercomd")
 	kept := func(what string) bool {
@@ -210,7 +232,8 @@ func TestAConfigurationThatDoesNotWorkIsGivenUp(t *testing.T) {
 
 	// A file that is not valid: refused while it runs, and replaced by the last good one at a start.
 	m.run("echo 'colour = \"red\"' > /etc/intercomd/intercomd.toml.d/95-broken.toml")
-	if code, out := m.try("intercomctl reload"); code != 1 || !strings.Contains(out, "95-broken.toml:1:1: colour: is not a setting") {
+	if code, out := m.try("intercomctl reload"); code != 1 ||
+		!strings.Contains(out, "95-broken.toml:1:1: colour: is not a setting") {
 		t.Errorf("exit status %d: %s", code, out)
 	}
 	m.run("systemctl restart intercomd")
@@ -226,7 +249,8 @@ func TestThePackagesAreClean(t *testing.T) {
 	if err != nil || len(all) != 6 {
 		t.Fatalf("packages: %q, %v; run 'make deb'", all, err)
 	}
-	if out, err := exec.Command("lintian", append([]string{"--allow-root", "--fail-on=error,warning"}, all...)...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("lintian", append([]string{"--allow-root", "--fail-on=error,warning"},
+		all...)...).CombinedOutput(); err != nil {
 		t.Errorf("lintian: %v\n%s", err, out)
 	}
 	for _, f := range all {
@@ -258,7 +282,8 @@ func TestTheProgramsForARMRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	qemu := []string{"qemu-arm-static", "-L", "/usr/arm-linux-gnueabihf", "-E", "LD_LIBRARY_PATH=" + root}
-	if out := sh(t, strings.Join(qemu[:3], " ")+" "+dir+"/usr/bin/intercom-hub -version"); !strings.Contains(out, "intercom-hub "+version.Version) || !strings.Contains(out, "linux/arm)") {
+	if out := sh(t, strings.Join(qemu[:3], " ")+" "+dir+"/usr/bin/intercom-hub -version"); !strings.Contains(out,
+		"intercom-hub "+version.Version) || !strings.Contains(out, "linux/arm)") {
 		t.Error(out)
 	}
 	ctx := t.Context()
@@ -290,8 +315,10 @@ func TestTheProgramsForARMRun(t *testing.T) {
 		t.Cleanup(events.Close)
 		return one, events
 	}
-	arm, atARM := start(stage.Settings{CUID: "arm_door", To: "reception", Sink: "a_spk", Source: "a_mic.monitor", Within: qemu}, filepath.Join(dir, "usr/bin"))
-	here, atHere := start(stage.Settings{CUID: "reception", To: "arm_door", Sink: "b_spk", Source: "b_mic.monitor"}, native)
+	arm, atARM := start(stage.Settings{CUID: "arm_door", To: "reception", Sink: "a_spk", Source: "a_mic.monitor",
+		Within: qemu}, filepath.Join(dir, "usr/bin"))
+	here, atHere := start(stage.Settings{CUID: "reception", To: "arm_door", Sink: "b_spk", Source: "b_mic.monitor"},
+		native)
 	must(arm.Press(ctx, "call"))
 	_, err = atHere.Phase(ctx, "ringing")
 	must(err)

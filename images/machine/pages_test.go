@@ -36,8 +36,8 @@ func commands(t *testing.T, page string) (all []string) {
 	return all
 }
 
-// obey does what a page says, in its order, as root at the machine. before gives what the user knows and the page does not,
-// for a command that begins with the key: the words that replace its beginning. after is done when one was obeyed.
+// obey does what a page says, in its order, as root at the machine. before gives what the user knows and the page does
+// not, for a command that begins with the key: the words that replace its beginning. after is done when one was obeyed.
 func (m *machine) obey(page string, before map[string]string, after map[string]func(out string)) {
 	m.Helper()
 	m.follow(page, before, after, func(command, begin string) string {
@@ -49,11 +49,12 @@ func (m *machine) obey(page string, before map[string]string, after map[string]f
 	})
 }
 
-// read does what a page says to the letter, in a folder, as a user who may use sudo. types is what the user types into a
-// command that begins with the key.
+// read does what a page says to the letter, in a folder, as a user who may use sudo. types is what the user types into
+// a command that begins with the key.
 func (m *machine) read(page, folder string, types map[string]string, after map[string]func(out string)) {
 	m.Helper()
-	m.run("useradd --create-home --shell /bin/bash reader; umask 077; echo 'reader ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/reader")
+	m.run("useradd --create-home --shell /bin/bash reader; umask 077; echo 'reader ALL=(ALL) NOPASSWD: ALL' " +
+		">/etc/sudoers.d/reader")
 	m.follow(page, types, after, func(command, begin string) string {
 		m.put("home/reader/command", command)
 		m.put("home/reader/typed", types[begin])
@@ -62,7 +63,8 @@ func (m *machine) read(page, folder string, types map[string]string, after map[s
 }
 
 // follow goes through the commands of a page. do gets each, with the key of about by which it begins, or "".
-func (m *machine) follow(page string, about map[string]string, after map[string]func(out string), do func(command, begin string) string) {
+func (m *machine) follow(page string, about map[string]string, after map[string]func(out string),
+	do func(command, begin string) string) {
 	m.Helper()
 	did := map[string]bool{}
 	for _, c := range commands(m.T, page) {
@@ -105,23 +107,28 @@ func TestTheInstallPage(t *testing.T) {
 	}
 	sh(t, "mkdir "+m.root+"/srv/packages && cp "+packages+"*.deb "+m.root+"/srv/packages/")
 	// What this machine cannot have: a terminal to say yes at, packages from elsewhere, and the fingers in the editor.
-	m.put("etc/apt/apt.conf.d/reader", "APT::Get::Assume-Yes \"true\"; APT::Get::ReInstall \"true\"; APT::Install-Recommends \"false\";\n")
+	m.put("etc/apt/apt.conf.d/reader",
+		"APT::Get::Assume-Yes \"true\"; APT::Get::ReInstall \"true\"; APT::Install-Recommends \"false\";\n")
 	m.put("root/door.toml", station)
 	m.put("usr/local/bin/nano", "#!/bin/sh\nexec cp /root/door.toml \"$1\"\n")
 	m.run("chmod 755 /usr/local/bin/nano")
 	key := "install -m 600 /dev/stdin /etc/intercomd/apikey"
 	types := map[string]string{key: ""}
 	m.read("../../docs/install.md", "/srv/packages", types, map[string]func(string){
-		"intercom-hub key new": func(out string) { types[key] = regexp.MustCompile(`ik_[\w-]+`).FindString(out) + "\n" },
+		"intercom-hub key new": func(out string) {
+			types[key] = regexp.MustCompile(`ik_[\w-]+`).FindString(out) + "\n"
+		},
 		"journalctl -u intercom-hub": func(out string) {
 			if !strings.Contains(out, "https://hub.example.org/setup") {
 				t.Errorf("the link is not shown: %s", out)
 			}
 			// No authority can be reached from here: the hub as it was, for this machine only.
-			m.run("cp /usr/share/doc/intercom-hub/examples/intercom-hub.toml /etc/intercom-hub/ && systemctl restart intercom-hub")
+			m.run("cp /usr/share/doc/intercom-hub/examples/intercom-hub.toml /etc/intercom-hub/ && systemctl restart " +
+				"intercom-hub")
 		},
 		"systemctl enable --now intercom-sound": func(string) { // a sound card that there is not
-			m.run("echo load-module module-null-sink sink_name=speaker >> /etc/intercomd/sound.pa; systemctl restart intercom-sound")
+			m.run("echo load-module module-null-sink sink_name=speaker >> /etc/intercomd/sound.pa; systemctl restart " +
+				"intercom-sound")
 			m.until("there is sound", func() bool { code, _ := m.try("test -S /run/pulse/native"); return code == 0 })
 		},
 		"systemctl start intercomd": func(string) {
@@ -158,7 +165,8 @@ func TestTheLogsPage(t *testing.T) {
 		},
 	})
 	// Who has no certificate of the authority's is not let in.
-	if code, out := m.try("printf 'MESSAGE=intruder\\n\\n' | curl -sS --cacert /root/ca/ca.pem -H 'Content-Type: application/vnd.fdo.journal' --data-binary @- https://collector.example.org:19532/upload"); code == 0 {
+	if code, out := m.try("printf 'MESSAGE=intruder\\n\\n' | curl -sS --cacert /root/ca/ca.pem -H 'Content-Type: " +
+		"application/vnd.fdo.journal' --data-binary @- https://collector.example.org:19532/upload"); code == 0 {
 		t.Errorf("anybody writes to the collector: %s", out)
 	}
 	m.run("systemctl stop systemd-journal-remote.socket systemd-journal-remote.service")
@@ -175,7 +183,8 @@ func TestTheLogsPage(t *testing.T) {
 		_, out := m.try("journalctl --quiet --directory /var/log/journal/remote CALL_ID=" + call)
 		return strings.Contains(out, "call ended")
 	})
-	if out := m.run("journalctl --quiet --directory /var/log/journal/remote -o export | grep -c -F $(cat /etc/intercomd/apikey) || true"); out != "0" {
+	if out := m.run("journalctl --quiet --directory /var/log/journal/remote -o export | grep -c -F $(cat " +
+		"/etc/intercomd/apikey) || true"); out != "0" {
 		t.Errorf("the key is in the journal: %s", out)
 	}
 }
@@ -185,7 +194,8 @@ func both(t *testing.T, more string) *machine {
 	t.Helper()
 	m := boot(t)
 	m.install(packages+deb("intercom-hub", runtime.GOARCH), packages+deb("intercomd", runtime.GOARCH))
-	m.run("umask 077; intercom-hub key new -account demo > /etc/intercomd/apikey; echo load-module module-null-sink sink_name=speaker >> /etc/intercomd/sound.pa; systemctl start intercom-sound")
+	m.run("umask 077; intercom-hub key new -account demo > /etc/intercomd/apikey; echo load-module module-null-sink " +
+		"sink_name=speaker >> /etc/intercomd/sound.pa; systemctl start intercom-sound")
 	m.put("etc/intercomd/intercomd.toml", station+more)
 	m.run("systemctl start intercomd")
 	m.registers()
@@ -194,7 +204,9 @@ func both(t *testing.T, more string) *machine {
 
 func (m *machine) registers() {
 	m.Helper()
-	m.until("the station is registered and has sound", func() bool { return m.status(own).Hub.Online && m.status(own).Sound.Sink != "" })
+	m.until("the station is registered and has sound", func() bool {
+		return m.status(own).Hub.Online && m.status(own).Sound.Sink != ""
+	})
 }
 
 func TestTheOperatePage(t *testing.T) {
@@ -210,7 +222,10 @@ func TestTheOperatePage(t *testing.T) {
 		"intercomctl volume": func(string) { // muted, nothing can be tested, and that is said
 			_, out := m.try("intercomctl selftest")
 			m.has(out, "intercomctl unmute")
-			m.until("it is open again, and the last tone is over", func() bool { code, _ := m.try("intercomctl unmute; intercomctl selftest"); return code == 0 })
+			m.until("it is open again, and the last tone is over", func() bool {
+				code, _ := m.try("intercomctl unmute; intercomctl selftest")
+				return code == 0
+			})
 		},
 		"intercomctl dnd on":  func(string) { m.run("intercomctl dnd off") },
 		"intercomctl restart": func(string) { m.registers() },
@@ -231,7 +246,8 @@ func TestTheHubPage(t *testing.T) {
 	m := both(t, "")
 	m.put("root/night.toml", "[call]\nto = \"night_desk\"\n")
 	m.obey("../../docs/hub.md", map[string]string{
-		"intercom-hub key revoke -account demo -id 3f9a1c02": "intercom-hub key revoke -account demo -id $(intercom-hub key list -account demo | tail -1 | cut -d' ' -f1)",
+		"intercom-hub key revoke -account demo -id 3f9a1c02": "intercom-hub key revoke -account demo -id " +
+			"$(intercom-hub key list -account demo | tail -1 | cut -d' ' -f1)",
 		"scp":           "true",
 		"intercom-load": "true", // is not in the package
 	}, map[string]func(string){
@@ -271,7 +287,8 @@ func TestTheTLSPage(t *testing.T) {
 			}
 		},
 	})
-	if code, out := m.try("curl -sS http://192.168.1.20/v1/session; curl -sSf http://192.168.1.20/v1/calls"); code == 0 {
+	if code,
+		out := m.try("curl -sS http://192.168.1.20/v1/session; curl -sSf http://192.168.1.20/v1/calls"); code == 0 {
 		t.Errorf("without TLS there is more than the certificate: %s", out)
 	}
 	if code, out := m.try("curl -sS https://intercom.lan/healthz"); code == 0 {
@@ -295,14 +312,15 @@ func TestTheIntegratePage(t *testing.T) {
 		_, out := m.try("timeout 2 mosquitto_sub -t intercom/front_door/online -C 1 || true")
 		return strings.Contains(out, "online")
 	})
-	m.obey("../../docs/integrate.md", map[string]string{"mosquitto_sub": "! mosquitto_sub -W 1"}, map[string]func(string){
-		"mosquitto_pub": func(string) {
-			m.until("the command arrives", func() bool {
-				_, out := m.try("journalctl -u intercomd -o cat")
-				return strings.Contains(out, "not done, though the broker said so") // there is nothing to answer
-			})
-		},
-	})
+	m.obey("../../docs/integrate.md", map[string]string{"mosquitto_sub": "! mosquitto_sub -W 1"},
+		map[string]func(string){
+			"mosquitto_pub": func(string) {
+				m.until("the command arrives", func() bool {
+					_, out := m.try("journalctl -u intercomd -o cat")
+					return strings.Contains(out, "not done, though the broker said so") // there is nothing to answer
+				})
+			},
+		})
 	m.obey("../../docs/protocol.md", map[string]string{
 		`curl -H "Authorization: Bearer $APIKEY" -d '{"account": "demo", "cuid": "browser_1", "ttl_s": 600}' https://hub.example.org`: `curl -sf -H "Authorization: Bearer $(cat /etc/intercomd/apikey)" -d '{"account": "demo", "cuid": "browser_1", "ttl_s": 600}' http://127.0.0.1:8443`,
 	}, map[string]func(string){"curl": func(out string) { m.has(out, `{"token":"it_`) }})
@@ -310,7 +328,8 @@ func TestTheIntegratePage(t *testing.T) {
 
 func TestTheKioskPage(t *testing.T) {
 	m := both(t, "")
-	m.put("etc/intercomd/intercomd.toml", station+"[kiosk]\nlisten = \"127.0.0.1:8090\"\ntoken_file = \"/etc/intercomd/kiosk\"\n")
+	m.put("etc/intercomd/intercomd.toml", station+
+		"[kiosk]\nlisten = \"127.0.0.1:8090\"\ntoken_file = \"/etc/intercomd/kiosk\"\n")
 	m.put("etc/intercomd/kiosk", "0123456789abcdef0123456789abcdef\n")
 	m.run("chown intercom /etc/intercomd/kiosk; systemctl restart intercomd")
 	m.registers()
@@ -331,5 +350,7 @@ func TestTheConfigurationAndLogPages(t *testing.T) {
 		"intercomd check":       func(out string) { m.has(out, "ringtime: is not a setting") },
 		"intercomd config show": func(out string) { m.has(out, "# /etc/intercomd/intercomd.toml:") },
 	})
-	m.obey("../../docs/log-fields.md", map[string]string{"journalctl -u intercomd CALL_ID=": "journalctl -u intercomd CALL_ID=x", "journalctl MESSAGE_ID=": "journalctl MESSAGE_ID=x"}, nil)
+	m.obey("../../docs/log-fields.md",
+		map[string]string{"journalctl -u intercomd CALL_ID=": "journalctl -u intercomd CALL_ID=x",
+			"journalctl MESSAGE_ID=": "journalctl MESSAGE_ID=x"}, nil)
 }

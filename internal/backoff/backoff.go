@@ -54,8 +54,8 @@ func Sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Round is the time until the clock shows a whole multiple of every. Whatever looks after something now and then waits so
-// long: all that look are woken together, and an idle machine sleeps longer.
+// Round is the time until the clock shows a whole multiple of every. Whatever looks after something now and then waits
+// so long: all that look are woken together, and an idle machine sleeps longer.
 func Round(every time.Duration) time.Duration {
 	return every - time.Duration(time.Now().UnixNano())%every
 }

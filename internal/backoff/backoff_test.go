@@ -7,7 +7,8 @@ import (
 )
 
 func TestWaitsGrowToTheCapAndResetAfterHealth(t *testing.T) {
-	b := Backoff{First: time.Second, Base: time.Second, Cap: 15 * time.Second, Health: time.Minute, Rand: func() float64 { return 1 }}
+	b := Backoff{First: time.Second, Base: time.Second, Cap: 15 * time.Second, Health: time.Minute,
+		Rand: func() float64 { return 1 }}
 	var got []int
 	for range 7 {
 		got = append(got, int(b.Next(0)/time.Second))

@@ -106,8 +106,8 @@ func Parse(file string, b []byte, into Checker) error {
 	return r.apply(tree, into)
 }
 
-// Part reads what will lie over something else: into holds the defaults, and only problems of what is written here are told,
-// since what is missing may be there.
+// Part reads what will lie over something else: into holds the defaults, and only problems of what is written here are
+// told, since what is missing may be there.
 func Part(file string, b []byte, into Checker) error {
 	tree, at, err := tree(file, b)
 	if err != nil {
@@ -148,7 +148,8 @@ func (r *Report) apply(tree map[string]any, into Checker) error {
 		return nil
 	}
 	slices.SortStableFunc(r.problems, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(slices.Index(r.files, a.File), slices.Index(r.files, b.File)), cmp.Compare(a.Line, b.Line))
+		return cmp.Or(cmp.Compare(slices.Index(r.files, a.File), slices.Index(r.files, b.File)),
+			cmp.Compare(a.Line, b.Line))
 	})
 	return r.problems
 }
@@ -381,7 +382,8 @@ func doc(b *bytes.Buffer, prefix string, v reflect.Value) {
 		case f.Kind() == reflect.Struct && !isText:
 			tables = append(tables, later{"[" + prefix + name + "]", f, t.Tag.Get("doc")})
 		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct:
-			tables = append(tables, later{"[[" + prefix + name + "]]", reflect.New(f.Type().Elem()).Elem(), t.Tag.Get("doc")})
+			tables = append(tables, later{"[[" + prefix + name + "]]", reflect.New(f.Type().Elem()).Elem(),
+				t.Tag.Get("doc")})
 		default:
 			fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, value(f), t.Tag.Get("doc"))
 		}

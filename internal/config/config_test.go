@@ -80,7 +80,8 @@ func TestBrokenAndMissingFiles(t *testing.T) {
 	if err := Parse("f", []byte("a = \n"), &sample{}); !strings.HasPrefix(err.Error(), "f:1:") {
 		t.Fatal(err)
 	}
-	if err := Load(filepath.Join(t.TempDir(), "none.toml"), &sample{}); !strings.Contains(err.Error(), "cannot be read") {
+	if err := Load(filepath.Join(t.TempDir(), "none.toml"), &sample{}); !strings.Contains(err.Error(),
+		"cannot be read") {
 		t.Fatal(err)
 	}
 }
@@ -95,7 +96,8 @@ func TestASecretIsNeverPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	js, _ := json.Marshal(s)
-	if all := fmt.Sprintf("%v %+v %#v %s %s", s, s, s, js, fmt.Sprint(struct{ S Secret }{s})); strings.Contains(all, "hush") {
+	if all := fmt.Sprintf("%v %+v %#v %s %s", s, s, s, js,
+		fmt.Sprint(struct{ S Secret }{s})); strings.Contains(all, "hush") {
 		t.Fatal(all)
 	}
 	beside := &Report{file: filepath.Join(filepath.Dir(path), "door.toml")}
@@ -109,7 +111,8 @@ func TestASecretIsNeverPrinted(t *testing.T) {
 }
 
 func FuzzParseNeverPanics(f *testing.F) {
-	for _, s := range []string{"", "a=1", "[hub]\nurl=1", "[[button]]\nled={a={}}", "name='''", "button=[1]", "[button]\nx=1", "hub=[]\n", "\x00"} {
+	for _, s := range []string{"", "a=1", "[hub]\nurl=1", "[[button]]\nled={a={}}", "name='''", "button=[1]",
+		"[button]\nx=1", "hub=[]\n", "\x00"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) { _ = Parse("f", b, &sample{}) })

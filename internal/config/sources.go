@@ -18,11 +18,13 @@ type Origins struct{ at map[string]place }
 // Layer is a document that does not come from a file of the administrator's.
 type Layer struct{ Name, Text string }
 
-// Read reads file, then the files FILE.d/*.toml in the order of their names, the layers, and then the environment, each over
-// what was before: a value replaces the one before, and so does a list; tables are merged, and those of a list by their name.
+// Read reads file, then the files FILE.d/*.toml in the order of their names, the layers, and then the environment, each
+// over what was before: a value replaces the one before, and so does a list; tables are merged, and those of a list by
+// their name.
 //
-// A variable is prefix and the key in capitals, with underscores for dots: INTERCOMD_HUB_URL. It has the bare text; true or
-// false; a number; or a list with commas. Lists of tables have no variables. The error is [Problems], with those of all.
+// A variable is prefix and the key in capitals, with underscores for dots: INTERCOMD_HUB_URL. It has the bare text;
+// true or false; a number; or a list with commas. Lists of tables have no variables. The error is [Problems], with
+// those of all.
 func Read(file, prefix string, into Checker, layers ...Layer) (Origins, error) {
 	r := &Report{file: file, files: []string{file}}
 	whole := map[string]any{}
@@ -90,14 +92,21 @@ func (r *Report) lay(into map[string]any, name string, v any, key, overKey strin
 				list = append(list, one)
 				continue
 			}
-			j := slices.IndexFunc(list, func(b any) bool { n := b.(map[string]any)["name"]; return n != nil && n == table["name"] })
-			if j < 0 || slices.ContainsFunc(v[:i], func(b any) bool { return b.(map[string]any)["name"] == table["name"] }) {
-				j, list = len(list), append(list, map[string]any{}) // two of one name in one file are a problem to be told
+			j := slices.IndexFunc(list, func(b any) bool {
+				n := b.(map[string]any)["name"]
+				return n != nil && n == table["name"]
+			})
+			if j < 0 || slices.ContainsFunc(v[:i], func(b any) bool {
+				return b.(map[string]any)["name"] == table["name"]
+			}) {
+				// two of one name in one file are a problem to be told
+				j, list = len(list), append(list, map[string]any{})
 			}
 			if p, ok := at[fmt.Sprintf("%s[%d]", overKey, i)]; ok {
 				r.at[fmt.Sprintf("%s[%d]", key, j)] = p
 			}
-			r.merge(list[j].(map[string]any), table, fmt.Sprintf("%s[%d].", key, j), fmt.Sprintf("%s[%d].", overKey, i), at)
+			r.merge(list[j].(map[string]any), table, fmt.Sprintf("%s[%d].", key, j),
+				fmt.Sprintf("%s[%d].", overKey, i), at)
 		}
 		if list == nil {
 			list = []any{}

@@ -53,7 +53,8 @@ func folder(t *testing.T, files map[string]string) string {
 
 func TestLaterSourcesLieOverEarlierOnes(t *testing.T) {
 	file := folder(t, map[string]string{
-		"door.toml":                "name = 'door'\nwait = '1s'\n[hub]\nurl = 'ws://one'\nmore_urls = ['a', 'b']\n[[button]]\nname = 'bell'\nline = 'GPIO1'\n[button.led]\nred = 'on'\n",
+		"door.toml": "name = 'door'\nwait = '1s'\n[hub]\nurl = 'ws://one'\nmore_urls = ['a', 'b']\n" +
+			"[[button]]\nname = 'bell'\nline = 'GPIO1'\n[button.led]\nred = 'on'\n",
 		"door.toml.d/10-site.toml": "wait = '2s'\nhub.more_urls = ['c']\n[[button]]\nname = 'stop'\nline = 'GPIO2'\n",
 		"door.toml.d/20-pins.toml": "[[button]]\nname = 'bell'\nline = 'GPIO17'\n",
 		"door.toml.d/notes.txt":    "not read",
@@ -137,7 +138,8 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b string) {
 		dir := t.TempDir()
 		file := filepath.Join(dir, "f.toml")
-		if err := errors.Join(os.MkdirAll(file+".d", 0o700), os.WriteFile(file, []byte(a), 0o600), os.WriteFile(file+".d/b.toml", []byte(b), 0o600)); err != nil {
+		if err := errors.Join(os.MkdirAll(file+".d", 0o700), os.WriteFile(file, []byte(a), 0o600),
+			os.WriteFile(file+".d/b.toml", []byte(b), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		n := named{Wait: Duration(time.Second)}

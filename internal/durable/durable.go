@@ -43,19 +43,20 @@ func Lock(folder string) (unlock func(), err error) {
 		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
 			return nil, errors.Join(fmt.Errorf("%s cannot be locked: %w", path, err), f.Close())
 		case time.Now().After(until):
-			return nil, errors.Join(fmt.Errorf("%w of %s for longer than %v; try again", ErrBusy, folder, LockTime), f.Close())
+			return nil, errors.Join(fmt.Errorf("%w of %s for longer than %v; try again", ErrBusy, folder, LockTime),
+				f.Close())
 		}
 	}
 }
 
-// Write replaces the file at path. The new file is readable by its owner alone, whatever the old one was. What root writes
-// belongs to whoever has the folder, so that a daemon can read what an administrator's command wrote for it.
+// Write replaces the file at path. The new file is readable by its owner alone, whatever the old one was. What root
+// writes belongs to whoever has the folder, so that a daemon can read what an administrator's command wrote for it.
 func Write(path string, b []byte) error {
 	return write(path, b, func() error { return nil })
 }
 
-// Replace is Write, but [ErrChanged] when the file is no longer what it was: an editor does not lock. A nil old says that
-// there was none.
+// Replace is Write, but [ErrChanged] when the file is no longer what it was: an editor does not lock. A nil old says
+// that there was none.
 func Replace(path string, old, b []byte) error {
 	return write(path, b, func() error {
 		now, err := os.ReadFile(path)

@@ -34,7 +34,8 @@ func TestTheOldFileStaysWhenTheNewOneCannotBe(t *testing.T) {
 	}
 }
 
-// What is read and written under the lock is never lost, and a file that somebody changed without it is not overwritten.
+// What is read and written under the lock is never lost, and a file that somebody changed without it is not
+// overwritten.
 func TestEditsComeOneAfterTheOther(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "count")

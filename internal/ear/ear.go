@@ -1,5 +1,5 @@
-// Package ear measures sound as people hear it: it plays into the sinks of a sound server and records its sources with the
-// server's own tools, and says what was heard when. The demo, the benchmarks and end-to-end tests import it.
+// Package ear measures sound as people hear it: it plays into the sinks of a sound server and records its sources with
+// the server's own tools, and says what was heard when. The demo, the benchmarks and end-to-end tests import it.
 package ear
 
 import (
@@ -39,7 +39,8 @@ var Began = time.Now()
 // Record begins to record a source of a server, and returns when there are samples.
 func Record(server, source string) (*Recorder, error) {
 	r := &Recorder{done: make(chan struct{})}
-	r.cmd = exec.Command("parec", "--server", server, "-d", source, "--rate=48000", "--channels=1", "--format=s16le", "--raw", "--latency-msec=5")
+	r.cmd = exec.Command("parec", "--server", server, "-d", source, "--rate=48000", "--channels=1", "--format=s16le",
+		"--raw", "--latency-msec=5")
 	out, err := r.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -128,7 +129,8 @@ type Player struct{ cmd *exec.Cmd }
 
 // Play begins to play into a sink of a server.
 func Play(server, sink string, x []float32) (*Player, error) {
-	p := &Player{exec.Command("pacat", "--playback", "--server", server, "-d", sink, "--rate=48000", "--channels=1", "--format=s16le", "--raw", "--latency-msec=60")}
+	p := &Player{exec.Command("pacat", "--playback", "--server", server, "-d", sink, "--rate=48000", "--channels=1",
+		"--format=s16le", "--raw", "--latency-msec=60")}
 	in, err := p.cmd.StdinPipe()
 	if err != nil {
 		return nil, err

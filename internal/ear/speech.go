@@ -48,8 +48,8 @@ type Fidelity struct {
 	Gaps   int     // of which nothing was heard
 }
 
-// Compare looks for each voiced segment of what was said in what was heard, up to 40 ms from where the whole is. A delay
-// that jumps further costs the segments until the whole is found again.
+// Compare looks for each voiced segment of what was said in what was heard, up to 40 ms from where the whole is. A
+// delay that jumps further costs the segments until the whole is found again.
 func Compare(said, heard *Recorder) (f Fidelity) {
 	const segment, around = Rate / 10, Rate / 25
 	x, y := said.Samples(), heard.Samples()

@@ -33,7 +33,8 @@ func TestADelayThatJumpsCostsAMomentOnly(t *testing.T) {
 	if f := Compare(recording(said), recording(heard)); f.Good < 0.8 || f.Good > 0.9 || f.Gaps > 0 {
 		t.Errorf("a jump of 100 ms in the middle: %+v", f)
 	}
-	if f := Compare(recording(said), recording(late(50*time.Millisecond, 2*time.Second))); f.Good < 0.48 || f.Good > 0.52 || f.Gaps < 18 {
+	if f := Compare(recording(said), recording(late(50*time.Millisecond, 2*time.Second))); f.Good < 0.48 ||
+		f.Good > 0.52 || f.Gaps < 18 {
 		t.Errorf("silence from the middle on: %+v", f)
 	}
 }

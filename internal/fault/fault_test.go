@@ -33,12 +33,14 @@ func TestEveryCodeIsDocumentedWithItsText(t *testing.T) {
 	}
 }
 
-// One who only knows HTTP can tell by the status who has to do something: the client (4xx), or whoever runs the machine (5xx).
+// One who only knows HTTP can tell by the status who has to do something: the client (4xx), or whoever runs the machine
+// (5xx).
 func TestEveryCodeHasItsHTTPStatus(t *testing.T) {
 	want := map[Code]int{
 		MissingInit: http.StatusBadRequest, InvalidInit: http.StatusBadRequest, MissingAccount: http.StatusBadRequest,
-		MissingAnalytics: http.StatusBadRequest, AnalyticsNotFound: http.StatusBadRequest, InvalidCall: http.StatusBadRequest,
-		BadMessage: http.StatusBadRequest, Version: http.StatusBadRequest, TooLarge: http.StatusRequestEntityTooLarge,
+		MissingAnalytics: http.StatusBadRequest, AnalyticsNotFound: http.StatusBadRequest,
+		InvalidCall: http.StatusBadRequest,
+		BadMessage:  http.StatusBadRequest, Version: http.StatusBadRequest, TooLarge: http.StatusRequestEntityTooLarge,
 		Credentials: http.StatusUnauthorized, NotAllowed: http.StatusForbidden, Identity: http.StatusForbidden,
 		ReceiverOffline: http.StatusNotFound, RateLimited: http.StatusTooManyRequests,
 		AlreadySignedIn: http.StatusConflict, CallInProgress: http.StatusConflict, UserBusy: http.StatusConflict,

@@ -1,5 +1,6 @@
-// Package fetch gets small files over HTTPS from hosts that are allowed, and from nowhere else: not from private addresses,
-// which a name could be made to mean, and not from where a server sends us on to. The device's voice imports it.
+// Package fetch gets small files over HTTPS from hosts that are allowed, and from nowhere else: not from private
+// addresses, which a name could be made to mean, and not from where a server sends us on to. The device's voice imports
+// it.
 package fetch
 
 import (
@@ -57,7 +58,8 @@ func (f Fetcher) Get(ctx context.Context, address string) ([]byte, error) {
 	}
 	c := f.Client
 	if c == nil {
-		c = &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: MaxTime, Control: publicOnly}).DialContext, DisableKeepAlives: true}}
+		c = &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: MaxTime,
+			Control: publicOnly}).DialContext, DisableKeepAlives: true}}
 	}
 	strict := *c
 	strict.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -80,14 +82,17 @@ func (f Fetcher) Get(ctx context.Context, address string) ([]byte, error) {
 	return b, err
 }
 
-// publicOnly refuses an address that is not reached over the internet, when it is dialled: a name may mean another by then.
+// publicOnly refuses an address that is not reached over the internet, when it is dialled: a name may mean another by
+// then.
 func publicOnly(_, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return err
 	}
 	ip := at.Addr().Unmap()
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || slices.ContainsFunc(inward, func(p netip.Prefix) bool { return p.Contains(ip) }) {
+	if !ip.IsGlobalUnicast() || ip.IsPrivate() || slices.ContainsFunc(inward, func(p netip.Prefix) bool {
+		return p.Contains(ip)
+	}) {
 		return fmt.Errorf("%s is a private address", ip)
 	}
 	return nil

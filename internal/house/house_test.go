@@ -255,7 +255,8 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		return strings.ReplaceAll(h, " ", "-")
 	}
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		if e != nil && e.IsDir() && (e.Name() == "node_modules" || e.Name() == "out" || strings.HasPrefix(e.Name(), ".") && len(e.Name()) > 2) {
+		if e != nil && e.IsDir() && (e.Name() == "node_modules" || e.Name() == "out" ||
+			strings.HasPrefix(e.Name(), ".") && len(e.Name()) > 2) {
 			return fs.SkipDir
 		}
 		if err != nil || e.IsDir() || filepath.Ext(path) != ".md" {
@@ -279,7 +280,9 @@ func TestLinksLeadSomewhere(t *testing.T) {
 				t.Errorf("%s leads to %s, which is not there", path, to)
 				continue
 			}
-			if part != "" && !slices.ContainsFunc(heading.FindAllSubmatch(text, -1), func(h [][]byte) bool { return anchor(string(h[1])) == part }) {
+			if part != "" && !slices.ContainsFunc(heading.FindAllSubmatch(text, -1), func(h [][]byte) bool {
+				return anchor(string(h[1])) == part
+			}) {
 				t.Errorf("%s leads to #%s of %s, which has no such heading", path, part, target)
 			}
 		}

@@ -51,7 +51,8 @@ func TestWhatThePagesMakeIsThere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile("(?m)(?:^|[`'$] ?)make ([a-z][a-z-]*)").FindAllStringSubmatch(string(b), -1) {
+		for _, m := range regexp.MustCompile("(?m)(?:^|[`'$] ?)make ([a-z][a-z-]*)").FindAllStringSubmatch(string(b),
+			-1) {
 			if strings.HasSuffix(m[1], "-") { // of all of a kind
 				continue
 			}

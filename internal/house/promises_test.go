@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Every row of docs/security.md, and every rule in docs/config.md, names what tries to break it: an attack (theme/what, of
-// cmd/intercom-attack), a Go test, or a file of browser tests. What is named is there, and each attack has its row.
+// Every row of docs/security.md, and every rule in docs/config.md, names what tries to break it: an attack (theme/what,
+// of cmd/intercom-attack), a Go test, or a file of browser tests. What is named is there, and each attack has its row.
 func TestEveryPromiseIsTried(t *testing.T) {
 	tests, attacks := trials(t)
 	named := map[string]bool{}
@@ -59,7 +59,8 @@ func TestEveryPromiseIsTried(t *testing.T) {
 // trials are the names of all Go tests and files of browser tests, and of all attacks.
 func trials(t *testing.T) (tests, attacks map[string]bool) {
 	tests, attacks = map[string]bool{}, map[string]bool{}
-	test, attack := regexp.MustCompile(`(?m)^func (Test\w+)\(`), regexp.MustCompile(`(?m)^\t\{"([a-z]+/[a-z0-9-]+)", "`)
+	test, attack := regexp.MustCompile(`(?m)^func (Test\w+)\(`),
+		regexp.MustCompile(`(?m)^\t\{"([a-z]+/[a-z0-9-]+)",\s+"`)
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

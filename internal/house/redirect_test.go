@@ -57,7 +57,8 @@ func TestNoClientFollowsRedirects(t *testing.T) {
 				}
 			}
 			if !ok && !exempt(path) {
-				t.Errorf("%s: %s follows redirects; set CheckRedirect, or say in this test why it may", set.Position(n.Pos()), what)
+				t.Errorf("%s: %s follows redirects; set CheckRedirect, or say in this test why it may",
+					set.Position(n.Pos()), what)
 			}
 			return true
 		})

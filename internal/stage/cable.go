@@ -13,16 +13,16 @@ import (
 	"unsafe"
 )
 
-// Cable is a link between two network namespaces, A and B, that loses and delays UDP packets as it is told, both ways; what
-// else goes over it is left alone, and order is kept, as in a queue. It needs root and iproute2, and no netem.
+// Cable is a link between two network namespaces, A and B, that loses and delays UDP packets as it is told, both ways;
+// what else goes over it is left alone, and order is kept, as in a queue. It needs root and iproute2, and no netem.
 type Cable struct {
 	name string
 	bad  atomic.Pointer[Impairment]
 	ends [2]*os.File
 }
 
-// Impairment is what a cable does to packets: each is lost with the probability Loss, or held for Delay and as much more as
-// a die says, up to Jitter.
+// Impairment is what a cable does to packets: each is lost with the probability Loss, or held for Delay and as much
+// more as a die says, up to Jitter.
 type Impairment struct {
 	Loss          float64 // 0 to 1
 	Delay, Jitter time.Duration
@@ -44,8 +44,10 @@ func NewCable(name string) (c *Cable, err error) {
 		if c.ends[i], err = tun(dev); err != nil {
 			return c, err
 		}
-		err = run("ip netns add "+ns, "ip link set "+dev+" netns "+ns, "ip -n "+ns+" link set "+dev+" name "+CableInterface,
-			"ip -n "+ns+" link set lo up", "ip -n "+ns+" addr add "+ip+"/24 dev "+CableInterface, "ip -n "+ns+" link set "+CableInterface+" up")
+		err = run("ip netns add "+ns, "ip link set "+dev+" netns "+ns,
+			"ip -n "+ns+" link set "+dev+" name "+CableInterface,
+			"ip -n "+ns+" link set lo up", "ip -n "+ns+" addr add "+ip+"/24 dev "+CableInterface,
+			"ip -n "+ns+" link set "+CableInterface+" up")
 		if err != nil {
 			return c, err
 		}
@@ -110,8 +112,8 @@ func (c *Cable) carry(from, to *os.File, seed uint64) {
 	}
 }
 
-// tun makes a network interface whose packets are read and written as those of a file (Documentation/networking/tuntap.rst
-// of the kernel).
+// tun makes a network interface whose packets are read and written as those of a file
+// (Documentation/networking/tuntap.rst of the kernel).
 func tun(name string) (*os.File, error) {
 	const device, setInterface, isTun, noInfo = "/dev/net/tun", 0x400454ca, 1, 0x1000
 	if _, err := os.Stat(device); err != nil {
@@ -129,7 +131,8 @@ func tun(name string) (*os.File, error) {
 	}
 	copy(request.name[:15], name)
 	request.flags = isTun | noInfo
-	if _, _, no := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), setInterface, uintptr(unsafe.Pointer(&request))); no != 0 {
+	if _, _, no := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), setInterface,
+		uintptr(unsafe.Pointer(&request))); no != 0 {
 		return nil, errors.Join(fmt.Errorf("making the interface %s: %w", name, no), syscall.Close(fd))
 	}
 	return os.NewFile(uintptr(fd), device), nil

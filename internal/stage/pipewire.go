@@ -11,13 +11,15 @@ import (
 	"time"
 )
 
-// StartPipeWire starts PipeWire with its Pulse server, and a null sink (48 kHz, mono) for each name, as [StartSound] does
-// PulseAudio. The session manager, which joins streams to devices, needs a message bus of its own. Process is the Pulse
-// server.
+// StartPipeWire starts PipeWire with its Pulse server, and a null sink (48 kHz, mono) for each name, as [StartSound]
+// does PulseAudio. The session manager, which joins streams to devices, needs a message bus of its own. Process is the
+// Pulse server.
 func StartPipeWire(ctx context.Context, dir string, sinks ...string) (s *Sound, err error) {
 	bus := "unix:path=" + filepath.Join(dir, "bus")
-	env := []string{"XDG_RUNTIME_DIR=" + dir, "PIPEWIRE_RUNTIME_DIR=" + dir, "XDG_CONFIG_HOME=" + dir, "XDG_STATE_HOME=" + dir, "HOME=" + dir,
-		"DBUS_SESSION_BUS_ADDRESS=" + bus, "DISPLAY=", "PULSE_SERVER=", "PULSE_RUNTIME_PATH=" + filepath.Join(dir, "pulse")}
+	env := []string{"XDG_RUNTIME_DIR=" + dir, "PIPEWIRE_RUNTIME_DIR=" + dir, "XDG_CONFIG_HOME=" + dir,
+		"XDG_STATE_HOME=" + dir, "HOME=" + dir,
+		"DBUS_SESSION_BUS_ADDRESS=" + bus, "DISPLAY=", "PULSE_SERVER=",
+		"PULSE_RUNTIME_PATH=" + filepath.Join(dir, "pulse")}
 	s = &Sound{Server: "unix:" + filepath.Join(dir, "pulse/native")}
 	defer func() {
 		if err != nil {
@@ -52,7 +54,10 @@ func StartPipeWire(ctx context.Context, dir string, sinks ...string) (s *Sound, 
 		if one.socket == "" {
 			continue
 		}
-		if err := p.Wait(ctx, "its socket was there", func() bool { _, err := os.Stat(socket); return err == nil }); err != nil {
+		if err := p.Wait(ctx, "its socket was there", func() bool {
+			_, err := os.Stat(socket)
+			return err == nil
+		}); err != nil {
 			return s, err
 		}
 	}
@@ -60,7 +65,8 @@ func StartPipeWire(ctx context.Context, dir string, sinks ...string) (s *Sound, 
 		return s, err
 	}
 	for _, sink := range sinks {
-		if out, err := s.Pactl("load-module", "module-null-sink", "sink_name="+sink, "rate=48000", "channels=1", "channel_map=mono"); err != nil {
+		if out, err := s.Pactl("load-module", "module-null-sink", "sink_name="+sink, "rate=48000", "channels=1",
+			"channel_map=mono"); err != nil {
 			return s, fmt.Errorf("the sink %s: %w: %s", sink, err, out)
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Router joins machines that can move: each is a network namespace with two links to it, eth0 and eth1, of which only the
-// first is used at the beginning. A packet that comes from an address of the other link is dropped, as by a provider
-// (BCP 38). It needs root, iproute2 and nftables.
+// Router joins machines that can move: each is a network namespace with two links to it, eth0 and eth1, of which only
+// the first is used at the beginning. A packet that comes from an address of the other link is dropped, as by a
+// provider (BCP 38). It needs root, iproute2 and nftables.
 type Router struct{ name string }
 
 // RouterIP and RouterIP6 are addresses of the router that are neighbours of nobody.
@@ -23,15 +23,17 @@ func NewRouter(name string) (*Router, error) {
 	r := &Router{fmt.Sprintf("%s%d", name, os.Getpid())}
 	ns := r.ns("router")
 	return r, run(
-		"ip netns add "+ns, "ip -n "+ns+" link set lo up", "ip -n "+ns+" addr add "+RouterIP+"/32 dev lo", "ip -n "+ns+" addr add "+RouterIP6+"/128 dev lo",
-		"ip netns exec "+ns+" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0",
+		"ip netns add "+ns, "ip -n "+ns+" link set lo up", "ip -n "+ns+" addr add "+RouterIP+"/32 dev lo",
+		"ip -n "+ns+" addr add "+RouterIP6+"/128 dev lo",
+		"ip netns exec "+ns+" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 "+
+			"net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0",
 		"ip netns exec "+ns+" nft add table ip bcp38",
 		"ip netns exec "+ns+" nft add chain ip bcp38 in { type filter hook prerouting priority 0 ; }",
 	)
 }
 
-// Machine adds machine number n, 2 to 9. On link 0 it is 10.N.0.2, by which it reaches the rest; it has no address on link 1
-// and none of IPv6 yet. The router is 10.N.L.1 and fd0N:L::1 on link L.
+// Machine adds machine number n, 2 to 9. On link 0 it is 10.N.0.2, by which it reaches the rest; it has no address on
+// link 1 and none of IPv6 yet. The router is 10.N.L.1 and fd0N:L::1 on link L.
 func (r *Router) Machine(n int) error {
 	ns, router := r.ns(fmt.Sprint("m", n)), r.ns("router")
 	commands := []string{"ip netns add " + ns, "ip -n " + ns + " link set lo up"}
@@ -42,7 +44,8 @@ func (r *Router) Machine(n int) error {
 			fmt.Sprintf("ip -n %s addr add 10.%d.%d.1/24 dev %s", router, n, l, far),
 			fmt.Sprintf("ip -n %s addr add fd%02d:%d::1/64 dev %s nodad", router, n, l, far),
 			fmt.Sprintf("ip -n %s link set %s up", router, far),
-			fmt.Sprintf("ip netns exec %s nft add rule ip bcp38 in iifname %s ip saddr 10.%d.%d.0/24 drop", router, far, n, 1-l),
+			fmt.Sprintf("ip netns exec %s nft add rule ip bcp38 in iifname %s ip saddr 10.%d.%d.0/24 drop", router,
+				far, n, 1-l),
 			fmt.Sprintf("ip -n %s link set eth%d up", ns, l))
 	}
 	return run(append(commands,
@@ -52,7 +55,8 @@ func (r *Router) Machine(n int) error {
 
 // OnlyIPv6 has a machine reach the rest as fd0N:0::2 on link 0, and no longer by IPv4.
 func (r *Router) OnlyIPv6(n int) error {
-	return r.IP(n, Numbered(n, []string{"addr del 10.N.0.2/24 dev eth0", "addr add fd0N:0::2/64 dev eth0 nodad", "-6 route add default via fd0N:0::1 metric 600"})...)
+	return r.IP(n, Numbered(n, []string{"addr del 10.N.0.2/24 dev eth0", "addr add fd0N:0::2/64 dev eth0 nodad",
+		"-6 route add default via fd0N:0::1 metric 600"})...)
 }
 
 // IP runs commands of ip(8) at a machine.

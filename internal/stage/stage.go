@@ -129,7 +129,8 @@ func StartSound(ctx context.Context, dir string, sinks ...string) (*Sound, error
 	var script bytes.Buffer
 	fmt.Fprintf(&script, "load-module module-native-protocol-unix socket=%s auth-anonymous=1\n", socket)
 	for _, s := range sinks {
-		fmt.Fprintf(&script, "load-module module-null-sink sink_name=%s rate=48000 channels=1 channel_map=mono norewinds=1 sink_properties=device.description=%s\n", s, s)
+		fmt.Fprintf(&script, "load-module module-null-sink sink_name=%s rate=48000 channels=1 channel_map=mono "+
+			"norewinds=1 sink_properties=device.description=%s\n", s, s)
 	}
 	conf := "default-sample-rate = 48000\ndefault-sample-channels = 1\ndefault-channel-map = mono\n"
 	for name, text := range map[string]string{"pulse.pa": script.String(), "pulse.conf": conf} {
@@ -137,9 +138,12 @@ func StartSound(ctx context.Context, dir string, sinks ...string) (*Sound, error
 			return nil, err
 		}
 	}
-	p, err := Start(dir, "pulseaudio", []string{"PULSE_RUNTIME_PATH=" + dir, "PULSE_STATE_PATH=" + dir, "PULSE_COOKIE=" + filepath.Join(dir, "pulse.cookie"),
-		"XDG_RUNTIME_DIR=" + dir, "PULSE_CONFIG=" + filepath.Join(dir, "pulse.conf"), "HOME=" + dir, "DISPLAY=", "DBUS_SESSION_BUS_ADDRESS=", "PULSE_SERVER="},
-		bin, "-n", "-F", filepath.Join(dir, "pulse.pa"), "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--disable-shm=yes", "--log-level=notice")
+	p, err := Start(dir, "pulseaudio", []string{"PULSE_RUNTIME_PATH=" + dir, "PULSE_STATE_PATH=" + dir,
+		"PULSE_COOKIE=" + filepath.Join(dir, "pulse.cookie"),
+		"XDG_RUNTIME_DIR=" + dir, "PULSE_CONFIG=" + filepath.Join(dir, "pulse.conf"), "HOME=" + dir, "DISPLAY=",
+		"DBUS_SESSION_BUS_ADDRESS=", "PULSE_SERVER="},
+		bin, "-n", "-F", filepath.Join(dir, "pulse.pa"), "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1",
+		"--disable-shm=yes", "--log-level=notice")
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,8 @@ func StartHub(ctx context.Context, dir, bin string, set HubSettings) (*Hub, erro
 		set.Listen = fmt.Sprint("127.0.0.1:", free[0])
 	}
 	h := &Hub{Addr: set.Listen, Records: filepath.Join(dir, "hub", "calls"), dir: dir, bin: bin, within: set.Within}
-	conf := fmt.Sprintf("listen = %q\naccounts = %q\nstate_dir = %q\nring_time = %q\n%s\n", h.Addr, filepath.Join(dir, "accounts"), filepath.Join(dir, "hub"), set.Ring, set.Extra)
+	conf := fmt.Sprintf("listen = %q\naccounts = %q\nstate_dir = %q\nring_time = %q\n%s\n", h.Addr,
+		filepath.Join(dir, "accounts"), filepath.Join(dir, "hub"), set.Ring, set.Extra)
 	if len(set.TLS) > 0 {
 		h.CA = filepath.Join(dir, "hub", "tls", "ca.pem")
 		conf = "tls_private = true\n" + conf
@@ -69,7 +70,8 @@ func StartHub(ctx context.Context, dir, bin string, set HubSettings) (*Hub, erro
 			return nil, err
 		}
 	}
-	key, err := exec.CommandContext(ctx, filepath.Join(bin, "intercom-hub"), "key", "new", "-config", h.config(), "-account", "demo").Output()
+	key, err := exec.CommandContext(ctx, filepath.Join(bin, "intercom-hub"), "key", "new", "-config", h.config(),
+		"-account", "demo").Output()
 	if err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
 	}
@@ -93,25 +95,27 @@ func (h *Hub) AddRules(lines string) error {
 // OpensDoors lets everybody open the doors of all, as far as the stations allow it too.
 const OpensDoors = "[[may_open_door]]\nfrom = [\"*\"]\nto = [\"*\"]\n"
 
-// Command runs intercom-hub with the hub's configuration, like Command(ctx, "", "key", "list", "-account", "demo"), gives
-// it input, and gives what it prints; what it complains about is in the error.
+// Command runs intercom-hub with the hub's configuration, like Command(ctx, "", "key", "list", "-account", "demo"),
+// gives it input, and gives what it prints; what it complains about is in the error.
 func (h *Hub) Command(ctx context.Context, input string, args ...string) (string, error) {
 	words := 1 // those before the flags
 	for words < len(args) && !strings.HasPrefix(args[words], "-") {
 		words++
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(h.bin, "intercom-hub"), slices.Concat(args[:words], []string{"-config", h.config()}, args[words:])...)
+	cmd := exec.CommandContext(ctx, filepath.Join(h.bin, "intercom-hub"),
+		slices.Concat(args[:words], []string{"-config", h.config()}, args[words:])...)
 	cmd.Stdin = strings.NewReader(input)
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("intercom-hub %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(complaint.Bytes()))
+		return out.String(), fmt.Errorf("intercom-hub %s: %w: %s", strings.Join(args, " "), err,
+			bytes.TrimSpace(complaint.Bytes()))
 	}
 	return out.String(), nil
 }
 
-// SetupURL is the link on which the first operator is made, as the hub wrote it to its log. Browsers keep the cookie, which
-// wants TLS, from localhost without.
+// SetupURL is the link on which the first operator is made, as the hub wrote it to its log. Browsers keep the cookie,
+// which wants TLS, from localhost without.
 func (h *Hub) SetupURL() string {
 	log, _ := os.ReadFile(h.Log)
 	_, url, _ := strings.Cut(string(log), " url=")
@@ -134,7 +138,8 @@ func (h *Hub) config() string { return filepath.Join(h.dir, "hub.toml") }
 
 // Up starts the hub's process, at first or again, and waits until it is ready.
 func (h *Hub) Up(ctx context.Context) (err error) {
-	if h.Process, err = startIn(h.within, h.dir, "hub", nil, filepath.Join(h.bin, "intercom-hub"), "-config", h.config()); err != nil {
+	if h.Process, err = startIn(h.within, h.dir, "hub", nil, filepath.Join(h.bin, "intercom-hub"), "-config",
+		h.config()); err != nil {
 		return err
 	}
 	return h.Wait(ctx, "it was ready", func() bool {
@@ -163,7 +168,8 @@ func (h *Hub) get(path string) (*http.Response, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	c := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, DisableKeepAlives: true}}
+	c := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12,
+		RootCAs: roots}, DisableKeepAlives: true}}
 	return c.Get("https://" + h.Addr + path)
 }
 
@@ -199,10 +205,12 @@ type Settings struct {
 
 // NewStation writes a station's configuration. Up starts it.
 func NewStation(dir, bin string, h *Hub, s Settings) (*Station, error) {
-	t := &Station{CUID: s.CUID, Socket: filepath.Join(dir, s.CUID+".sock"), dir: dir, bin: bin, env: s.Env, within: s.Within}
-	t.http = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	t := &Station{CUID: s.CUID, Socket: filepath.Join(dir, s.CUID+".sock"), dir: dir, bin: bin, env: s.Env,
+		within: s.Within}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", t.Socket)
-	}}}
+	}
+	t.http = &http.Client{Transport: &http.Transport{DialContext: dial}}
 	key := filepath.Join(dir, s.CUID+".key")
 	if err := os.WriteFile(key, []byte(h.Key+"\n"), 0o600); err != nil {
 		return nil, err
@@ -216,13 +224,17 @@ func NewStation(dir, bin string, h *Hub, s Settings) (*Station, error) {
 		interfaces = []string{"lo"}
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "cuid = %q\nname = %q\ncontext = %q\nstate_dir = %q\ncontrol = %q\n\n", s.CUID, s.Name, s.Context, filepath.Join(dir, s.CUID), t.Socket)
+	fmt.Fprintf(&b, "cuid = %q\nname = %q\ncontext = %q\nstate_dir = %q\ncontrol = %q\n\n", s.CUID, s.Name, s.Context,
+		filepath.Join(dir, s.CUID), t.Socket)
 	way := fmt.Sprintf("url = \"ws://%s/v1/ws\"\nallow_plain = true", h.Addr)
 	if h.CA != "" {
 		way = fmt.Sprintf("url = \"wss://%s/v1/ws\"\nca_file = %q", h.Addr, h.CA)
 	}
-	fmt.Fprintf(&b, "[hub]\n%s\naccount = \"demo\"\napikey_file = %q\n\n[call]\nto = %q\n%s\n\n", way, key, s.To, s.Call)
-	fmt.Fprintf(&b, "[audio]\nserver = %q\nsinks = %s\nsources = %s\n%s\n\n[media]\ninterfaces = [%s]\n\n[gpio]\ndriver = \"virtual\"\n\n", s.Server, list(s.Sink), list(s.Source), audio, `"`+strings.Join(interfaces, `", "`)+`"`)
+	fmt.Fprintf(&b, "[hub]\n%s\naccount = \"demo\"\napikey_file = %q\n\n[call]\nto = %q\n%s\n\n", way, key,
+		s.To, s.Call)
+	fmt.Fprintf(&b, "[audio]\nserver = %q\nsinks = %s\nsources = %s\n%s\n\n[media]\ninterfaces = [%s]\n\n[gpio]\n"+
+		"driver = \"virtual\"\n\n", s.Server, list(s.Sink), list(s.Source), audio,
+		`"`+strings.Join(interfaces, `", "`)+`"`)
 	for _, name := range []string{"call", "answer", "hangup", "toggle", "mute", "talk"} {
 		fmt.Fprintf(&b, "[[button]]\nname = %q\naction = %q\n\n", name, name)
 	}
@@ -242,7 +254,8 @@ func (t *Station) config() string { return filepath.Join(t.dir, t.CUID+".toml") 
 
 // Up starts the station's process, at first or again, and waits until it answers on its control socket.
 func (t *Station) Up(ctx context.Context) (err error) {
-	if t.Process, err = startIn(t.within, t.dir, t.CUID, t.env, filepath.Join(t.bin, "intercomd"), "-config", t.config()); err != nil {
+	if t.Process, err = startIn(t.within, t.dir, t.CUID, t.env, filepath.Join(t.bin, "intercomd"), "-config",
+		t.config()); err != nil {
 		return err
 	}
 	return t.Wait(ctx, "it answered", func() bool { _, err := t.Status(ctx); return err == nil })

@@ -23,7 +23,8 @@ func NewTown(name string) (*Town, error) {
 	pub := t.ns("pub")
 	return t, run(
 		"ip netns add "+pub, "ip -n "+pub+" link set lo up",
-		"ip -n "+pub+" link add br0 type bridge", "ip -n "+pub+" addr add "+PublicIP+"/24 dev br0", "ip -n "+pub+" link set br0 up",
+		"ip -n "+pub+" link add br0 type bridge", "ip -n "+pub+" addr add "+PublicIP+"/24 dev br0",
+		"ip -n "+pub+" link set br0 up",
 	)
 }
 

@@ -1,4 +1,5 @@
-// Package supervise runs the parts of a daemon: started in order, stopped last-first, each restarted alone when it ends.
+// Package supervise runs the parts of a daemon: started in order, stopped last-first, each restarted alone when it
+// ends.
 //
 // A part runs in the goroutine it is given, returns only when all of its own goroutines are gone, and ends when its
 // context does. A panic counts as an error. A part that is not vital is started again with backoff; the end of a vital
@@ -28,8 +29,8 @@ type Part struct {
 	Alive func() error  // nil while it makes progress; it must return at once. nil for parts that prove nothing
 }
 
-// lookEvery is how often a part that proves its progress is looked at. It is started again when it was found without twice
-// in a row.
+// lookEvery is how often a part that proves its progress is looked at. It is started again when it was found without
+// twice in a row.
 const lookEvery = 5 * time.Second
 
 // ErrDone, returned by a part, says that it is finished and must not be started again.
@@ -162,7 +163,8 @@ func (r *running) keep(ctx context.Context, log *slog.Logger, vital chan<- error
 		// One line a change, not a line a try.
 		if b.Tries() == 1 || err.Error() != told {
 			told = err.Error()
-			log.Warn("a part ended and is started again, for ever", "part", r.Name, "err", err, "wait", wait.Round(time.Millisecond), "try", b.Tries())
+			log.Warn("a part ended and is started again, for ever", "part", r.Name, "err", err, "wait",
+				wait.Round(time.Millisecond), "try", b.Tries())
 		}
 		backoff.Sleep(ctx, wait)
 	}

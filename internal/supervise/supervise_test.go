@@ -71,7 +71,10 @@ func TestAPartThatWouldNotStopIsNamed(t *testing.T) {
 		free := make(chan struct{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		err := Run(ctx, quiet, Part{Name: "stone", Grace: time.Second, Run: func(context.Context) error { <-free; return nil }})
+		err := Run(ctx, quiet, Part{Name: "stone", Grace: time.Second, Run: func(context.Context) error {
+			<-free
+			return nil
+		}})
 		if err == nil || !strings.Contains(err.Error(), "stone did not stop") {
 			t.Fatalf("got %v", err)
 		}

@@ -42,8 +42,8 @@ type Config struct {
 
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil for the network's
 
-	// Way watches how packets leave this machine from one address to another; moved says that they leave otherwise by now.
-	// Nil where nobody can tell. Whoever can also calls NetworkChanged.
+	// Way watches how packets leave this machine from one address to another; moved says that they leave otherwise by
+	// now. Nil where nobody can tell. Whoever can also calls NetworkChanged.
 	Way func(from, to netip.Addr) (moved func() bool)
 }
 
@@ -53,8 +53,9 @@ type Message struct {
 	To wire.Type
 }
 
-// Handler is told what happens, in order. Up and Down must return at once; the next message is read when Receive returns.
-// Down may come from the goroutine that calls NetworkChanged, or a timer, and once more when the connection has ended.
+// Handler is told what happens, in order. Up and Down must return at once; the next message is read when Receive
+// returns. Down may come from the goroutine that calls NetworkChanged, or a timer, and once more when the connection
+// has ended.
 type Handler interface {
 	Up(wire.WelcomeBody) // signed in
 	Down(error)          // the session ended, or could not be made; never nil
@@ -120,7 +121,8 @@ func (l *Link) Run(ctx context.Context) error {
 		}
 		// One line a change, not a line a try: a hub that is away for a night must not fill the journal.
 		if err.Error() != told {
-			l.log.Warn("the hub is away; trying again for ever", "err", err, "wait", wait.Round(time.Millisecond), "try", b.Tries())
+			l.log.Warn("the hub is away; trying again for ever", "err", err, "wait", wait.Round(time.Millisecond),
+				"try", b.Tries())
 			told = err.Error()
 		}
 		if up {
@@ -160,14 +162,15 @@ func (l *Link) Send(e wire.Envelope) bool {
 
 func isRequest(t wire.Type) bool {
 	switch t {
-	case wire.Invite, wire.Answer, wire.Decline, wire.Cancel, wire.HangUp, wire.Ping, wire.State, wire.Note, wire.Door, wire.DoorDone, wire.OpenDone, wire.Servers:
+	case wire.Invite, wire.Answer, wire.Decline, wire.Cancel, wire.HangUp, wire.Ping, wire.State, wire.Note, wire.Door,
+		wire.DoorDone, wire.OpenDone, wire.Servers:
 		return true
 	}
 	return false
 }
 
-// perSecond is how many messages a hub may say in a second, on average: four times of what it lets others say to us in one
-// call, for those who watch a large account.
+// perSecond is how many messages a hub may say in a second, on average: four times of what it lets others say to us in
+// one call, for those who watch a large account.
 const perSecond = 100
 
 // mostRetryAfter is how long a hub can keep a client away with one word.
@@ -241,18 +244,22 @@ func (l *Link) signIn(ctx context.Context, t *attempt) (*websocket.Conn, wire.We
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return l.dial(ctx, t, network, addr)
 		}}
-	// A flood of control frames waits in the network. Pongs are not left out: by them the hub knows that this one is alive.
+	// A flood of control frames waits in the network. Pongs are not left out: by them the hub knows that this one is
+	// alive.
 	control := rate.NewLimiter(perSecond, perSecond)
 	ws, reply, err := websocket.Dial(ctx, l.cfg.URLs[l.url], &websocket.DialOptions{
 		Subprotocols:   []string{wire.Subprotocol},
 		OnPingReceived: func(ctx context.Context, _ []byte) bool { return control.Wait(ctx) == nil },
 		OnPongReceived: func(ctx context.Context, _ []byte) { _ = control.Wait(ctx) },
 		// The hello has the key: it goes to the hub that is configured, and nowhere that a reply sends us on to.
-		HTTPClient: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		HTTPClient: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		}},
 	})
 	if to := redirect(reply); to != "" {
-		return nil, none, fault.In(fault.InternetLost, "hub.url", "Instead of the hub, a redirect to %s answered; redirects are not followed. "+
-			"If that is the hub, set its address; if it is a network's sign-in page, sign in there.", to)
+		return nil, none, fault.In(fault.InternetLost, "hub.url",
+			"Instead of the hub, a redirect to %s answered; redirects are not followed. "+
+				"If that is the hub, set its address; if it is a network's sign-in page, sign in there.", to)
 	}
 	if err != nil {
 		return nil, none, fmt.Errorf("dialling the hub: %w", inner(err))
@@ -329,8 +336,10 @@ func refusal(e wire.Envelope) error {
 }
 
 func (s *session) read(ctx context.Context, l *Link) error {
-	var leaving error                                                             // the hub said that it is about to stop
-	pace := rate.NewLimiter(perSecond, wire.MaxQueue+wire.KeptMessages+perSecond) // at once: what it kept for us, and what waits
+	// the hub said that it is about to stop
+	var leaving error
+	// at once: what it kept for us, and what waits
+	pace := rate.NewLimiter(perSecond, wire.MaxQueue+wire.KeptMessages+perSecond)
 	for {
 		// The writer pings every 15 s, so that a healthy hub is never silent for 20.
 		rctx, cancel := context.WithTimeout(ctx, wire.DeadAfter)
@@ -344,7 +353,8 @@ func (s *session) read(ctx context.Context, l *Link) error {
 		case err != nil:
 			return err
 		case !pace.Allow():
-			return fault.In(fault.RateLimited, "", "The hub says more than a hub has to say: more than %d messages a second.", perSecond)
+			return fault.In(fault.RateLimited, "",
+				"The hub says more than a hub has to say: more than %d messages a second.", perSecond)
 		case e.T == wire.GoAway:
 			leaving = goAway(e)
 			continue
@@ -393,7 +403,8 @@ func (s *session) write(ctx context.Context, l *Link) error {
 		case <-ctx.Done():
 			bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTime)
 			defer cancel()
-			_ = send(bye, s.ws, wire.Envelope{T: wire.Bye}) // no close handshake: a hub that is stuck must not hold us up
+			// no close handshake: a hub that is stuck must not hold us up
+			_ = send(bye, s.ws, wire.Envelope{T: wire.Bye})
 			return nil
 		case <-ping.C:
 			l.Send(wire.Envelope{T: wire.Ping})

@@ -137,10 +137,12 @@ func try(t *testing.T, serve func(ctx context.Context, ws *websocket.Conn), f fu
 				return
 			}
 			defer ws.CloseNow()
-			say(r.Context(), ws, wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: "n", Version: wire.Subprotocol}))
+			say(r.Context(), ws, wire.New(wire.Challenge, "",
+				wire.ChallengeBody{Nonce: "n", Version: wire.Subprotocol}))
 			serve(r.Context(), ws)
 		})}
-		b.Link = New(Config{URLs: []string{"ws://hub" + wire.Path}, Account: "demo", CUID: "front_door", Instance: "i", Dial: b.net.dial,
+		b.Link = New(Config{URLs: []string{"ws://hub" + wire.Path}, Account: "demo", CUID: "front_door", Instance: "i",
+			Dial: b.net.dial,
 			Way: func(netip.Addr, netip.Addr) func() bool {
 				b.moved.Store(false)
 				return b.moved.Load
@@ -206,7 +208,8 @@ func TestTheHelloSaysWhoAndWhichCalls(t *testing.T) {
 		hello <- h
 		_, _ = hear(ctx, ws) // until the end
 	}, func(b *bench) {
-		if h := <-hello; h.CUID != "front_door" || h.Instance != "i" || !slices.Equal(h.Calls, []wire.CallRef{{Call: "c1"}}) {
+		if h := <-hello; h.CUID != "front_door" || h.Instance != "i" ||
+			!slices.Equal(h.Calls, []wire.CallRef{{Call: "c1"}}) {
 			t.Errorf("%+v", h)
 		}
 	})
@@ -269,7 +272,8 @@ func TestAWrongKeyIsNotRetriedFast(t *testing.T) {
 	}, func(b *bench) {
 		time.Sleep(time.Hour)
 		got := b.take()
-		if len(got) != 15 || !strings.HasPrefix(got[1], "1m0s down: ERR_INVALID_CREDENTIALS") || !strings.HasPrefix(got[2], "3m0s ") {
+		if len(got) != 15 || !strings.HasPrefix(got[1], "1m0s down: ERR_INVALID_CREDENTIALS") ||
+			!strings.HasPrefix(got[2], "3m0s ") {
 			t.Errorf("%d tries in an hour: %q", len(got), got)
 		}
 	})
@@ -372,7 +376,8 @@ func TestAHubThatRestartsIsComeBackToWithinItsSpread(t *testing.T) {
 	}, func(b *bench) {
 		time.Sleep(41 * time.Second)
 		got := b.take()
-		if len(got) != 3 || !strings.Contains(got[1], "0s down: ERR_HUB_DEGRADED: The hub restarts") || !strings.HasSuffix(got[2], "up s") {
+		if len(got) != 3 || !strings.Contains(got[1], "0s down: ERR_HUB_DEGRADED: The hub restarts") ||
+			!strings.HasSuffix(got[2], "up s") {
 			t.Errorf("%q", got)
 		}
 	})
@@ -496,7 +501,8 @@ func TestTheNextHubIsTriedWhenOneIsAway(t *testing.T) {
 		b.net.set(true)
 		b.net.set(false)
 		time.Sleep(3 * time.Second)
-		if got := b.take(); !slices.Equal(dialled, []string{"one:80", "two:80"}) || !strings.HasSuffix(got[len(got)-1], "up s") {
+		if got := b.take(); !slices.Equal(dialled, []string{"one:80", "two:80"}) ||
+			!strings.HasSuffix(got[len(got)-1], "up s") {
 			t.Errorf("%q: %q", dialled, got)
 		}
 	})

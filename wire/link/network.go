@@ -12,8 +12,8 @@ import (
 	"intercom/wire"
 )
 
-// This file is what a link does when the network of this machine changes: a connection whose address or route is another
-// is given up for a new one at once, and not when it was silent for long enough.
+// This file is what a link does when the network of this machine changes: a connection whose address or route is
+// another is given up for a new one at once, and not when it was silent for long enough.
 
 // Times of a try when the network changed.
 const (

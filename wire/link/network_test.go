@@ -39,7 +39,8 @@ func TestAWayThatIsAnotherIsLeftAtOnce(t *testing.T) {
 		b.moved.Store(true)
 		b.NetworkChanged()
 		b.Send(wire.New(wire.ICE, "c1", wire.ICEBody{})) // too soon for it
-		if got := b.take(); len(got) != 3 || got[0] != "1m0s down: "+errMoved.Error() || got[1] != got[0] || got[2] != "1m0s up s" {
+		if got := b.take(); len(got) != 3 || got[0] != "1m0s down: "+errMoved.Error() || got[1] != got[0] ||
+			got[2] != "1m0s up s" {
 			t.Errorf("%q", got)
 		}
 		select {

@@ -36,7 +36,8 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 	defer thief.Close()
 	plain := "http" + strings.TrimPrefix(thief.URL, "http")
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		for _, to := range []string{plain + wire.Path + "?secret=x", "ws" + strings.TrimPrefix(thief.URL, "http") + wire.Path, "//" + thief.Listener.Addr().String() + wire.Path, ""} {
+		for _, to := range []string{plain + wire.Path + "?secret=x", "ws" + strings.TrimPrefix(thief.URL, "http") +
+			wire.Path, "//" + thief.Listener.Addr().String() + wire.Path, ""} {
 			hub := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Location", to)
 				w.WriteHeader(status)
@@ -44,14 +45,16 @@ func TestNoRedirectIsFollowed(t *testing.T) {
 			roots := x509.NewCertPool()
 			roots.AddCert(hub.Certificate())
 			why := make(downs, 1)
-			l := New(Config{URLs: []string{"wss" + strings.TrimPrefix(hub.URL, "https") + wire.Path}, TLS: &tls.Config{RootCAs: roots}}, why,
+			l := New(Config{URLs: []string{"wss" + strings.TrimPrefix(hub.URL, "https") + wire.Path},
+				TLS: &tls.Config{RootCAs: roots}}, why,
 				func() []wire.CallRef { return nil }, slog.New(slog.DiscardHandler))
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			done := make(chan error, 1)
 			go func() { done <- l.Run(ctx) }()
 			select {
 			case err := <-why:
-				if !fault.Is(err, fault.InternetLost) || !strings.Contains(err.Error(), "redirects are not followed") || strings.Contains(err.Error(), "secret") {
+				if !fault.Is(err, fault.InternetLost) || !strings.Contains(err.Error(), "redirects are not followed") ||
+					strings.Contains(err.Error(), "secret") {
 					t.Errorf("%d to %q: %v", status, to, err)
 				}
 			case <-ctx.Done():

@@ -1,5 +1,5 @@
-// Package script runs the programs as a user types them: testscript, with a command that checks an exit status. Only the
-// tests of cmd import it.
+// Package script runs the programs as a user types them: testscript, with a command that checks an exit status. Only
+// the tests of cmd import it.
 package script
 
 import (
@@ -20,7 +20,8 @@ func Run(t *testing.T, setup func(*testscript.Env) error) {
 		}
 		return setup(e)
 	}
-	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: ready, Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status}})
+	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: ready,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status}})
 }
 
 // status N PROGRAM ARGS... fails unless the program ends with the exit status N; its stderr can be grepped as file

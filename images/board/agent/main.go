@@ -1,5 +1,5 @@
-// Command agent runs inside the virtual board and does what the test on the host says, over a virtio serial port: each line
-// is a request, each answer a line. It is part of the board's image and of nothing else.
+// Command agent runs inside the virtual board and does what the test on the host says, over a virtio serial port: each
+// line is a request, each answer a line. It is part of the board's image and of nothing else.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command names is the only program of a board without a disk: it tries which lines the gpio package finds by name on the
-// chips of that board, says so on the console, and switches the board off.
+// Command names is the only program of a board without a disk: it tries which lines the gpio package finds by name on
+// the chips of that board, says so on the console, and switches the board off.
 package main
 
 import (

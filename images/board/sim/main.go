@@ -64,7 +64,8 @@ func load(path string) error {
 		return err
 	}
 	none := []byte{0}
-	_, _, no := syscall.Syscall(syscall.SYS_INIT_MODULE, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(unsafe.Pointer(&none[0])))
+	_, _, no := syscall.Syscall(syscall.SYS_INIT_MODULE, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		uintptr(unsafe.Pointer(&none[0])))
 	if no != 0 && no != syscall.EEXIST {
 		return no
 	}
@@ -75,7 +76,8 @@ func load(path string) error {
 func plug() error {
 	const dir = "/sys/kernel/config/gpio-sim/pi"
 	write := func(path, text string) error { return os.WriteFile(path, []byte(text), 0o644) }
-	errs := []error{os.MkdirAll(dir+"/bank0", 0o755), write(dir+"/bank0/num_lines", strconv.Itoa(count)), write(dir+"/bank0/label", "pinctrl-bcm2835")}
+	errs := []error{os.MkdirAll(dir+"/bank0", 0o755), write(dir+"/bank0/num_lines", strconv.Itoa(count)),
+		write(dir+"/bank0/label", "pinctrl-bcm2835")}
 	for i := range count {
 		line := fmt.Sprintf("%s/bank0/line%d", dir, i)
 		errs = append(errs, os.Mkdir(line, 0o755), write(line+"/name", fmt.Sprintf("GPIO%d", i)))
@@ -94,7 +96,8 @@ func plug() error {
 
 // press puts a level on a line from outside; read gives the level that is on it.
 func press(line int, up bool) {
-	_ = os.WriteFile(fmt.Sprintf("%s/sim_gpio%d/pull", chip, line), []byte(map[bool]string{true: "pull-up", false: "pull-down"}[up]), 0o644)
+	_ = os.WriteFile(fmt.Sprintf("%s/sim_gpio%d/pull", chip, line),
+		[]byte(map[bool]string{true: "pull-up", false: "pull-down"}[up]), 0o644)
 }
 
 func read(line int) string {
@@ -131,7 +134,8 @@ func lines() error {
 // tell prints the median and the worst of some times.
 func tell(what string, all []time.Duration) {
 	slices.Sort(all)
-	fmt.Printf("SIM %s: median %.2f ms, worst %.2f ms of %d\r\n", what, ms(all[len(all)/2]), ms(all[len(all)-1]), len(all))
+	fmt.Printf("SIM %s: median %.2f ms, worst %.2f ms of %d\r\n", what, ms(all[len(all)/2]),
+		ms(all[len(all)-1]), len(all))
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -267,12 +271,13 @@ func idle() error {
 	w, c := use()
 	time.Sleep(d)
 	w2, c2 := use()
-	fmt.Printf("SIM idle, 32 inputs and 32 outputs: %.2f %% of a core, %.2f wake-ups/s for each line\r\n", 100*(c2-c).Seconds()/d.Seconds(), float64(w2-w)/d.Seconds()/count)
+	fmt.Printf("SIM idle, 32 inputs and 32 outputs: %.2f %% of a core, %.2f wake-ups/s for each line\r\n",
+		100*(c2-c).Seconds()/d.Seconds(), float64(w2-w)/d.Seconds()/count)
 	return nil
 }
 
-// often is how often a figure is measured: n times where the kernel's command line asks for figures, else three times, which
-// shows that it can be.
+// often is how often a figure is measured: n times where the kernel's command line asks for figures, else three times,
+// which shows that it can be.
 func often(n int) int {
 	if line, _ := os.ReadFile("/proc/cmdline"); strings.Contains(string(line), "figures") {
 		return n
