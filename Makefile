@@ -136,7 +136,7 @@ bench-web: build web
 
 # The documents and golden files that are made from the code.
 generate: web
-	go test ./device ./device/setup ./hub ./hub/access ./wire ./call ./systemd -update
+	go test ./device ./device/setup ./hub ./hub/access ./hub/call ./wire ./call ./systemd -update
 	cd web/sdk && npm run --silent types
 
 clean:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"intercom/hub/bus"
+	"intercom/hub/call"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -17,77 +18,73 @@ import (
 
 // search looks for a callee at other hubs and asks the one that has it to make it ring. A claim is a hint, the open
 // socket is the truth: when the hint is wrong, all are asked before anybody says offline.
-func (r *router) search(t *talk, w who, e wire.Envelope, hint bool) {
+func (r *router) search(c *ownedCall, w who, e wire.Envelope, hint bool) {
 	hub, err := r.locate(w, hint)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if g := t.lane.leg(w.cuid); t.lane.ended() || g.state != offered || t.at[w.cuid] != nil { // it came by itself
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.offering(w.cuid) || c.at[w.cuid] != nil { // it came by itself
 		return
 	}
-	var o outcome.Outcome
+	o := outcome.Of(outcome.Failed, outcome.NetworkLost)
 	switch {
 	case err != nil:
-		o = outcome.Of(outcome.Failed, outcome.NetworkLost)
 	case hub == "":
 		o = outcome.Of(outcome.Missed, outcome.Offline)
 	default:
-		t.at[w.cuid] = &place{hub: hub}
-		s := slip{Kind: kOffer, Hub: r.name, Account: w.account, CUID: w.cuid, Call: t.lane.Call, Env: &e}
+		c.at[w.cuid] = &place{hub: hub}
+		s := slip{Kind: kOffer, Hub: r.name, Account: w.account, CUID: w.cuid, Call: c.key.id, Env: &e}
 		if r.bus.Send(hub, s.bytes(), s.token()) == nil {
-			t.at[w.cuid].away = time.AfterFunc(askBus, func() { t.unheard(w, hub) })
+			c.at[w.cuid].away = time.AfterFunc(askBus, func() { c.unheard(w.cuid, hub) })
 			return
 		}
-		o = outcome.Of(outcome.Failed, outcome.NetworkLost)
 	}
-	acts, _ := t.lane.step(news{what: refused, by: w.cuid, outcome: o}, time.Now())
-	t.perform(acts)
+	c.next(call.Unavailable{By: w.cuid, Outcome: o})
+}
+
+// offering reports whether a callee was offered the call and has not said yet that it rings. The lock is held.
+func (c *ownedCall) offering(cuid string) bool {
+	g := c.state.Leg(cuid)
+	return g != nil && g.Phase == call.Offered && !c.state.Ended()
 }
 
 // unheard says that a hub did not say in time whether it makes a callee ring.
-func (t *talk) unheard(w who, hub string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p := t.at[w.cuid]
-	if g := t.lane.leg(w.cuid); p == nil || p.hub != hub || p.away == nil || t.lane.ended() || g == nil || g.state != offered {
-		return
+func (c *ownedCall) unheard(cuid, hub string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.at[cuid]; p != nil && p.hub == hub && p.away != nil && c.offering(cuid) {
+		p.away = nil
+		c.next(call.Unavailable{By: cuid, Outcome: outcome.Of(outcome.Failed, outcome.NetworkLost), Unsure: true})
 	}
-	p.away = nil
-	acts, _ := t.lane.step(news{what: refused, by: w.cuid, outcome: outcome.Of(outcome.Failed, outcome.NetworkLost), told: true}, time.Now())
-	t.perform(acts)
 }
 
 // taken says that a hub makes a callee ring.
-func (t *talk) taken(cuid, hub string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if p := t.at[cuid]; p != nil && p.hub == hub && p.away != nil {
-		p.away.Stop()
-		p.away = nil
+func (c *ownedCall) taken(cuid, hub string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.at[cuid]; p != nil && p.hub == hub {
+		p.here()
 	}
-	if g := t.lane.leg(cuid); g != nil && g.state == gone { // it was stopped in between
-		t.perform(t.lane.stands(cuid, time.Now()))
+	if g := c.state.Leg(cuid); g != nil && g.Phase == call.Over { // it was stopped in between
+		c.next(call.CatchUp{By: cuid})
 	}
 }
 
 // refusedBy says that a hub cannot make a callee ring. One that is not there after all may be elsewhere.
-func (t *talk) refusedBy(w who, s slip) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p, g := t.at[w.cuid], t.lane.leg(w.cuid)
-	if p == nil || p.hub != s.Hub || g == nil || g.state != offered || t.lane.ended() {
+func (c *ownedCall) refusedBy(w who, s slip) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.at[w.cuid]
+	if p == nil || p.hub != s.Hub || !c.offering(w.cuid) {
 		return
 	}
-	if p.away != nil {
-		p.away.Stop()
-	}
-	delete(t.at, w.cuid)
+	p.here()
+	delete(c.at, w.cuid)
 	if s.Outcome.Reason == outcome.Offline && !s.Final {
-		e := t.lane.incoming(g, time.Now())
-		t.r.background(func() { t.r.search(t, w, e, false) })
+		e := c.state.Incoming(c.state.Leg(w.cuid), time.Now())
+		c.r.background(func() { c.r.search(c, w, e, false) })
 		return
 	}
-	acts, _ := t.lane.step(news{what: refused, by: w.cuid, outcome: s.Outcome}, time.Now())
-	t.perform(acts)
+	c.next(call.Unavailable{By: w.cuid, Outcome: s.Outcome})
 }
 
 // locate says which other hub has a device, "" for none. The hint is its claim.
@@ -116,44 +113,46 @@ func (r *router) askAll(ctx context.Context, s slip) (string, error) {
 
 // Undelivered says that a hub was not there to hear what it was told about a party of a call.
 func (r *router) Undelivered(hub, token string) {
-	account, call, cuid := tokenOf(token)
-	if t := r.find(account, call); t != nil {
-		t.mu.Lock()
-		p, g := t.at[cuid], t.lane.leg(cuid)
-		offering := g != nil && g.state == offered && p != nil && p.hub == hub
-		if p != nil && p.hub == hub && !t.lane.ended() && !offering {
-			t.missing(cuid, false)
-		}
-		t.mu.Unlock()
-		if offering {
-			t.refusedBy(who{account, cuid}, slip{Hub: hub, Outcome: outcome.Of(outcome.Missed, outcome.Offline)})
-		}
+	account, id, cuid := tokenOf(token)
+	c := r.find(account, id)
+	if c == nil {
+		r.orphaned(who{account, cuid}, id)
 		return
 	}
-	r.orphaned(who{account, cuid}, call)
+	c.mu.Lock()
+	p := c.at[cuid]
+	there := p != nil && p.hub == hub
+	offering := there && c.offering(cuid)
+	if there && !offering && !c.state.Ended() {
+		c.disconnected(cuid, false)
+	}
+	c.mu.Unlock()
+	if offering {
+		c.refusedBy(who{account, cuid}, slip{Hub: hub, Outcome: outcome.Of(outcome.Missed, outcome.Offline)})
+	}
 }
 
 // recall sets right what a device that signed in and the cluster believe of its calls.
 func (r *router) recall(m *member, h hello, was legRef, resumed bool) {
 	named := false
-	for _, c := range h.Calls {
-		named = named || c.Call == was.id
-		t := r.find(m.account, c.Call)
+	for _, ref := range h.Calls {
+		named = named || ref.Call == was.id
+		c := r.find(m.account, ref.Call)
 		switch {
-		case t != nil && t.lane.has(m.cuid):
-			r.hold(m, legRef{c.Call, r.name}, t)
-			t.back(m.cuid, r.name, resumed && c.Call == was.id)
-		case c.Call == was.id && was.owner != "":
-			r.send(was.owner, slip{Kind: kBack, Account: m.account, CUID: m.cuid, Call: c.Call, Final: resumed})
-		case c.Ticket != "" || r.bus.Peers():
-			r.seek(m, c)
+		case c != nil && c.has(m.cuid):
+			r.hold(m, legRef{ref.Call, r.name}, c)
+			c.back(m.cuid, r.name, resumed && ref.Call == was.id)
+		case ref.Call == was.id && was.owner != "":
+			r.send(was.owner, slip{Kind: kBack, Account: m.account, CUID: m.cuid, Call: ref.Call, Final: resumed})
+		case ref.Ticket != "" || r.bus.Peers():
+			r.seek(m, ref)
 		}
 	}
 	if was.id != "" && !named && !resumed { // it came back without the call that it was in
 		r.away(m.who, was, true)
 	} else if was.id != "" && !named { // its session went on: the call began while the hello was on its way
-		if t := r.find(m.account, was.id); t != nil && was.owner == r.name {
-			t.back(m.cuid, r.name, true)
+		if c := r.find(m.account, was.id); c != nil && was.owner == r.name {
+			c.back(m.cuid, r.name, true)
 		} else if was.owner != "" {
 			r.send(was.owner, slip{Kind: kBack, Account: m.account, CUID: m.cuid, Call: was.id, Final: true})
 		}
@@ -161,17 +160,15 @@ func (r *router) recall(m *member, h hello, was legRef, resumed bool) {
 }
 
 // hold notes that a device is in a call that lives.
-func (r *router) hold(m *member, call legRef, t *talk) {
-	t.mu.Lock()
-	live := !t.lane.ended()
-	if g := t.lane.leg(m.cuid); g != nil && g.state == gone {
-		live = false
-	}
-	t.mu.Unlock()
+func (r *router) hold(m *member, of legRef, c *ownedCall) {
+	c.mu.Lock()
+	g := c.state.Leg(m.cuid)
+	live := !c.state.Ended() && (g == nil || g.Phase != call.Over)
+	c.mu.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if live && m.call.id == "" {
-		m.call = call
+		m.call = of
 	}
 }
 
@@ -188,9 +185,9 @@ func (r *router) seek(m *member, c wire.CallRef) {
 	m.seeking = append(m.seeking, c.Call)
 	r.background(func() {
 		owner := r.owner(m.who, c)
-		if t := r.find(m.account, c.Call); owner == r.name && t != nil {
-			r.hold(m, legRef{c.Call, owner}, t)
-			t.back(m.cuid, r.name, false)
+		if own := r.find(m.account, c.Call); owner == r.name && own != nil {
+			r.hold(m, legRef{c.Call, owner}, own)
+			own.back(m.cuid, r.name, false)
 		}
 		r.mu.Lock()
 		switch {
@@ -218,10 +215,10 @@ func (r *router) seek(m *member, c wire.CallRef) {
 }
 
 // known tells a device the result of a call that was recorded long ago: a ticket does not bring it back.
-func (r *router) known(m *member, call string) bool {
-	result, ok := r.recorded(m.account, call)
+func (r *router) known(m *member, id string) bool {
+	result, ok := r.recorded(m.account, id)
 	if ok = ok && (result.From == m.cuid || result.To == m.cuid); ok {
-		r.deliver(m.who, ended(result))
+		r.deliver(m.who, call.Ended(result))
 	}
 	return ok
 }
@@ -263,42 +260,33 @@ func (r *router) owner(w who, c wire.CallRef) string {
 	return ""
 }
 
-// TicketTime is how long after the answer a call can be adopted.
-const TicketTime = 24 * time.Hour
-
 // openTicket checks a ticket: it must be ours, and about this call and this device.
-func (r *router) openTicket(w who, c wire.CallRef) (ticket, bool) {
-	var k ticket
+func (r *router) openTicket(w who, c wire.CallRef) (k call.Ticket, ok bool) {
 	b, ok := r.tickets.Open(c.Ticket)
 	if !ok || len(c.Ticket) > wire.MaxTicket || json.Unmarshal(b, &k) != nil {
 		return k, false
 	}
-	return k, k.Account == w.account && k.Call == c.Call && time.Since(k.AnsweredAt) < TicketTime && (k.From == w.cuid || k.To == w.cuid) && r.access.Account(k.Account) != nil
+	return k, k.Has(w.account, w.cuid, c.Call, time.Now()) && r.access.Account(k.Account) != nil
 }
 
 // adopt makes this hub the owner of a call from its ticket. The other party is looked for, and has a while to come.
-func (r *router) adopt(w who, k ticket, claim uint64) {
-	l := lane{plan: plan{limit: k.Limit}, legs: []leg{{cuid: k.To, state: talking}}, lead: k.To, adopted: true}
-	l.Result = outcome.Result{Call: k.Call, From: k.From, To: k.To, Context: k.Context, InvitedAt: outcome.At(k.InvitedAt), RingingAt: k.RingingAt, AnsweredAt: outcome.At(k.AnsweredAt)}
-	t := r.newTalk(k.Account, l)
-	t.claim = claim
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (r *router) adopt(w who, k call.Ticket, claim uint64) {
+	c := r.newCall(k.Account, call.Adopt(k))
+	c.claim = claim
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	r.mu.Lock()
-	if r.calls[t.key] != nil { // the other party was here first
+	if r.calls[c.key] != nil { // the other party was here first
 		r.mu.Unlock()
 		return
 	}
-	r.calls[t.key] = t
+	r.calls[c.key] = c
 	r.mu.Unlock()
 	r.liveCalls.Add(1)
 	r.log.Info("call adopted", "call", k.Call, "cuid", k.From, "peer", k.To)
-	t.at[w.cuid] = &place{hub: r.name}
-	peer := who{w.account, k.From}
-	if peer == w {
-		peer.cuid = k.To
-	}
-	t.perform(t.lane.watch(k.Limit - time.Since(k.AnsweredAt)))
+	c.at[w.cuid] = &place{hub: r.name}
+	peer := who{w.account, k.Peer(w.cuid)}
+	c.next(call.Begin{})
 	r.mu.Lock()
 	m := r.members[peer]
 	here := m != nil && m.online() && m.call.id == k.Call
@@ -307,10 +295,10 @@ func (r *router) adopt(w who, k ticket, claim uint64) {
 	}
 	r.mu.Unlock()
 	if here {
-		t.at[peer.cuid] = &place{hub: r.name}
+		c.at[peer.cuid] = &place{hub: r.name}
 		return
 	}
-	t.missing(peer.cuid, false)
+	c.disconnected(peer.cuid, false)
 	if r.bus.Peers() {
 		r.background(func() {
 			if hub, err := r.locate(peer, true); err == nil && hub != "" {

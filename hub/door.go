@@ -12,28 +12,32 @@ const mostRefusals = 10
 
 // mayOpen refuses a party that asks for the other side's door where no rule of the account lets it, and has that written
 // down beside what the station notes. The station's own list decides after it.
-func (r *router) mayOpen(t *talk, w who) *fault.Error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	l := &t.lane
-	other := l.From
-	if w.cuid == other {
-		other = l.To
-	}
+func (r *router) mayOpen(c *ownedCall, w who) *fault.Error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	other := c.peer(w.cuid)
 	switch {
-	case !l.talks():
+	case !c.state.Live():
 		return fault.In(fault.NotAllowed, "", "A door can be opened in an answered call only.")
-	case w.cuid != l.From && w.cuid != l.To:
+	case w.cuid != c.state.From && w.cuid != c.state.To:
 		return fault.New(fault.NotParty)
 	}
-	if acct := r.access.Account(t.account); acct != nil && acct.MayOpen(w.cuid, other) {
+	if acct := r.access.Account(w.account); acct != nil && acct.MayOpen(w.cuid, other) {
 		return nil
 	}
-	r.log.Info("a door is not opened: no rule may_open_door", "call", l.Call, "cuid", w.cuid, "peer", other)
-	if t.refusals++; t.refusals <= mostRefusals {
-		r.noteRefusal(who{t.account, other}, w.cuid, l.Call)
+	r.log.Info("a door is not opened: no rule may_open_door", "call", c.key.id, "cuid", w.cuid, "peer", other)
+	if c.refusals++; c.refusals <= mostRefusals {
+		r.noteRefusal(who{w.account, other}, w.cuid, c.key.id)
 	}
 	return noRule(w.cuid, other)
+}
+
+// peer is the other party of an answered call. The lock is held.
+func (c *ownedCall) peer(cuid string) string {
+	if cuid == c.state.From {
+		return c.state.To
+	}
+	return c.state.From
 }
 
 func noRule(from, to string) *fault.Error {
@@ -54,15 +58,11 @@ func (r *router) noteRefusal(door who, by, call string) {
 }
 
 // mayBeOpened reports whether the account's rules let the other side of a call open the door of this party.
-func (r *router) mayBeOpened(t *talk, w who) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	other := t.lane.From
-	if w.cuid == other {
-		other = t.lane.To
-	}
-	acct := r.access.Account(t.account)
-	return acct != nil && acct.MayOpen(other, w.cuid)
+func (r *router) mayBeOpened(c *ownedCall, w who) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	acct := r.access.Account(w.account)
+	return acct != nil && acct.MayOpen(c.peer(w.cuid), w.cuid)
 }
 
 // openDoor passes on an operator's wish that a station opens its door outside a call. The account's rules are asked here,

@@ -1,8 +1,8 @@
 // Package hub is the signalling server: who is there, routing, the clocks of every call and its one result.
 //
-// One lane a call decides its races (lane.go, pure); talk.go drives it at the call's owner, the caller's hub. The router
-// (router.go) knows the devices of this hub, seat.go gives each its one place in the cluster, adopt.go finds what is
-// elsewhere. A socket is one connection (socket.go). Hubs talk over a [Bus].
+// The rules of a call are in package call, which is pure; owned.go drives them at the call's owner, the caller's hub.
+// The router (router.go) knows the devices of this hub, seat.go gives each its one place in the cluster, adopt.go finds
+// what is elsewhere. A socket is one connection (socket.go). Hubs talk over a [Bus].
 //
 // The lock order is call, router, member, socket; nothing waits while holding one. A [Hub] serves HTTP until Stop, which
 // lets answered calls go on and tells the devices to come back. Only cmd/intercom-hub imports it.

@@ -24,11 +24,11 @@ func (h *Hub) LiveElsewhere(ctx context.Context, account, cuid, call string) (li
 }
 
 func (r *router) live(w who, call string) (live, known bool) {
-	t := r.find(w.account, call)
-	if t == nil {
+	c := r.find(w.account, call)
+	if c == nil {
 		return false, false
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.lane.media(w.cuid), true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.MediaAllowed(w.cuid), true
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"intercom/hub/bus"
+	"intercom/hub/call"
 )
 
 // What hubs say to one another can be lost with a connection. So each asks again and again whether the other end still
@@ -28,15 +29,15 @@ func (r *router) reconcile(ctx context.Context) {
 		rings bool // not answered yet
 	}
 	var legs []leg
-	var talks []*talk
+	var own []*ownedCall
 	r.mu.Lock()
 	for w, m := range r.members {
 		if m.call.owner != "" && m.call.owner != r.name {
 			legs = append(legs, leg{w, m.call, m.answered == nil})
 		}
 	}
-	for _, t := range r.calls {
-		talks = append(talks, t)
+	for _, c := range r.calls {
+		own = append(own, c)
 	}
 	r.mu.Unlock()
 	for _, l := range legs {
@@ -45,11 +46,11 @@ func (r *router) reconcile(ctx context.Context) {
 			r.orphaned(l.w, l.call.id)
 		}
 	}
-	for _, t := range talks {
-		for cuid, hub := range t.elsewhere() {
-			answer, err := r.agree(ctx, hub, slip{Kind: kSeated, Account: t.account, CUID: cuid, Call: t.key.id})
+	for _, c := range own {
+		for cuid, hub := range c.elsewhere() {
+			answer, err := r.agree(ctx, hub, slip{Kind: kSeated, Account: c.key.account, CUID: cuid, Call: c.key.id})
 			if err == nil && answer == notSo {
-				t.left(cuid, hub, false)
+				c.left(cuid, hub, false)
 			}
 		}
 	}
@@ -64,13 +65,13 @@ func (r *router) agree(ctx context.Context, hub string, s slip) (string, error) 
 }
 
 // elsewhere are the parties that ring or talk at other hubs, as far as is known.
-func (t *talk) elsewhere() map[string]string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (c *ownedCall) elsewhere() map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	all := map[string]string{}
-	for cuid, p := range t.at {
-		g := t.lane.leg(cuid)
-		if !t.lane.ended() && p.hub != "" && p.hub != t.r.name && p.away == nil && (g == nil || g.state == ringing || g.state == talking) {
+	for cuid, p := range c.at {
+		g := c.state.Leg(cuid)
+		if !c.state.Ended() && p.hub != "" && p.hub != c.r.name && p.away == nil && (g == nil || g.Phase == call.Ringing || g.Phase == call.Talking) {
 			all[cuid] = p.hub
 		}
 	}
@@ -78,22 +79,22 @@ func (t *talk) elsewhere() map[string]string {
 }
 
 // party says whether a device is in a call of this hub. One that is not, and should know, is told again.
-func (r *router) party(w who, call string) string {
-	t := r.find(w.account, call)
-	if t == nil {
+func (r *router) party(w who, id string) string {
+	c := r.find(w.account, id)
+	if c == nil {
 		return unknown
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	g, end := t.lane.leg(w.cuid), t.lane.EndedAt
-	if end == nil && (g == nil || g.state != gone) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g, end := c.state.Leg(w.cuid), c.state.EndedAt
+	if end == nil && (g == nil || g.Phase != call.Over) {
 		return inCall
 	}
-	if g != nil && g.end.EndedAt != nil {
-		end = g.end.EndedAt
+	if g != nil && g.Result.EndedAt != nil {
+		end = g.Result.EndedAt
 	}
 	if time.Since(*end) > time.Second { // else it is on its way
-		t.perform(t.lane.stands(w.cuid, time.Now()))
+		c.next(call.CatchUp{By: w.cuid})
 	}
 	return notSo
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"intercom/hub/access"
+	"intercom/hub/call"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/internal/tasks"
@@ -44,14 +45,14 @@ type router struct {
 
 	mu      sync.Mutex
 	members map[who]*member
-	calls   map[callKey]*talk // live, and those ended within the last minute
+	calls   map[callKey]*ownedCall // live, and those ended within the last minute
 	signing map[who]chan struct{}
 	stopped bool
 }
 
 func newRouter(cfg Settings, log *slog.Logger) *router {
 	r := &router{log: log, name: cfg.Bus.Name(), bus: cfg.Bus, access: cfg.Access, ended: cfg.Ended, tickets: cfg.Secret.For("call ticket"), times: cfg.Times,
-		record: cfg.Record, recorded: cfg.Recorded, note: cfg.Note, members: map[who]*member{}, calls: map[callKey]*talk{}, signing: map[who]chan struct{}{}}
+		record: cfg.Record, recorded: cfg.Recorded, note: cfg.Note, members: map[who]*member{}, calls: map[callKey]*ownedCall{}, signing: map[who]chan struct{}{}}
 	if r.servers = cfg.Servers; r.servers == nil {
 		r.servers = func(string, string, string) []wire.ICEServer { return nil }
 	}
@@ -74,20 +75,20 @@ func (r *router) count() (devices, calls int) {
 	return devices, int(r.liveCalls.Load())
 }
 
-func (r *router) find(account, id string) *talk {
+func (r *router) find(account, id string) *ownedCall {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.calls[callKey{account, id}]
 }
 
-func (r *router) forget(t *talk) {
+func (r *router) forget(c *ownedCall) {
 	r.mu.Lock()
-	if r.calls[t.key] == t {
-		delete(r.calls, t.key)
+	if r.calls[c.key] == c {
+		delete(r.calls, c.key)
 	}
 	r.mu.Unlock()
-	if t.claim != 0 {
-		r.background(func() { r.release(callClaim(t.key), t.claim) })
+	if c.claim != 0 {
+		r.background(func() { r.release(callClaim(c.key), c.claim) })
 	}
 }
 
@@ -103,27 +104,27 @@ const (
 
 // ring makes a device here ring, unless it is busy. Busy or not is decided under the router's lock: two calls cannot
 // both find it free.
-func (r *router) ring(w who, from string, call legRef, e wire.Envelope) rung {
+func (r *router) ring(w who, from string, of legRef, e wire.Envelope) rung {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := r.members[w]
 	switch {
 	case m == nil || !m.online():
 		return absent
-	case m.call == call: // said twice
+	case m.call == of: // said twice
 		return rang
 	case m.call.id == "" && m.state != nil && m.state.DND:
 		return busy
 	case m.call.id != "":
 		// Both call each other, at two hubs at once: the call with the smaller id is the one; both hubs see it so. The
 		// device that lost drops its own call when it is told of this one.
-		if own := r.calls[callKey{w.account, m.call.id}]; own == nil || own.lane.From != w.cuid || own.target != from {
+		if own := r.calls[callKey{w.account, m.call.id}]; own == nil || own.caller() != w.cuid || own.target != from {
 			return busy
-		} else if m.call.id < call.id {
+		} else if m.call.id < of.id {
 			return yours
 		}
 	}
-	m.call, m.caller, m.ringing = call, from, true
+	m.call, m.caller, m.ringing = of, from, true
 	r.presence.touch(w)
 	m.send(e)
 	return rang
@@ -153,9 +154,9 @@ func (r *router) deliver(w who, e wire.Envelope) bool {
 // receive handles a message of a device here about a call. A reply that comes from elsewhere comes by itself.
 func (r *router) receive(m *member, e wire.Envelope) {
 	r.mu.Lock()
-	t, owner := r.calls[callKey{m.account, e.Call}], ""
+	c, owner := r.calls[callKey{m.account, e.Call}], ""
 	switch {
-	case t != nil:
+	case c != nil:
 	case e.Call == "":
 	case slices.Contains(m.seeking, e.Call): // its owner is being looked for
 		if len(m.held) < wire.KeptMessages {
@@ -172,13 +173,13 @@ func (r *router) receive(m *member, e wire.Envelope) {
 	switch {
 	case owner != "":
 		r.forward(m, owner, e)
-	case e.T == wire.Invite && t == nil:
+	case e.T == wire.Invite && c == nil:
 		if err := r.invite(m, e); err != nil {
 			m.reply(e, nil, err)
 		}
-	case t == nil && r.late(m, e):
+	case c == nil && r.late(m, e):
 	default:
-		m.reply(e, nil, r.heardFrom(t, m.who, e))
+		m.reply(e, nil, r.heardFrom(c, m.who, e))
 	}
 }
 
@@ -204,89 +205,30 @@ func (m *member) reply(to wire.Envelope, body any, err *fault.Error) {
 }
 
 // heardFrom handles what a party, here or elsewhere, says about a call that this hub owns. The error is for it alone.
-func (r *router) heardFrom(t *talk, w who, e wire.Envelope) *fault.Error {
-	if t == nil || !t.lane.has(w.cuid) { // who takes part never changes, so no lock
+func (r *router) heardFrom(c *ownedCall, w who, e wire.Envelope) *fault.Error {
+	if c == nil || !c.has(w.cuid) {
 		return fault.New(fault.NotParty) // the same for what never was and for what is not its own
 	}
-	n, err := read(w.cuid, e)
+	said, err := call.Said(w.cuid, e)
 	if err != nil {
 		return err
 	}
-	if e.T == wire.Ringing && w.cuid == t.lane.From {
-		return fault.In(fault.NotParty, "t", "Only the called device can say that it rings.")
-	}
 	switch e.T {
+	case wire.Ringing:
+		if w.cuid == c.caller() {
+			return fault.In(fault.NotParty, "t", "Only the called device can say that it rings.")
+		}
 	case wire.Door:
-		if err := r.mayOpen(t, w); err != nil {
+		if err := r.mayOpen(c, w); err != nil {
 			return err
 		}
 	case wire.Capabilities:
-		if !r.mayBeOpened(t, w) {
-			return nil // the other side is not told of a door that it may not open
+		if !r.mayBeOpened(c, w) {
+			return nil // the peer is not told of a door that it may not open
 		}
 	}
-	if !t.happen(n) && n.what != relayed { // too late, or said twice: it is told how things stand
-		t.mu.Lock()
-		t.perform(t.lane.stands(w.cuid, time.Now()))
-		t.mu.Unlock()
-	}
+	c.apply(said)
 	return nil
-}
-
-// read turns a message into news for the lane.
-func read(by string, e wire.Envelope) (n news, err *fault.Error) {
-	n.by = by
-	switch e.T {
-	case wire.Ringing, wire.SDP:
-		b, err := wire.Body[wire.SDPBody](e)
-		n.what, n.env, n.to = relayed, e, b.To
-		if err == nil && len(b.SDP) > wire.MaxSDP {
-			err = fault.New(fault.TooLarge)
-		}
-		return n, err
-	case wire.ICE:
-		b, err := wire.Body[wire.ICEBody](e)
-		n.what, n.env, n.to = relayed, e, b.To
-		if err == nil && len(b.Candidate) > wire.MaxCandidate {
-			err = fault.New(fault.TooLarge)
-		}
-		return n, err
-	case wire.Door, wire.DoorDone:
-		b, err := wire.Body[wire.DoorBody](e)
-		if err == nil {
-			err = b.Check()
-		}
-		n.what, n.env = relayed, wire.New(e.T, e.Call, wire.DoorBody{From: by, Result: b.Result, Reason: b.Reason})
-		return n, err
-	case wire.Capabilities:
-		b, err := wire.Body[wire.CapabilitiesBody](e)
-		n.what, n.env = relayed, wire.New(e.T, e.Call, b)
-		return n, err
-	case wire.Servers:
-		n.what = wantServers
-	case wire.Answer:
-		n.what = answered
-	case wire.Decline:
-		b, err := wire.Body[wire.DeclineBody](e)
-		n.what, n.reason = declined, b.Reason
-		return n, err
-	case wire.Cancel:
-		b, err := wire.Body[wire.CancelBody](e)
-		n.what, n.reason = cancelled, b.Reason
-		return n, err
-	case wire.HangUp:
-		b, err := wire.Body[wire.HangUpBody](e)
-		n.what, n.reason = hungUp, b.Reason
-		if b.EndedAt != nil {
-			n.at = *b.EndedAt
-		}
-		return n, err
-	case wire.Invite:
-		n.what = "said again"
-	default:
-		return n, fault.In(fault.BadMessage, "t", "The hub does not know this message; see docs/protocol.md.")
-	}
-	return n, nil
 }
 
 // Heard takes a slip of another hub.
@@ -326,19 +268,19 @@ func (r *router) Heard(b []byte) {
 			r.send(s.Hub, slip{Kind: kTell, Account: s.Account, CUID: s.CUID, Call: s.Call, Env: &reply})
 		}
 	}
-	t := r.find(s.Account, s.Call)
-	if t == nil {
+	c := r.find(s.Account, s.Call)
+	if c == nil {
 		return
 	}
 	switch s.Kind {
 	case kTaken:
-		t.taken(s.CUID, s.Hub)
+		c.taken(s.CUID, s.Hub)
 	case kRefuse:
-		t.refusedBy(w, s)
+		c.refusedBy(w, s)
 	case kGone:
-		t.left(s.CUID, s.Hub, s.Final)
+		c.left(s.CUID, s.Hub, s.Final)
 	case kBack:
-		t.back(s.CUID, s.Hub, s.Final)
+		c.back(s.CUID, s.Hub, s.Final)
 	}
 }
 

@@ -3,11 +3,14 @@ package hub
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"intercom/hub/access"
 	"intercom/hub/bus"
+	"intercom/hub/call"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -261,14 +264,14 @@ func (r *router) leave(m *member, c conn, forGood bool) {
 }
 
 // away tells the owner of a device's call that the device is gone.
-func (r *router) away(w who, call legRef, forGood bool) {
-	if call.id == "" || call.owner == "" {
+func (r *router) away(w who, of legRef, forGood bool) {
+	if of.id == "" || of.owner == "" {
 		return
 	}
-	if call.owner != r.name {
-		r.send(call.owner, slip{Kind: kGone, Account: w.account, CUID: w.cuid, Call: call.id, Final: forGood})
-	} else if t := r.find(w.account, call.id); t != nil {
-		t.left(w.cuid, r.name, forGood)
+	if of.owner != r.name {
+		r.send(of.owner, slip{Kind: kGone, Account: w.account, CUID: w.cuid, Call: of.id, Final: forGood})
+	} else if c := r.find(w.account, of.id); c != nil {
+		c.left(w.cuid, r.name, forGood)
 	}
 }
 
@@ -312,28 +315,25 @@ func (r *router) isStopped() bool {
 func (r *router) stop() {
 	r.mu.Lock()
 	r.stopped = true
-	var live []*talk
-	for _, t := range r.calls {
-		live = append(live, t)
-	}
+	live := slices.Collect(maps.Values(r.calls))
 	r.mu.Unlock()
-	for _, t := range live {
-		t.happen(news{what: hubStops})
-		t.handOver()
+	for _, c := range live {
+		c.apply(call.Shutdown{})
+		c.handOver()
 	}
 	r.closeAll(wire.CloseRestart, "the hub restarts")
 }
 
 // handOver tells the hubs of the parties elsewhere that this one stops.
-func (t *talk) handOver() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.lane.talks() {
+func (c *ownedCall) handOver() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.state.Live() {
 		return
 	}
-	for cuid, p := range t.at {
-		if p.hub != "" && p.hub != t.r.name {
-			t.r.send(p.hub, slip{Kind: kLeaves, Account: t.account, CUID: cuid, Call: t.lane.Call})
+	for cuid, p := range c.at {
+		if p.hub != "" && p.hub != c.r.name {
+			c.r.send(p.hub, slip{Kind: kLeaves, Account: c.key.account, CUID: cuid, Call: c.key.id})
 		}
 	}
 }
@@ -356,26 +356,13 @@ func (r *router) end() {
 	r.cancel()
 	r.mu.Lock()
 	calls := r.calls
-	r.calls = map[callKey]*talk{}
+	r.calls = map[callKey]*ownedCall{}
 	r.mu.Unlock()
-	for _, t := range calls {
-		t.silence()
+	for _, c := range calls {
+		c.silence()
 	}
 	r.presence.end()
 	r.work.Wait()
-}
-
-// silence stops all that the call would do by itself.
-func (t *talk) silence() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.perform([]effect{disarm{}})
-	for _, p := range t.at {
-		if p.away != nil {
-			p.away.Stop()
-			p.away = nil
-		}
-	}
 }
 
 // fence gives up all that this hub holds, because its lease ran out and others may hold it now. Nothing is recorded:
@@ -383,7 +370,7 @@ func (t *talk) silence() {
 func (r *router) fence() {
 	r.mu.Lock()
 	calls := r.calls
-	r.calls = map[callKey]*talk{}
+	r.calls = map[callKey]*ownedCall{}
 	var members []*member
 	for _, m := range r.members {
 		members = append(members, m)
@@ -395,8 +382,8 @@ func (r *router) fence() {
 	for _, m := range members {
 		m.close(wire.CloseRestart, "the hub was away")
 	}
-	for _, t := range calls {
-		t.silence()
+	for _, c := range calls {
+		c.silence()
 	}
 	r.liveCalls.Store(0)
 }

@@ -21,7 +21,7 @@ const root = "../.."
 var layers = [][]string{
 	{"internal"},
 	{"call", "wire"},
-	{"gpio", "audio", "call/rtc", "wire/link", "systemd", "hub/bus"},
+	{"gpio", "audio", "call/rtc", "wire/link", "systemd", "hub/bus", "hub/call"},
 	{"hub/access", "hub/authority", "hub/nats", "hub/record", "hub/hubtest", "hub/relay"},
 	{"hub/hook"},
 	{"device", "hub", "web"},
@@ -52,11 +52,17 @@ var owners = map[string][]string{
 	"github.com/vishvananda/netns":    {"device/network"},
 }
 
-// pure rooms have no clock, network or files of their own.
+// pure rooms have no clock, network, files or goroutines of their own.
 var pure = map[string][]string{
-	"call": {"net", "os", "time.Now", "sync"},
-	"wire": {"net", "os", "sync"},
+	"call":     {"net", "os", "sync", "context"},
+	"hub/call": {"net", "os", "sync", "context"},
+	"wire":     {"net", "os", "sync", "context"},
 }
+
+var (
+	clock     = regexp.MustCompile(`\btime\.(Now|Since|Until|After|AfterFunc|NewTimer|NewTicker|Tick|Sleep)\(`)
+	goroutine = regexp.MustCompile(`(?m)^\s*go [\w.]+\(|^\s*go func`)
+)
 
 type pkg struct {
 	ImportPath, Dir, Doc     string
@@ -156,8 +162,12 @@ func TestPureRoomsHaveNoWorldOfTheirOwn(t *testing.T) {
 		}
 		if _, ok := pure[name]; ok {
 			for _, f := range p.GoFiles {
-				if b, _ := os.ReadFile(filepath.Join(p.Dir, f)); strings.Contains(string(b), "time.Now(") {
+				b, _ := os.ReadFile(filepath.Join(p.Dir, f))
+				if clock.Match(b) {
 					t.Errorf("%s/%s asks the clock, but %s is pure", name, f, name)
+				}
+				if goroutine.Match(b) {
+					t.Errorf("%s/%s starts a goroutine, but %s is pure", name, f, name)
 				}
 			}
 		}
