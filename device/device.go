@@ -199,7 +199,7 @@ func (d *Device) wake() {
 		d.sound.Volume(cmp.Or(d.memory.Talk, s.TalkVolume), cmp.Or(d.memory.Ring, s.RingVolume))
 	}
 	if d.memory.broken != "" {
-		d.fault(control.Fault{Code: control.MemoryBroken, Part: control.PartMemory, Text: d.memory.broken})
+		d.fault(d.memory.fault())
 	}
 	d.handle(call.DoNotDisturb{On: d.memory.DND})
 	d.doorChanged()

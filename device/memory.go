@@ -35,14 +35,13 @@ const mostNotes = 200
 
 // Keeper writes a station's memory to its file, and never makes anybody wait. It is a part.
 type Keeper struct {
-	path  string
-	next  chan Memory
-	fault func(control.Fault)
+	path string
+	next chan Memory
 }
 
-// NewKeeper keeps the memory in a folder. fault is told when it cannot be, and when it can again.
-func NewKeeper(dir string, fault func(control.Fault)) *Keeper {
-	return &Keeper{path: filepath.Join(dir, "station.json"), next: make(chan Memory, 1), fault: fault}
+// NewKeeper keeps the memory in a folder.
+func NewKeeper(dir string) *Keeper {
+	return &Keeper{path: filepath.Join(dir, "station.json"), next: make(chan Memory, 1)}
 }
 
 // Load gives what was kept. A file that cannot be understood is put aside, and the relay counts as tampered with: somebody
@@ -72,16 +71,16 @@ func (k *Keeper) Keep(m Memory) {
 	k.next <- m
 }
 
-// Run writes until ctx ends, and what is left then.
-func (k *Keeper) Run(ctx context.Context) error {
+// Run writes until ctx ends, and what is left then. It reports when that cannot be done, and when it can again.
+func (k *Keeper) Run(ctx context.Context, report func(control.Fault)) error {
 	for {
 		select {
 		case m := <-k.next:
-			k.write(m)
+			report(k.write(m))
 		case <-ctx.Done():
 			select {
 			case m := <-k.next:
-				k.write(m)
+				report(k.write(m))
 			default:
 			}
 			return nil
@@ -89,7 +88,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-func (k *Keeper) write(m Memory) {
+func (k *Keeper) write(m Memory) control.Fault {
 	b, err := json.MarshalIndent(m, "", "  ")
 	if err == nil {
 		err = errors.Join(os.MkdirAll(filepath.Dir(k.path), 0o700), durable.Write(k.path, append(b, '\n')))
@@ -97,7 +96,12 @@ func (k *Keeper) write(m Memory) {
 	if err != nil {
 		m.broken = fmt.Sprintf("what the station must remember cannot be written: %v; make state_dir writable", err)
 	}
-	k.fault(control.Fault{Code: control.MemoryBroken, Part: control.PartMemory, Text: m.broken})
+	return m.fault()
+}
+
+// fault is what is wrong with the memory, or that it is well.
+func (m Memory) fault() control.Fault {
+	return control.Fault{Code: control.MemoryBroken, Part: control.PartMemory, Text: m.broken}
 }
 
 // keep has what is to be remembered written.

@@ -19,7 +19,7 @@ func TestWhatIsRemembered(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	reports := make(chan control.Fault, 10)
 	report := func(f control.Fault) { reports <- f }
-	k := NewKeeper(dir, report)
+	k := NewKeeper(dir)
 	if m := k.Load(); m.Tampered || m.DND || len(m.Notes) > 0 {
 		t.Errorf("a new station remembers %+v", m)
 	}
@@ -27,7 +27,7 @@ func TestWhatIsRemembered(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		k.Keep(m)
 		cancel()
-		_ = k.Run(ctx) // writes what is left
+		_ = k.Run(ctx, report) // writes what is left
 	}
 	run(Memory{DND: true, Tampered: true, Talk: 80, Notes: []wire.NoteBody{{ID: "x", Kind: wire.Visit}}})
 	if f := <-reports; f.Part != control.PartMemory || f.Text != "" {
@@ -47,11 +47,11 @@ func TestWhatIsRemembered(t *testing.T) {
 		t.Error(err)
 	}
 	// A folder that cannot be written is said, and nothing else happens.
-	bad := NewKeeper("/proc/nowhere", report)
+	bad := NewKeeper("/proc/nowhere")
 	bad.Keep(Memory{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_ = bad.Run(ctx)
+	_ = bad.Run(ctx, report)
 	if f := <-reports; f.Code != control.MemoryBroken || !strings.Contains(f.Text, "state_dir") {
 		t.Errorf("%+v", f)
 	}

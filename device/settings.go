@@ -3,7 +3,6 @@ package device
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -63,7 +62,7 @@ func (d *Device) takeOffers() {
 func (d *Device) takeOne(b wire.SettingsBody) {
 	waits, err := d.settings.Take(d.life, b)
 	if err != nil {
-		d.Fault(Refusal(b.Version, err.Error()))
+		d.Fault(control.Refused(b.Version, err.Error()))
 	} else {
 		d.Fault(control.Well(control.PartSettings))
 		if len(waits) > 0 && d.again != nil {
@@ -71,10 +70,4 @@ func (d *Device) takeOne(b wire.SettingsBody) {
 		}
 	}
 	_ = d.Ask(d.life, d.declare) // which version it has now
-}
-
-// Refusal is the fault of settings that are not used.
-func Refusal(version uint64, why string) control.Fault {
-	return control.Fault{Code: control.SettingsRefused, Part: control.PartSettings,
-		Text: fmt.Sprintf("settings %d of the hub are not used: %s", version, strings.ReplaceAll(why, "\n", "; "))}
 }

@@ -206,7 +206,7 @@ func TestDoNotDisturbIsRemembered(t *testing.T) {
 	tape := devicetest.NewTape()
 	w := &devicetest.Wire{Tape: tape}
 	d := device.New(settings(), device.Parts{Media: &devicetest.Media{Tape: tape}, Sound: &devicetest.Sound{Tape: tape}, Lamps: []device.Lamp{&devicetest.Lamp{}},
-		Keeper: device.NewKeeper(dir, func(control.Fault) {})}, slog.New(slog.DiscardHandler))
+		Keeper: device.NewKeeper(dir)}, slog.New(slog.DiscardHandler))
 	d.Connect(w)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"syscall"
 
+	"intercom/device/rollback"
 	"intercom/internal/config"
 	"intercom/internal/version"
 )
@@ -62,7 +63,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if command != "" {
-		cfg, origins, _, err := read(*file)
+		cfg, origins, err := rollback.Read(*file)
 		if err != nil {
 			fmt.Fprintln(stderr, err)
 			return exConfig
@@ -74,7 +75,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return 0
 	}
-	cfg, conf, err := choose(*file)
+	cfg, conf, err := rollback.Open(*file)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exConfig

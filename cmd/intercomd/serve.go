@@ -27,14 +27,12 @@ import (
 	"intercom/device/control"
 	"intercom/device/mqtt"
 	"intercom/device/network"
+	"intercom/device/rollback"
 	"intercom/device/setup"
-	"intercom/gpio"
-	"intercom/internal/config"
 	"intercom/internal/durable"
 	"intercom/internal/supervise"
 	"intercom/internal/version"
 	"intercom/systemd"
-	"intercom/wire"
 	"intercom/wire/link"
 )
 
@@ -44,15 +42,14 @@ const updateFile = "/run/intercom-update"
 // stopTime is how long it may take until all parts have stopped.
 const stopTime = 20 * time.Second
 
-// serve wires the parts together and runs them until ctx ends. What is written is read again at each SIGHUP.
-func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
+// serve wires the parts together and runs them until ctx ends. What is made first knows nothing of what is made later: it is
+// given the station when it runs. What is written is read again at each SIGHUP.
+func serve(ctx context.Context, cfg *setup.Config, conf *rollback.Configuration) error {
 	debug.SetGCPercent(50) // a small heap: memory is dearer than the collector's work here
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	var level slog.LevelVar
-	level.Set(config.Level(cfg.LogLevel))
-	log := systemd.Logger(&level)
+	log := systemd.Logger(conf.Level())
 	slog.SetDefault(log)
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -61,13 +58,6 @@ func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
 		again = nil
 	}
 
-	var panel *gpio.Panel
-	if cfg.GPIO.Driver == "virtual" {
-		panel = gpio.NewPanel()
-	}
-	var d *device.Device
-	var reread func(context.Context) ([]string, error)
-	var group *supervise.Group
 	sound := audio.New(audio.Settings{App: "intercomd " + cfg.CUID, Server: cfg.Audio.Server, Sinks: cfg.Audio.Sinks, Sources: cfg.Audio.Sources, RingSinks: cfg.Audio.RingSinks,
 		Echo: audio.Echo(cfg.Audio.Echo), Talk: cfg.Audio.Talk, Ring: cfg.Audio.Ring,
 		Buffer: cfg.Audio.Buffer.Std(), Block: cfg.Audio.Block.Std()}, log)
@@ -75,14 +65,11 @@ func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
 	if err != nil {
 		return err
 	}
-	fault := func(f control.Fault) { d.Fault(f) }
-	b := board{cfg: cfg, panel: panel, fault: fault, buttons: map[string]*gpio.Button{}}
-	lamps, relay := b.outputs()
-	keeper := device.NewKeeper(cfg.StateDir, fault)
-	d = device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: lamps, Relay: relay, Keeper: keeper, Counts: b.counts, Again: again, Given: given{conf, func(ctx context.Context) ([]string, error) { return reread(ctx) }},
-		Show:   func() []byte { return *conf.shown.Load() },
-		Reload: func(ctx context.Context) ([]string, error) { return reread(ctx) }}, log)
-	b.inputs(d)
+	lines := newBoard(cfg)
+	leds, relay := lines.lamps()
+	keeper := device.NewKeeper(cfg.StateDir)
+	d := device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: leds, Relay: relay, Keeper: keeper,
+		Counts: lines.counts, Again: again, Given: conf, Show: conf.Show, Reload: conf.Reload}, log)
 	sound.OnChange(func() {
 		d.Fault(voice.Status().Fault())
 		d.SoundChanged()
@@ -99,89 +86,52 @@ func serve(ctx context.Context, cfg *setup.Config, conf *configuration) error {
 	if err != nil {
 		return err
 	}
-
-	reread = func(ctx context.Context) (waits []string, err error) {
-		next, waits, err := conf.reload(ctx, d)
-		state := control.Well(control.PartConfiguration)
-		switch {
-		case err != nil:
-			state = invalid(err, "the one before is kept")
-		case len(waits) > 0:
-			state.Code, state.Text = control.ConfigWaits, fmt.Sprintf("what changed in %s waits for a restart: intercomctl restart", strings.Join(waits, ", "))
-		}
-		if next != nil {
-			level.Set(config.Level(next.LogLevel))
-		}
-		fault(state)
-		fault(conf.refused.Load().fault())
-		return waits, err
-	}
-	fault(conf.fault)
-	fault(conf.refused.Load().fault())
 	if b, err := os.ReadFile(updateFile); err == nil {
-		fault(control.Fault{Code: control.UpdateGivenUp, Part: control.PartUpdate, Text: strings.TrimSpace(string(b))})
+		d.Fault(control.Fault{Code: control.UpdateGivenUp, Part: control.PartUpdate, Text: strings.TrimSpace(string(b))})
 	}
-	trialTime := cfg.Trial.Std() // now, since the owner changes cfg when it is read again
-	handler := d.Handler(panel)
+	handler := d.Handler(lines.panel)
 	metrics := http.NewServeMux()
 	metrics.Handle("GET /metrics", d.Metrics())
-	parts := append(b.out,
-		supervise.Part{Name: "memory", Run: keeper.Run},
+
+	parts := append(lines.outputs(d),
+		supervise.Part{Name: "memory", Run: func(ctx context.Context) error { return keeper.Run(ctx, d.Fault) }},
 		supervise.Part{Name: "audio", Run: sound.Run, Alive: sound.Alive},
-		supervise.Part{Name: "tones", Run: func(ctx context.Context) error { voice.LoadTones(ctx, fault); <-ctx.Done(); return nil }},
-		supervise.Part{Name: "selftest", Run: func(ctx context.Context) error { return voice.TestNowAndThen(ctx, cfg.Audio.SelfTest.Std(), fault) }},
+		supervise.Part{Name: "tones", Run: func(ctx context.Context) error { voice.LoadTones(ctx, d.Fault); <-ctx.Done(); return nil }},
+		supervise.Part{Name: "selftest", Run: func(ctx context.Context) error { return voice.TestNowAndThen(ctx, cfg.Audio.SelfTest.Std(), d.Fault) }},
 		supervise.Part{Name: "hub", Run: hub.Run, Grace: 7 * time.Second},
 		supervise.Part{Name: "network", Run: func(ctx context.Context) error {
 			return network.Watch(ctx, func() { hub.NetworkChanged(); d.NetworkChanged() })
 		}},
 		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return serveHTTP(ctx, socket, handler) }},
 		supervise.Part{Name: "kiosk", Run: func(ctx context.Context) error {
-			return endpoint(ctx, cfg.Kiosk.Listen, d.Kiosk(handler), control.Fault{Code: control.KioskPort, Part: control.PartKiosk}, fault)
+			return endpoint(ctx, cfg.Kiosk.Listen, d.Kiosk(handler), control.Fault{Code: control.KioskPort, Part: control.PartKiosk}, d.Fault)
 		}},
 		supervise.Part{Name: "metrics", Run: func(ctx context.Context) error {
-			return endpoint(ctx, cfg.Metrics.Listen, metrics, control.Fault{Code: control.MetricsPort, Part: control.PartMetrics}, fault)
+			return endpoint(ctx, cfg.Metrics.Listen, metrics, control.Fault{Code: control.MetricsPort, Part: control.PartMetrics}, d.Fault)
 		}},
-		supervise.Part{Name: "mqtt", Run: func(ctx context.Context) error { return broker(ctx, cfg, d, fault, log) }},
+		supervise.Part{Name: "mqtt", Run: func(ctx context.Context) error { return broker(ctx, cfg, d, log) }},
 		// After those that tell others how its last call ended, so that it is stopped before them.
 		supervise.Part{Name: "device", Run: d.Run, Vital: true, Grace: 4 * time.Second},
 	)
-	parts = append(parts, b.in...)
+	parts = append(parts, lines.inputs(d)...)
 	parts = append(parts,
-		supervise.Part{Name: "reload", Run: func(ctx context.Context) error { return reload(ctx, hup, reread) }},
-		supervise.Part{Name: "trial", Run: func(ctx context.Context) error { return conf.watch(ctx, trialTime, d, log) }},
+		supervise.Part{Name: "configuration", Run: func(ctx context.Context) error { return conf.Run(ctx, d, log) }},
+		supervise.Part{Name: "reload", Run: func(ctx context.Context) error { return reload(ctx, hup, conf) }},
 		supervise.Part{Name: "status", Run: func(ctx context.Context) error { return report(ctx, d) }},
-		supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error {
-			return systemd.Watchdog(ctx, log, func(ctx context.Context) error {
-				return errors.Join(d.Ask(ctx, func() {}), group.Stuck())
-			})
-		}},
 	)
-	group = supervise.New(log, parts...)
+	group := supervise.New(log, parts...)
+	group.Add(supervise.Part{Name: "watchdog", Run: func(ctx context.Context) error {
+		return systemd.Watchdog(ctx, log, func(ctx context.Context) error {
+			return errors.Join(d.Ask(ctx, func() {}), group.Stuck())
+		})
+	}})
 	log.Info("started", "cuid", cfg.CUID, "control", cfg.Control)
 	context.AfterFunc(ctx, func() { systemd.Stopping(stopTime) })
 	return group.Run(ctx)
 }
 
-// given takes what the hub gives of the configuration.
-type given struct {
-	*configuration
-	reread func(context.Context) ([]string, error)
-}
-
-// Take implements device.Settings.
-func (g given) Take(ctx context.Context, b wire.SettingsBody) ([]string, error) {
-	had, _ := g.Versions()
-	if err := g.take(b); err != nil {
-		return nil, err
-	}
-	if now, _ := g.Versions(); now == had {
-		return nil, nil
-	}
-	return g.reread(ctx)
-}
-
 // reload has the configuration read again at each SIGHUP. One that is not valid changes nothing.
-func reload(ctx context.Context, hup <-chan os.Signal, reread func(context.Context) ([]string, error)) error {
+func reload(ctx context.Context, hup <-chan os.Signal, conf *rollback.Configuration) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -189,7 +139,7 @@ func reload(ctx context.Context, hup <-chan os.Signal, reread func(context.Conte
 		case <-hup:
 		}
 		systemd.Reloading()
-		_, _ = reread(ctx) // the fault says it
+		_, _ = conf.Reload(ctx) // the fault says it
 		systemd.Ready()
 	}
 }
@@ -283,7 +233,7 @@ func endpoint(ctx context.Context, address string, h http.Handler, busy control.
 }
 
 // broker shows the station at an MQTT broker, where one is configured.
-func broker(ctx context.Context, cfg *setup.Config, d *device.Device, fault func(control.Fault), log *slog.Logger) error {
+func broker(ctx context.Context, cfg *setup.Config, d *device.Device, log *slog.Logger) error {
 	if cfg.MQTT.URL == "" {
 		return supervise.ErrDone
 	}
@@ -296,7 +246,7 @@ func broker(ctx context.Context, cfg *setup.Config, d *device.Device, fault func
 		return err
 	}
 	b := mqtt.New(mqtt.Config{URL: address, TLS: tls, User: cfg.MQTT.User, Password: cfg.MQTT.Password().Reveal(), CUID: cfg.CUID, Name: cmp.Or(cfg.Name, cfg.CUID),
-		Prefix: cfg.MQTT.Prefix, Discovery: cfg.MQTT.Discovery, Commands: cfg.MQTT.Commands}, d, fault, log)
+		Prefix: cfg.MQTT.Prefix, Discovery: cfg.MQTT.Discovery, Commands: cfg.MQTT.Commands}, d, d.Fault, log)
 	return b.Run(ctx)
 }
 

@@ -2,8 +2,10 @@ package control
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Fault is something that is wrong with a part of a station, with its code, as it is reported where it arises. A station
@@ -16,6 +18,12 @@ type Fault struct {
 
 // Well reports that nothing is wrong with a part any more.
 func Well(part string) Fault { return Fault{Part: part} }
+
+// Refused is the fault of settings of the hub that are not used.
+func Refused(version uint64, why string) Fault {
+	return Fault{SettingsRefused, PartSettings,
+		fmt.Sprintf("settings %d of the hub are not used: %s", version, strings.ReplaceAll(why, "\n", "; "))}
+}
 
 // Parts that report faults. Those of lines and tones end in a name.
 const (

@@ -54,12 +54,17 @@ type Group struct {
 func New(log *slog.Logger, parts ...Part) *Group {
 	g := &Group{log: log}
 	for _, p := range parts {
-		if p.Grace == 0 {
-			p.Grace = 3 * time.Second
-		}
-		g.all = append(g.all, &running{Part: p, ended: make(chan struct{}), again: make(chan struct{}, 1)})
+		g.Add(p)
 	}
 	return g
+}
+
+// Add adds a last part, as one that looks at the group itself. It must be called before Run.
+func (g *Group) Add(p Part) {
+	if p.Grace == 0 {
+		p.Grace = 3 * time.Second
+	}
+	g.all = append(g.all, &running{Part: p, ended: make(chan struct{}), again: make(chan struct{}, 1)})
 }
 
 // Run runs parts: it is New and [Group.Run].

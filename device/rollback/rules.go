@@ -1,17 +1,16 @@
-// Package trial decides which configuration a station runs: the one that is written, or the last one with which it was
-// registered and had sound. Pure rules; cmd/intercomd keeps the [State] and the clock.
-//
-// A configuration that was changed is on trial for a while. One that does not prove itself in that time is given up for the
-// last good one. When that does not work either, the configuration was not to blame, but perhaps the network: the written one
-// is taken again, and stays.
-package trial
+package rollback
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
 )
 
-// State is what is kept over a restart.
+// State is what a station remembers of its configurations from one start to the next. Its methods are the rules: pure, without
+// files and without a clock.
+//
+// A configuration that was changed is on trial for a while. One that does not prove itself in that time is given up for the
+// last good one. When that does not work either, the configuration was not to blame, but perhaps the network: the written one
+// is taken again, and stays.
 type State struct {
 	Good    string `json:"good,omitempty"`    // the text of the last one that proved itself
 	Bad     string `json:"bad,omitempty"`     // the sum of one that did not
