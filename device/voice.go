@@ -311,7 +311,10 @@ func (p *path) put(k rtc.Packet, older bool) {
 // Report is what the other side says of what we send.
 func (e ears) Report(s rtc.Stats) { e.p.send.Report(s.Loss) }
 
-func (e ears) State(s rtc.State) {
+func (e ears) State(s rtc.State, why error) {
+	if why != nil {
+		e.p.v.log.Warn("the voice path is given up", "err", why)
+	}
 	e.p.news.Event(func(id string) call.Event {
 		switch s {
 		case rtc.Up:

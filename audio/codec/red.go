@@ -62,6 +62,9 @@ func (r *Redundant) keep(at uint32, payload []byte) {
 	r.have = min(r.have+1, MaxCopies)
 }
 
+// mostCopies are read of a payload. Browsers send up to nine.
+const mostCopies = 16
+
 var errRED = errors.New("not a RED payload (RFC 2198)")
 
 // Unwrap gives each payload in a RED payload, the oldest first, with its type and its age in ticks of the RTP clock;
@@ -69,7 +72,7 @@ var errRED = errors.New("not a RED payload (RFC 2198)")
 func Unwrap(b []byte, each func(kind uint8, age uint32, payload []byte)) error {
 	head, lengths := 0, 0
 	for head < len(b) && b[head]&0x80 != 0 {
-		if head+4 >= len(b) {
+		if head+4 >= len(b) || head >= 4*mostCopies {
 			return errRED
 		}
 		lengths += int(b[head+2]&3)<<8 | int(b[head+3])

@@ -46,6 +46,17 @@ func TestREDByTheBook(t *testing.T) {
 	}
 }
 
+// A packet full of the shortest copies would be hundreds of frames.
+func TestREDWithTooManyCopies(t *testing.T) {
+	for copies, good := range map[int]bool{mostCopies: true, mostCopies + 1: false} {
+		b := bytes.Repeat([]byte{0x80 | 111, 0, 4, 1}, copies)
+		b = append(append(b, 111), bytes.Repeat([]byte{'x'}, copies+1)...)
+		if _, err := what(b); (err == nil) != good {
+			t.Errorf("%d copies: %v", copies, err)
+		}
+	}
+}
+
 func FuzzUnwrap(f *testing.F) {
 	f.Add([]byte{0x80 | 111, 1, 2, 3, 111, 1, 2, 3, 4})
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x7f})

@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -22,6 +23,9 @@ func (p *Peer) Remote(sdp, answers string) {
 		if n := strings.Count(sdp, "\nm="); n > mostMedia {
 			return fmt.Errorf("a description with %d media; at most %d are taken", n, mostMedia)
 		}
+		if strings.Contains(sdp, "\nm=application") {
+			return errors.New("a description with a data channel, which nobody would read")
+		}
 		pending := pc.PendingLocalDescription()
 		switch {
 		case !offers(pc, sdp) && (pending == nil || answers != "" && answers != wire.Fragment(pending.SDP)):
@@ -40,10 +44,6 @@ func (p *Peer) Remote(sdp, answers string) {
 		return p.answer(pc, sdp)
 	})
 }
-
-// mostMedia are taken in a description: the voice, and a few that a newer program may offer beside it. The library
-// makes a transceiver for each.
-const mostMedia = 4
 
 // offers tells an offer from an answer: of the first two the roles decide; later the offer is the one that leaves it to
 // the other side who is active in DTLS (RFC 8842, section 5.2).
@@ -126,6 +126,7 @@ func (p *Peer) local(pc *webrtc.PeerConnection, d webrtc.SessionDescription, ans
 	if err != nil {
 		return err
 	}
+	p.limits.described(wire.Fragment(d.SDP), d.SDP)
 	p.ev.Local(d.SDP, answers)
 	p.release()
 	return pc.SetLocalDescription(d)

@@ -75,7 +75,7 @@ const (
 type Events interface {
 	Local(sdp, answers string) // our description is ready to be sent; answers is as in Remote
 	Candidate(string)          // one of our candidates
-	State(State)
+	State(s State, why error)  // why is the reason of Failed, where it is not the network
 	Packet(Packet)
 	Report(Stats) // the other side's, about once a second
 }
@@ -89,9 +89,11 @@ type Stats struct {
 
 // Engine makes peers.
 type Engine struct {
-	api    *webrtc.API
-	codecs []Codec
-	way    func(from, to netip.Addr) (moved func() bool)
+	media    *webrtc.MediaEngine
+	reports  *interceptor.Registry
+	settings webrtc.SettingEngine // of all paths
+	codecs   []Codec
+	way      func(from, to netip.Addr) (moved func() bool)
 }
 
 // ICE times: the path is called broken after 3 s of silence and failed 25 s later; a keepalive each half second in
@@ -142,7 +144,7 @@ func New(s Settings) (*Engine, error) {
 	e.SetDTLSRetransmissionInterval(handshakeAgain)
 	e.SetRelayAcceptanceMinWait(relayAfter)
 	e.SetIncludeLoopbackCandidate(true)
-	e.SetNet(interfaces{&stdnet.Net{}})
+	e.DisableActiveTCP(true) // the peer's candidates would have us connect to any TCP port
 	e.SetInterfaceFilter(func(name string) bool {
 		if len(s.Interfaces) > 0 {
 			return slices.Contains(s.Interfaces, name)
@@ -150,12 +152,16 @@ func New(s Settings) (*Engine, error) {
 		i, err := net.InterfaceByName(name)
 		return err != nil || i.Flags&net.FlagLoopback == 0
 	})
-	return &Engine{
-		api: webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(reports),
-			webrtc.WithSettingEngine(e)),
-		codecs: s.Codecs,
-		way:    s.Way,
-	}, nil
+	return &Engine{media: m, reports: reports, settings: e, codecs: s.Codecs, way: s.Way}, nil
+}
+
+// api is the library for one path, whose limits it has.
+func (e *Engine) api(p *Peer) *webrtc.API {
+	s := e.settings
+	s.SetNet(sockets{interfaces{&stdnet.Net{}}, &p.limits})
+	s.BufferFactory = p.queue
+	return webrtc.NewAPI(webrtc.WithMediaEngine(e.media), webrtc.WithInterceptorRegistry(e.reports),
+		webrtc.WithSettingEngine(s))
 }
 
 // interfaces is the network of this machine as it is now: the library's own remembers what it was when the path was
@@ -184,7 +190,9 @@ type Peer struct {
 	route  atomic.Pointer[Route]
 	names  atomic.Pointer[map[uint8]string]
 
-	moved atomic.Pointer[func() bool]
+	moved  atomic.Pointer[func() bool]
+	limits limits
+	voice  voice
 
 	mu   sync.Mutex
 	held bool     // our candidates wait for the description that they belong to
@@ -200,7 +208,7 @@ type Peer struct {
 // Peer starts a path over the given STUN and TURN servers. With offer, it makes the first description.
 func (e *Engine) Peer(servers []wire.ICEServer, offer bool, ev Events) *Peer {
 	p := &Peer{engine: e, ev: ev, do: make(chan func(*webrtc.PeerConnection) error, 64), quit: make(chan struct{}),
-		gone: make(chan struct{}), servers: servers, polite: !offer}
+		gone: make(chan struct{}), limits: newLimits(), servers: servers, polite: !offer}
 	p.out.codecs = e.codecs
 	go p.run(offer)
 	return p
@@ -260,6 +268,9 @@ func (p *Peer) routed(pair *webrtc.ICECandidatePair) {
 		r = Relay
 	}
 	p.route.Store(&r)
+	if at, err := netip.ParseAddr(pair.Remote.Address); err == nil {
+		p.limits.leads(netip.AddrPortFrom(at.Unmap(), pair.Remote.Port))
+	}
 	p.watch(pair)
 }
 
@@ -292,7 +303,7 @@ func (p *Peer) run(offer bool) {
 			err = f(pc)
 		}
 	}
-	p.ev.State(Failed)
+	p.ev.State(Failed, err)
 	<-p.quit
 	if pc != nil {
 		_ = pc.GracefulClose()
@@ -309,7 +320,7 @@ func configuration(servers []wire.ICEServer) webrtc.Configuration {
 }
 
 func (p *Peer) open() (*webrtc.PeerConnection, error) {
-	pc, err := p.engine.api.NewPeerConnection(configuration(p.servers))
+	pc, err := p.engine.api(p).NewPeerConnection(configuration(p.servers))
 	if err != nil {
 		return nil, err
 	}
@@ -321,16 +332,16 @@ func (p *Peer) open() (*webrtc.PeerConnection, error) {
 	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		switch s {
 		case webrtc.PeerConnectionStateConnected:
-			p.ev.State(Up)
+			p.ev.State(Up, nil)
 		case webrtc.PeerConnectionStateDisconnected:
-			p.ev.State(Broke)
+			p.ev.State(Broke, nil)
 		case webrtc.PeerConnectionStateFailed:
-			p.ev.State(Failed)
+			p.ev.State(Failed, nil)
 		case webrtc.PeerConnectionStateClosed:
 			select {
 			case <-p.quit: // by ourselves
 			default:
-				p.ev.State(Closed)
+				p.ev.State(Closed, nil)
 			}
 		}
 	})
@@ -361,19 +372,41 @@ func (p *Peer) open() (*webrtc.PeerConnection, error) {
 
 // receive reads the track until the path is closed.
 func (p *Peer) receive(t *webrtc.TrackRemote, names map[uint8]string) {
-	buf := make([]byte, 1500)
+	buf := make([]byte, largest)
 	var h rtp.Packet
 	for {
 		n, _, err := t.Read(buf)
-		if err != nil {
+		if n == 0 && err != nil {
 			return
 		}
-		if h.Unmarshal(buf[:n]) != nil || len(h.Payload) == 0 {
-			continue
+		if err != nil || h.Unmarshal(buf[:n]) != nil || len(h.Payload) == 0 || !p.voice.is(h.SSRC, time.Now()) {
+			continue // with n, the error is that of one packet: a payload type that was not agreed
 		}
 		p.ev.Packet(Packet{Codec: names[h.PayloadType], Seq: h.SequenceNumber, Timestamp: h.Timestamp,
 			Payload: h.Payload})
 	}
+}
+
+// voice is the source that is heard: two at once would be neither.
+type voice struct {
+	mu   sync.Mutex
+	ssrc uint32
+	last time.Time
+}
+
+// quiet is after how long without a packet another source may take the voice's place. Opus says at least every 400 ms
+// that it is silent (RFC 7587, section 3.1.3).
+const quiet = time.Second
+
+// is reports whether a packet of that source is the voice's.
+func (v *voice) is(ssrc uint32, now time.Time) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if ssrc != v.ssrc && !v.last.IsZero() && now.Sub(v.last) < quiet {
+		return false
+	}
+	v.ssrc, v.last = ssrc, now
+	return true
 }
 
 // reports reads what the other side says of our packets, until the path is closed.
@@ -384,23 +417,25 @@ func (p *Peer) reports(s *webrtc.RTPSender) {
 			return
 		}
 		for _, packet := range packets {
-			rr, ok := packet.(*rtcp.ReceiverReport)
-			if !ok {
-				continue
-			}
-			for _, r := range rr.Reports {
-				st := Stats{Loss: float64(r.FractionLost) / 256, RoundTrip: p.Stats().RoundTrip}
-				if rate := p.out.rate(); rate > 0 {
-					st.Jitter = time.Duration(r.Jitter) * time.Second / time.Duration(rate)
+			if rr, ok := packet.(*rtcp.ReceiverReport); ok {
+				for _, r := range rr.Reports {
+					p.reported(r)
 				}
-				if r.LastSenderReport != 0 {
-					st.RoundTrip = roundTrip(time.Now(), r.LastSenderReport, r.Delay)
-				}
-				p.stats.Store(&st)
-				p.ev.Report(st)
 			}
 		}
 	}
+}
+
+func (p *Peer) reported(r rtcp.ReceptionReport) {
+	st := Stats{Loss: float64(r.FractionLost) / 256, RoundTrip: p.Stats().RoundTrip}
+	if rate := p.out.rate(); rate > 0 {
+		st.Jitter = time.Duration(r.Jitter) * time.Second / time.Duration(rate)
+	}
+	if r.LastSenderReport != 0 {
+		st.RoundTrip = roundTrip(time.Now(), r.LastSenderReport, r.Delay)
+	}
+	p.stats.Store(&st)
+	p.ev.Report(st)
 }
 
 // roundTrip is A - LSR - DLSR in units of 1/65536 s (RFC 3550, section 6.4.1), never below zero.

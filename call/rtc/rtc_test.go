@@ -3,8 +3,10 @@ package rtc
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +20,8 @@ var (
 	pcmu = Codec{Name: "PCMU", Rate: 8000, Type: 0, Send: true}
 )
 
+var ssrcLine = regexp.MustCompile(`a=ssrc[^\n]*\n`)
+
 // end is one side of a call whose signalling goes straight to the other.
 type end struct {
 	mu      sync.Mutex
@@ -25,6 +29,8 @@ type end struct {
 	other   *end
 	old     bool // does not say what it answers
 	cut     bool // what is said waits
+	why     atomic.Pointer[error]
+	bare    bool // says nothing of its SSRC
 	kept    []func(*Peer)
 	states  chan State
 	packets chan Packet
@@ -33,6 +39,9 @@ type end struct {
 func (e *end) Local(sdp, answers string) {
 	if e.old {
 		answers = ""
+	}
+	if e.bare {
+		sdp = ssrcLine.ReplaceAllString(sdp, "")
 	}
 	e.say(func(p *Peer) { p.Remote(sdp, answers) })
 }
@@ -61,14 +70,25 @@ func (e *end) mend() {
 		e.to(f)
 	}
 }
-func (e *end) State(s State)      { e.states <- s }
+func (e *end) State(s State, why error) {
+	if why != nil {
+		e.why.Store(&why)
+	}
+	e.states <- s
+}
 func (e *end) Report(Stats)       {}
 func (e *end) to(f func(p *Peer)) { e.other.mu.Lock(); defer e.other.mu.Unlock(); f(e.other.peer) }
 func (e *end) Packet(p Packet)    { p.Payload = bytes.Clone(p.Payload); e.packets <- p }
 
 func connect(t *testing.T, a, b []Codec) (*end, *end) {
 	t.Helper()
-	x := &end{states: make(chan State, 9), packets: make(chan Packet, 99)}
+	return connectTo(t, &end{}, a, b)
+}
+
+// connectTo is connect with the caller's side as it is given.
+func connectTo(t *testing.T, x *end, a, b []Codec) (*end, *end) {
+	t.Helper()
+	x.states, x.packets = make(chan State, 9), make(chan Packet, 99)
 	y := &end{states: make(chan State, 9), packets: make(chan Packet, 99)}
 	x.other, y.other = y, x
 	x.mu.Lock()

@@ -52,7 +52,8 @@ type attack struct {
 // attacks are all that there are, by theme.
 func attacks() []attack {
 	return slices.Concat(accessAttacks, floodAttacks, handshakeAttacks, formAttacks, cuidAttacks, callAttacks,
-		doorAttacks, pageAttacks, relayAttacks, secretAttacks, falseHubAttacks, ruleAttacks, redirectAttacks)
+		mediaAttacks, doorAttacks, pageAttacks, relayAttacks, secretAttacks,
+		falseHubAttacks, ruleAttacks, redirectAttacks)
 }
 
 // result is what came of an attack, as -json has it.

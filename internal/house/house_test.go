@@ -30,11 +30,11 @@ var layers = [][]string{
 
 // libraries and the only rooms that may know them.
 var owners = map[string][]string{
-	"github.com/pion/webrtc":          {"call/rtc"},
+	"github.com/pion/webrtc":          {"call/rtc", "cmd/intercom-attack"},
 	"github.com/pion/ice":             {"call/rtc"},
 	"github.com/pion/interceptor":     {"call/rtc"},
-	"github.com/pion/rtp":             {"call/rtc"},
-	"github.com/pion/rtcp":            {"call/rtc"},
+	"github.com/pion/rtp":             {"call/rtc", "cmd/intercom-attack"},
+	"github.com/pion/rtcp":            {"call/rtc", "cmd/intercom-attack"},
 	"github.com/pion/transport":       {"call/rtc"},
 	"github.com/pion/opus":            {"audio"},
 	"github.com/jfreymuth/pulse":      {"audio"},
