@@ -6,10 +6,10 @@ import (
 )
 
 // inbox is what the owner still has to do, in order. Telling never waits: the owner calls the sound, the media path and
-// the LEDs, and these tell it things in turn, on its own goroutine too; with a limit it would wait for itself. It has no
-// limit and needs none. What comes from this machine comes at the pace of fingers, devices and timers, and whoever speaks
-// for others (the hub, HTTP, MQTT) asks, and so has one thing in it at a time. The watchdog asks too, and ends a station
-// that takes nothing out.
+// the LEDs, and these tell it things in turn, on its own goroutine too; with a limit it would wait for itself. It has
+// no limit and needs none. What comes from this machine comes at the pace of fingers, devices and timers, and whoever
+// speaks for others (the hub, HTTP, MQTT) asks, and so has one thing in it at a time. The watchdog asks too, and ends a
+// station that takes nothing out.
 type inbox struct {
 	more chan struct{} // there is something to take
 

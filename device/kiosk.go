@@ -7,35 +7,46 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"intercom/device/setup"
 )
 
-// Kiosk serves a page on the station's own screen: the same actions as the control socket, and what happens as server-sent
-// events (WHATWG HTML, section 9.2). Everything needs the token, as "Authorization: Bearer TOKEN", or in the cookie that
-// POST /v1/session gives for it, since a page cannot give its EventSource a header.
+// Kiosk serves a page on the station's own screen: the same actions as the control API, and what happens as server-sent
+// events (WHATWG HTML, section 9.2). Everything needs the token, as "Authorization: Bearer TOKEN", or in the cookie
+// that POST /v1/session gives for it, since a page cannot give its EventSource a header.
 //
 //	POST /v1/session  → a cookie, with the token in the header
 //	GET  /v1/status   how it is
 //	GET  /v1/events   what happens; the first event, "status", is how it is
-//	POST /v1/…        as on the control socket, but for press
+//	POST /v1/…        as in the control API, but for press
 func (d *Device) Kiosk(control http.Handler) http.Handler {
+	k := &kiosk{d: d, Kiosk: &d.cfg.Kiosk}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", control.ServeHTTP)
-	mux.HandleFunc("GET /v1/events", d.serveSSE)
+	mux.HandleFunc("GET /v1/events", k.events)
 	mux.HandleFunc("POST /v1/session", func(w http.ResponseWriter, _ *http.Request) {
-		http.SetCookie(w, &http.Cookie{Name: kioskCookie, Value: d.cfg.Kiosk.Token().Reveal(), Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+		http.SetCookie(w, &http.Cookie{Name: kioskCookie, Value: k.Token().Reveal(), Path: "/",
+			HttpOnly: true, SameSite: http.SameSiteStrictMode})
 		w.WriteHeader(http.StatusNoContent)
 	})
-	for _, action := range []string{"call", "answer", "decline", "hangup", "mute", "volume", "dnd", "privacy", "door", "selftest"} {
+	for _, action := range []string{
+		"call", "answer", "decline", "hangup", "mute", "volume", "dnd", "privacy", "door", "selftest",
+	} {
 		mux.HandleFunc("POST /v1/"+action, control.ServeHTTP)
 	}
-	return d.guard(mux)
+	return k.guard(mux)
+}
+
+// kiosk is the control API as the page may use it.
+type kiosk struct {
+	*setup.Kiosk
+	d *Device
 }
 
 const kioskCookie = "intercom_kiosk"
 
 // guard lets through who has the token and comes from the page's origin.
-func (d *Device) guard(next http.Handler) http.Handler {
-	k := &d.cfg.Kiosk
+func (k *kiosk) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")
 		if origin != "" && origin != k.Origin && origin != "http://"+k.Listen {
@@ -68,8 +79,8 @@ func (d *Device) guard(next http.Handler) http.Handler {
 // stillThere is how often something is sent to a page while nothing happens.
 const stillThere = 15 * time.Second
 
-func (d *Device) serveSSE(w http.ResponseWriter, r *http.Request) {
-	events, leave, err := d.Follow(r.Context())
+func (k *kiosk) events(w http.ResponseWriter, r *http.Request) {
+	events, leave, err := k.d.Follow(r.Context())
 	if err != nil {
 		answer(w, nil, err)
 		return
@@ -79,14 +90,14 @@ func (d *Device) serveSSE(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	flush := endless(w)
 	send := func(name string, v any) bool {
-		soon(flush)
+		inTime(flush)
 		b, err := json.Marshal(v)
 		if err == nil {
 			_, err = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, b)
 		}
 		return err == nil && flush.Flush() == nil
 	}
-	if s, err := d.Status(r.Context()); err != nil || !send("status", s) {
+	if s, err := k.d.Status(r.Context()); err != nil || !send("status", s) {
 		return
 	}
 	tick := time.NewTicker(stillThere)
@@ -96,7 +107,7 @@ func (d *Device) serveSSE(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-tick.C:
-			soon(flush)
+			inTime(flush)
 			if _, err := fmt.Fprint(w, ": still there\n\n"); err != nil || flush.Flush() != nil {
 				return
 			}

@@ -2,6 +2,8 @@ package device
 
 import (
 	"cmp"
+	"crypto/rand"
+	"encoding/hex"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -13,9 +15,10 @@ import (
 	"intercom/wire"
 )
 
-// leg is this station's side of one call: all that is known of it, and no more, beside the state of the rules. It is made
-// anew with each call, so that nothing of the last one can be taken for this one's. While there is no call there is an
-// empty one. What a timer or a media path tells late belongs to the leg that it was made for, and changes no other.
+// leg is this station's side of one call: all that is known of it, and no more, beside the state of the rules. It is
+// made anew with each call, so that nothing of the last one can be taken for this one's. While there is no call there
+// is an empty one. What a timer or a media path tells late belongs to the leg that it was made for, and changes no
+// other.
 type leg struct {
 	id     string
 	wants  placing           // of a call of ours: whom it is to
@@ -38,18 +41,25 @@ type leg struct {
 	mayOpen      bool // the peer was told that it may open the door
 }
 
-// outgoing is the leg of a call of ours.
-func (d *Device) outgoing(p placing) *leg {
+// newOutgoing makes the leg of a call of ours.
+func newOutgoing(cfg *setup.Config, p placing) *leg {
 	id := newID()
-	return &leg{id: id, wants: p, voice: cmp.Or(p.voice, d.cfg.Call.Voice),
-		invite: wire.InviteBody{To: p.to, Context: p.context, InitiatorImage: d.cfg.Image},
-		result: outcome.Result{Call: id, From: d.cfg.CUID, To: p.to.String(), Context: p.context}}
+	return &leg{id: id, wants: p, voice: cmp.Or(p.voice, cfg.Call.Voice),
+		invite: wire.InviteBody{To: p.to, Context: p.context, InitiatorImage: cfg.Image},
+		result: outcome.Result{Call: id, From: cfg.CUID, To: p.to.String(), Context: p.context}}
 }
 
-// incoming is the leg of a call that comes in.
-func (d *Device) incoming(id string, b wire.IncomingBody) *leg {
-	return &leg{id: id, caller: b, voice: d.cfg.Call.Voice, servers: b.ICEServers,
-		result: outcome.Result{Call: id, From: b.From, To: d.cfg.CUID, Context: b.Context}}
+// newIncoming makes the leg of a call that comes in.
+func newIncoming(cfg *setup.Config, id string, b wire.IncomingBody) *leg {
+	return &leg{id: id, caller: b, voice: cfg.Call.Voice, servers: b.ICEServers,
+		result: outcome.Result{Call: id, From: b.From, To: cfg.CUID, Context: b.Context}}
+}
+
+// newID is 128 random bits, so that an invite is idempotent by the call's id.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails since Go 1.24
+	return hex.EncodeToString(b[:])
 }
 
 // reached notes when the call got where, for a result that the hub cannot give.
@@ -100,6 +110,30 @@ func (l *leg) noAuto() {
 	if l.auto != nil {
 		l.auto.Stop()
 		l.auto = nil
+	}
+}
+
+// description tells the media path what the peer says of its own, and reports whether it did. Nobody needs to say it
+// often.
+func (l *leg) description(sdp, answers string) bool {
+	if l.path == nil || !l.descriptions.Allow() {
+		return false
+	}
+	l.candidates = 0
+	l.path.Remote(sdp, answers)
+	return true
+}
+
+// mostCandidates are taken with one description of the peer.
+const mostCandidates = 2 * wire.MaxCandidates
+
+// candidate tells the media path one of the peer's candidates.
+func (l *leg) candidate(c string) {
+	if l.path == nil {
+		return
+	}
+	if l.candidates++; l.candidates <= mostCandidates {
+		l.path.Candidate(c)
 	}
 }
 

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,12 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
+	"intercom/call"
 	"intercom/device/control"
 	"intercom/internal/durable"
-	"intercom/internal/fault"
-	"intercom/internal/outcome"
 	"intercom/wire"
 )
 
@@ -30,9 +29,6 @@ type Memory struct {
 	broken   string          // why the file could not be read
 }
 
-// mostNotes is how many are kept; then the oldest is given up.
-const mostNotes = 200
-
 // Keeper writes a station's memory to its file, and never makes anybody wait. It is a part.
 type Keeper struct {
 	path string
@@ -44,8 +40,8 @@ func NewKeeper(dir string) *Keeper {
 	return &Keeper{path: filepath.Join(dir, "station.json"), next: make(chan Memory, 1)}
 }
 
-// Load gives what was kept. A file that cannot be understood is put aside, and the relay counts as tampered with: somebody
-// may have tried to unlock it.
+// Load gives what was kept. A file that cannot be understood is put aside, and the relay counts as tampered with:
+// somebody may have tried to unlock it.
 func (k *Keeper) Load() (m Memory) {
 	b, err := os.ReadFile(k.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -55,7 +51,8 @@ func (k *Keeper) Load() (m Memory) {
 		err = json.Unmarshal(b, &m)
 	}
 	if err != nil {
-		m = Memory{Tampered: true, broken: fmt.Sprintf("%s cannot be read (%v) and was put aside; what the station remembered is lost, and a door relay is locked", k.path, err)}
+		m = Memory{Tampered: true, broken: fmt.Sprintf("%s cannot be read (%v) and was put aside; "+
+			"what the station remembered is lost, and a door relay is locked", k.path, err)}
 		_ = os.Rename(k.path, k.path+".bad")
 	}
 	return m
@@ -104,59 +101,67 @@ func (m Memory) fault() control.Fault {
 	return control.Fault{Code: control.MemoryBroken, Part: control.PartMemory, Text: m.broken}
 }
 
+// memory is what the owner remembers.
+type memory struct {
+	Memory
+	o *owner
+}
+
+func loadMemory(o *owner) memory {
+	m := memory{o: o}
+	if o.Keeper != nil {
+		m.Memory = o.Keeper.Load()
+	}
+	return m
+}
+
+// restore makes the station what it was when it was stopped.
+func (m *memory) restore() {
+	if m.Talk > 0 || m.Ring > 0 {
+		s := m.o.Sound.Status()
+		m.o.Sound.Volume(cmp.Or(m.Talk, s.TalkVolume), cmp.Or(m.Ring, s.RingVolume))
+	}
+	if m.broken != "" {
+		m.o.fault(m.fault())
+	}
+	m.o.handle(call.DoNotDisturb{On: m.DND})
+}
+
 // keep has what is to be remembered written.
-func (d *Device) keep() {
-	if d.keeper != nil {
-		d.keeper.Keep(d.memory)
+func (m *memory) keep() {
+	if m.o.Keeper != nil {
+		m.o.Keeper.Keep(m.Memory)
 	}
 }
 
-// note remembers something that the hub must hear of, and tells it.
-func (d *Device) note(n wire.NoteBody) {
-	n.ID, n.At = newID(), d.clock().UTC()
-	d.memory.Notes = append(d.memory.Notes, n)
-	if over := len(d.memory.Notes) - mostNotes; over > 0 {
-		d.memory.Notes = slices.Delete(d.memory.Notes, 0, over)
-		d.memory.Lost += over
-	}
-	d.keep()
-	d.tellNotes()
+// setVolume sets how loud it is.
+func (m *memory) setVolume(talk, ring int) {
+	m.o.Sound.Volume(talk, ring)
+	m.Talk, m.Ring = talk, ring
+	m.keep()
 }
 
-// tellNotes tells the hub the oldest note. The next one follows when it is acknowledged.
-func (d *Device) tellNotes() {
-	if d.telling == "" && len(d.memory.Notes) > 0 && d.state.Online && d.wire.Send(wire.New(wire.Note, "", d.memory.Notes[0])) {
-		d.telling = d.memory.Notes[0].ID
-	}
+// setDND switches whether calls are declined as busy.
+func (m *memory) setDND(on bool) {
+	m.DND = on
+	m.o.handle(call.DoNotDisturb{On: on})
+	m.mode("do_not_disturb", on)
+	m.o.hub.declare()
 }
 
-// told takes the acknowledged note out.
-func (d *Device) told() {
-	if len(d.memory.Notes) > 0 && d.memory.Notes[0].ID == d.telling {
-		d.memory.Notes = slices.Delete(d.memory.Notes, 0, 1)
-		d.keep()
+// setPrivacy switches whether anybody is answered automatically.
+func (m *memory) setPrivacy(on bool) {
+	m.Privacy = on
+	if on && m.o.leg.auto != nil {
+		m.o.leg.noAuto()
+		m.o.Sound.Play(call.RingTone)
 	}
-	d.telling = ""
-	d.tellNotes()
+	m.mode("privacy", on)
 }
 
-// noteRefused keeps a note that the hub cannot take now, and gives up one that it never will.
-func (d *Device) noteRefused(e *fault.Error) {
-	if e.Retryable {
-		d.telling = ""
-		if wait := e.RetryAfter(); wait > 0 {
-			time.AfterFunc(wait, func() { d.tell(d.tellNotes) })
-		}
-		return
-	}
-	d.log.Warn("the hub does not take a note", "code", string(e.Code), "err", e.Message)
-	d.told()
-}
-
-// noteQuality tells how well an answered call was heard.
-func (d *Device) noteQuality(r outcome.Result) {
-	if q := d.leg.quality; d.leg.result.AnsweredAt != nil {
-		d.note(wire.NoteBody{Kind: wire.CallNote, Call: r.Call, Quality: &wire.Quality{Codec: q.Codec, Route: q.Route, DelayMS: q.DelayMS, RoundTripMS: q.RoundTripMS,
-			JitterMS: q.JitterMS, Loss: q.Loss, ConcealedMS: q.Receiving.ConcealedMS}})
-	}
+func (m *memory) mode(name string, on bool) {
+	m.o.log.Info("mode", "mode", name, "on", on)
+	m.keep()
+	m.o.events.emit(control.Event{Event: "mode", Mode: name, On: &on})
+	m.o.lights.update()
 }

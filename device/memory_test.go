@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -65,7 +66,7 @@ func TestTheKiosk(t *testing.T) {
 	cfg := setup.Defaults()
 	cfg.Kiosk = setup.Kiosk{Listen: "127.0.0.1:8090", TokenFile: file, Origin: "http://localhost:3000"}
 	cfg.Check(new(config.Report)) // which reads the token
-	d := &Device{cfg: cfg}
+	d := New(cfg, Parts{}, slog.New(slog.DiscardHandler))
 	h := d.Kiosk(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	for _, c := range []struct {
 		method, path, token, origin, cookie string

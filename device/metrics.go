@@ -13,22 +13,24 @@ import (
 	"intercom/internal/outcome"
 )
 
-// Metrics serves how the station is, in Prometheus' text format (version 0.0.4). Written here, since the library is 3 MB and
-// 5 MB of memory on a small board.
-func (d *Device) Metrics() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s, err := d.Status(r.Context())
-		ended := map[outcome.Outcome]int{}
-		if err == nil {
-			err = d.Ask(r.Context(), func() { ended = maps.Clone(d.ended) })
-		}
-		if err != nil {
-			answer(w, nil, err)
-			return
-		}
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		_, _ = w.Write([]byte(exposition(s, ended)))
-	})
+// Metrics serves how the station is, in Prometheus' text format (version 0.0.4). Written here, since the library is 3
+// MB and 5 MB of memory on a small board.
+func (d *Device) Metrics() http.Handler { return http.HandlerFunc((&api{d: d}).metrics) }
+
+func (a *api) metrics(w http.ResponseWriter, r *http.Request) {
+	s, err := a.d.Status(r.Context())
+	var ended map[outcome.Outcome]int
+	if err == nil {
+		ended, err = ask(r.Context(), a.d, func(o *owner) (map[outcome.Outcome]int, error) {
+			return maps.Clone(o.ended), nil
+		})
+	}
+	if err != nil {
+		answer(w, nil, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	_, _ = w.Write([]byte(exposition(s, ended)))
 }
 
 // metrics is a text in the making.
@@ -66,7 +68,8 @@ func exposition(s control.Status, ended map[outcome.Outcome]int) string {
 	counter("sound_underflows_total", "Times that the loudspeaker had nothing to play.", float64(s.Sound.Underflows))
 	counter("sound_overflows_total", "Times that the microphone was not read in time.", float64(s.Sound.Overflows))
 	m.about("counter", "calls_ended_total", "Calls that ended, by outcome.")
-	for _, o := range slices.SortedFunc(maps.Keys(ended), func(a, b outcome.Outcome) int { return cmp.Compare(a.String(), b.String()) }) {
+	byName := func(a, b outcome.Outcome) int { return cmp.Compare(a.String(), b.String()) }
+	for _, o := range slices.SortedFunc(maps.Keys(ended), byName) {
 		m.put("calls_ended_total", float64(ended[o]), "status", string(o.Status), "reason", string(o.Reason))
 	}
 	m.about("gauge", "trouble", "What is wrong: docs/errors.md.")

@@ -15,59 +15,69 @@ import (
 type Settings interface {
 	// Versions are that of the latest that were taken, and of later ones that were refused; 0 for none.
 	Versions() (taken, refused uint64)
-	// Take keeps later ones, if they are good, and reads the configuration again; it names the keys that wait for a restart.
-	// Those that were taken or refused already change nothing.
+	// Take keeps later ones, if they are good, and reads the configuration again; it names the keys that wait for a
+	// restart. Those that were taken or refused already change nothing.
 	Take(context.Context, wire.SettingsBody) (waits []string, err error)
 }
 
 // settingsEvery is how often a hub may give settings, after the first few: what is refused is written to the card.
 const settingsEvery = time.Minute
 
-// offer is what the hub gives: the latest counts, and one is looked at after the other.
-type offer struct {
+// offers are what the hub gives: the latest counts, and one is looked at after the other.
+type offers struct {
+	o      *owner
 	latest *wire.SettingsBody
-	taking bool
+	busy   bool // with one, or until it may be with the next
 	pace   *rate.Limiter
 }
 
-// takeSettings takes what the hub gives, and starts again for it when the station is idle.
-func (d *Device) takeSettings(b wire.SettingsBody) {
-	if d.settings == nil {
+// take takes what the hub gives, and starts again for it when the station is idle.
+func (s *offers) take(b wire.SettingsBody) {
+	if s.o.Given == nil {
 		return
 	}
-	if taken, refused := d.settings.Versions(); b.Version <= taken || b.Version == refused {
+	if taken, refused := s.o.Given.Versions(); b.Version <= taken || b.Version == refused {
 		return // nothing new; to say so would only have it offered again
 	}
-	d.offer.latest = &b
-	if !d.offer.taking {
-		d.offer.taking = true
-		d.errands.Go(d.takeOffers)
+	s.latest = &b
+	if !s.busy {
+		s.busy = true
+		s.wait()
 	}
 }
 
-func (d *Device) takeOffers() {
-	for d.offer.pace.Wait(d.life) == nil {
-		var b *wire.SettingsBody
-		err := d.Ask(d.life, func() {
-			b, d.offer.latest = d.offer.latest, nil
-			d.offer.taking = b != nil
-		})
-		if err != nil || b == nil {
-			return
+// wait looks at the next one as soon as it may.
+func (s *offers) wait() {
+	s.o.errand(func(life context.Context) {
+		if s.pace.Wait(life) == nil {
+			s.o.tell(s.next)
 		}
-		d.takeOne(*b)
-	}
+	})
 }
 
-func (d *Device) takeOne(b wire.SettingsBody) {
-	waits, err := d.settings.Take(d.life, b)
+// next looks at the latest, if there is one.
+func (s *offers) next() {
+	b := s.latest
+	if s.latest = nil; b == nil {
+		s.busy = false
+		return
+	}
+	s.o.errand(func(life context.Context) {
+		waits, err := s.o.Given.Take(life, *b)
+		s.o.tell(func() { s.taken(b.Version, waits, err) })
+	})
+}
+
+// taken is told what became of one.
+func (s *offers) taken(version uint64, waits []string, err error) {
 	if err != nil {
-		d.Fault(control.Refused(b.Version, err.Error()))
+		s.o.fault(control.Refused(version, err.Error()))
 	} else {
-		d.Fault(control.Well(control.PartSettings))
-		if len(waits) > 0 && d.again != nil {
-			_ = d.Restart(d.life, fmt.Sprintf("settings %d of the hub", b.Version)) // without it, what waits is said
+		s.o.fault(control.Well(control.PartSettings))
+		if len(waits) > 0 && s.o.Again != nil { // without it, the status says what waits
+			s.o.restartSoon(fmt.Sprintf("settings %d of the hub", version))
 		}
 	}
-	_ = d.Ask(d.life, d.declare) // which version it has now
+	s.o.hub.declare() // which version it has now
+	s.wait()
 }
