@@ -81,6 +81,9 @@ const (
 	kDevices kind = "devices" // these are mine; Text is the list
 )
 
+// What hubs say of how many devices they have.
+const kCounts kind = "counts" // Text is the number of each account
+
 // What hubs say of who signed out.
 const kEnded kind = "ended" // of sessions: Ends, and the Text is the sum of all that the hub knows; Final asks for no answer
 

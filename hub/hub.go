@@ -180,6 +180,7 @@ func (h *Hub) renew(ctx context.Context) bool {
 		}
 	}
 	h.router.presence.round()
+	h.router.devices.round()
 	h.router.sayEnds()
 	rctx, cancel = context.WithTimeout(ctx, RenewEvery)
 	defer cancel()

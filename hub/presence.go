@@ -322,6 +322,9 @@ func (p *presence) round() {
 				}
 			}
 		}
+		if acct := p.r.access.Account(account); acct != nil {
+			s.limit(acct.MaxDevices)
+		}
 		if len(s.watchers) == 0 && len(s.hubs) == 0 && s.timer == nil {
 			delete(p.accounts, account)
 		}

@@ -33,6 +33,7 @@ type router struct {
 	servers  func(account, cuid, call string) []wire.ICEServer
 
 	presence *presence
+	devices  *devices
 
 	ctx         context.Context // ends when the hub does
 	cancel      context.CancelFunc
@@ -56,7 +57,7 @@ func newRouter(cfg Settings, log *slog.Logger) *router {
 	if r.servers = cfg.Servers; r.servers == nil {
 		r.servers = func(string, string, string) []wire.ICEServer { return nil }
 	}
-	r.presence, r.born = newPresence(r), time.Now()
+	r.presence, r.devices, r.born = newPresence(r), newDevices(cfg.Bus, cfg.Access), time.Now()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -254,6 +255,9 @@ func (r *router) Heard(b []byte) {
 		return
 	case kDevices:
 		r.presence.learned(s.Hub, s.Account, s.Text)
+		return
+	case kCounts:
+		r.devices.learned(s.Hub, s.Text)
 		return
 	case kEnded:
 		r.learnEnds(s)

@@ -43,7 +43,8 @@ type hello struct {
 	wire.HelloBody
 	re    uint64
 	grant access.Grant
-	end   time.Time // of its token; zero for one that came in by the key itself
+	end   time.Time    // of its token; zero for one that came in by the key itself
+	place *reservation // nil for one that had a seat
 }
 
 // enter gives a device its seat: this connection is from now on the one owner of its cuid. It is told welcome, and then
@@ -63,10 +64,16 @@ func (r *router) enter(ctx context.Context, w who, h hello, c conn, welcome wire
 		}
 		return r.seat(w, h, c, welcome, m.revision)
 	}
+	p, ferr := r.devices.reserve(ctx, w, h, r.name)
+	if ferr != nil {
+		return nil, ferr
+	}
+	defer r.devices.free(p)
 	revision, ferr := r.claim(ctx, w, h.Instance)
 	if ferr != nil {
 		return nil, ferr
 	}
+	h.place = p
 	m, ferr = r.seat(w, h, c, welcome, revision)
 	if ferr != nil && revision != 0 {
 		r.release(deviceClaim(w), revision)
@@ -213,6 +220,7 @@ func (r *router) seat(w who, h hello, c conn, welcome wire.WelcomeBody, revision
 	if m == nil {
 		m = &member{who: w}
 		r.members[w] = m
+		r.devices.seated(w, h.place)
 	}
 	if m.drop != nil {
 		m.drop.Stop()
@@ -291,6 +299,7 @@ func (r *router) remove(m *member) {
 	}
 	if r.members[m.who] == m {
 		delete(r.members, m.who)
+		r.devices.left(m.who)
 	}
 	r.presence.unwatch(m)
 	r.presence.touch(m.who)

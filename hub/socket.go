@@ -408,7 +408,7 @@ func closing(err error) (int, string) {
 		code = wire.CloseTooLarge
 	case fault.RateLimited:
 		code = wire.CloseRate
-	case fault.HubDegraded:
+	case fault.HubDegraded, fault.NotAllowed:
 		code = wire.CloseOverload
 	}
 	return code, string(f.Code)

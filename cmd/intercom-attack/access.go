@@ -19,6 +19,7 @@ import (
 	"github.com/coder/websocket"
 
 	"intercom/hub"
+	"intercom/internal/fault"
 	"intercom/wire"
 )
 
@@ -39,6 +40,9 @@ var accessAttacks = []attack{
 	{"access/setup-link", "makes an administrator, or overwrites one, by the set-up link when there is one", setupLink},
 	{"access/operators", "overwrites a colleague, and takes the last administrator away", overwriteOperators},
 	{"access/half-a-file", "empties and halves the account's file, to lock everybody out", halfAFile},
+	{"access/too-many-devices",
+		"signs in under ever new cuids with one key; then a station comes back, and an operator wants to put it right",
+		tooManyDevices},
 	{"access/password-flood", "floods the hub with password sign-ins from one address", passwordFlood},
 }
 
@@ -360,6 +364,69 @@ func overwriteOperators(t *trial) {
 	if status, _, _ := t.send(web{method: http.MethodPost, path: hub.SessionPath,
 		body: signInBody("anna", goodPassword)}); status != http.StatusOK {
 		t.through("a colleague's password is another: %d", status)
+	}
+}
+
+// tooManyDevices has an account of 50 devices.
+func tooManyDevices(t *trial) {
+	const may = 50
+	t.startHub("")
+	t.operator("chief", "administrator")
+	file := t.path("accounts/demo.toml")
+	text, err := os.ReadFile(file)
+	t.must(err)
+	t.must(os.WriteFile(file, append([]byte(fmt.Sprintf("max_devices = %d\n", may)), text...), 0o600))
+	t.must(t.hub.Signal(syscall.SIGHUP))
+	t.until("the hub read the account again", func() bool {
+		log, err := os.ReadFile(t.hub.Log)
+		t.must(err)
+		return strings.Contains(string(log), "accounts read again")
+	})
+	ours := t.identity("front_door")
+	station, err := t.dial()
+	t.must(err)
+	_, err = station.hello(ours)
+	t.must(err)
+	in, at := map[string]*client{}, time.Now()
+	refused := false
+	for i := 0; i < 3*may || !refused; i++ {
+		c, err := t.dial()
+		t.must(err)
+		_, err = c.hello(t.identity(fmt.Sprint("made_up_", i)))
+		var f *fault.Error
+		switch {
+		case err == nil:
+			in[fmt.Sprint("made_up_", i)] = c
+		case errors.As(err, &f) && f.Code == fault.NotAllowed && f.RetryAfterMS > 0:
+			refused = true
+		default:
+			t.through("made_up_%d is refused without a reason: %v", i, err)
+		}
+		if i%5 == 0 { // leaves without a word, and another comes in its place
+			_ = c.CloseNow()
+		}
+		if time.Since(at) > 30*time.Second {
+			t.through("after %v %d devices are signed in", time.Since(at), len(in))
+			return
+		}
+	}
+	t.figure("let_in", float64(len(in)))
+	if len(in) > may { // with the station
+		t.through("%d devices of an account of %d were let in", len(in)+1, may)
+	}
+	_ = station.CloseNow()
+	station, err = t.dial()
+	t.must(err)
+	if _, err := station.hello(ours); err != nil {
+		t.through("the station that was there cannot come back: %v", err)
+	}
+	status, _, cookie := t.send(web{method: http.MethodPost, path: hub.SessionPath,
+		body: signInBody("chief", goodPassword)})
+	if status != http.StatusOK {
+		t.through("the operator cannot sign in: %d", status)
+	}
+	if status, _, _ = t.send(web{method: http.MethodGet, path: "/v1/account", cookie: cookie}); status != 200 {
+		t.through("the operator cannot look at the account: %d", status)
 	}
 }
 

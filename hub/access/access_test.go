@@ -11,6 +11,7 @@ import (
 
 	"intercom/internal/config"
 	"intercom/internal/config/configtest"
+	"intercom/internal/fault"
 	"intercom/wire"
 )
 
@@ -253,6 +254,44 @@ func TestSettingsOfStationsByCUID(t *testing.T) {
 	for i, cuid := range all {
 		if b, ok := d.Settings("a_b-c", cuid); !ok || b.Version != uint64(i+1) {
 			t.Errorf("%s: got %v, %v", cuid, b.Version, ok)
+		}
+	}
+}
+
+// An account has settings for no more stations than may be signed in; those that have some can always have later ones.
+func TestSettingsForTooManyStations(t *testing.T) {
+	folder := t.TempDir()
+	if _, err := NewKey(folder, "demo", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(File(folder, "demo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(File(folder, "demo"), append([]byte("max_devices = 2\n"), text...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []struct {
+		cuid string
+		good bool
+	}{{"front_door", true}, {"reception", true}, {"office_1", false}, {"front_door", true}} {
+		err := SetSettings(folder, "demo", c.cuid, wire.SettingsBody{Version: uint64(i + 1)})
+		if (err == nil) != c.good || err != nil && (!fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "max_devices")) {
+			t.Errorf("%s: %v", c.cuid, err)
+		}
+	}
+}
+
+func TestHowManyDevicesAnAccountMayHave(t *testing.T) {
+	for text, want := range map[string]int{"": MaxDevices, "max_devices = 0": MaxDevices, "max_devices = 1": 1, "max_devices = 1000000": 1_000_000,
+		"max_devices = -1": 0, "max_devices = 1000001": 0} {
+		file := filepath.Join(t.TempDir(), "demo.toml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a, err := Load(file)
+		if want == 0 && err == nil || want != 0 && (err != nil || a.MaxDevices != want) {
+			t.Errorf("%q: %v %v", text, a, err)
 		}
 	}
 }

@@ -27,6 +27,7 @@ import (
 type Account struct {
 	ID          string
 	MaxDuration config.Duration `toml:"max_duration" doc:"how long a call may last; 0s for no limit"`
+	MaxDevices  int             `toml:"max_devices" doc:"how many devices may be signed in at once, browsers among them, 1 to 1000000; 20000 unless set"`
 	Keys        []Key           `toml:"key" doc:"API keys, as hashes; intercom-hub key new adds one, and two may be valid at once"`
 	Groups      []Group         `toml:"group" doc:"names under which several stations are called"`
 	Callers     []Caller        `toml:"caller" doc:"limits of some callers, before that of the account"`
@@ -126,6 +127,9 @@ const (
 // MaxKeys may be valid at once: the old one and the new one while they are changed.
 const MaxKeys = 2
 
+// MaxDevices may be signed in at once unless set: twice as many as one hub is tested with.
+const MaxDevices = 20_000
+
 // SilentTime is how long a station may be away unless set.
 const SilentTime = 5 * time.Minute
 
@@ -147,6 +151,12 @@ func (a *Account) Check(r *config.Report) {
 			r.Addf(at+".id", "must be there, and once")
 		}
 		ids[k.ID] = true
+	}
+	if a.MaxDevices == 0 {
+		a.MaxDevices = MaxDevices
+	}
+	if a.MaxDevices < 1 || a.MaxDevices > 1_000_000 {
+		r.Addf("max_devices", "is %d; it must be 1 to 1000000", a.MaxDevices)
 	}
 	names := map[string]bool{}
 	for i := range a.Groups {
@@ -245,6 +255,12 @@ func CheckID(id string) error {
 		return errors.New("an account id has 1 to 50 letters, digits, - and _")
 	}
 	return nil
+}
+
+// Names reports whether the file names a device: as a station that must be there, or in a group.
+func (a *Account) Names(cuid string) bool {
+	return slices.ContainsFunc(a.Stations, func(s Station) bool { return s.CUID == cuid }) ||
+		slices.ContainsFunc(a.Groups, func(g Group) bool { return slices.Contains(g.Members, cuid) })
 }
 
 // Group finds a group by its name; nil if there is none.

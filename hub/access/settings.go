@@ -33,6 +33,9 @@ func SetSettings(folder, account, cuid string, b wire.SettingsBody) error {
 	if _, err := os.Stat(File(folder, account)); err != nil {
 		return fmt.Errorf("there is no account %q; 'intercom-hub account list' shows which there are", account)
 	}
+	if err := roomFor(folder, account, cuid); err != nil {
+		return err
+	}
 	path := settingsFile(folder, account, cuid)
 	if old, err := loadSettings(path); err == nil && old.Version >= b.Version {
 		return conflict("version", "%s has version %d, which is not before %d; somebody else pushed at the same "+
@@ -43,6 +46,19 @@ func SetSettings(folder, account, cuid string, b wire.SettingsBody) error {
 		return err
 	}
 	return durable.Write(path, append(text, '\n'))
+}
+
+// roomFor has an error for a station too many: an account has settings for no more than may be signed in.
+func roomFor(folder, account, cuid string) error {
+	a, err := Load(File(folder, account))
+	if err != nil {
+		return err
+	}
+	files, err := filepath.Glob(settingsFile(folder, account, "*"))
+	if err == nil && len(files) >= a.MaxDevices && !slices.Contains(files, settingsFile(folder, account, cuid)) {
+		err = conflict("max_devices", "%d stations of the account have settings, as many as may be signed in; remove the .settings files of those that are gone, or raise max_devices.", len(files))
+	}
+	return err
 }
 
 // stationOf is whose settings a file has.
