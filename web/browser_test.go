@@ -66,6 +66,7 @@ func TestInBrowsers(t *testing.T) {
 			t.Fatalf("ip %s: %v %s", args, err, out)
 		}
 	}
+	must(stage.Settled())
 	bin, dir := t.TempDir(), t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", bin+"/", "../cmd/intercomd",
 		"../cmd/intercom-hub").CombinedOutput(); err != nil {

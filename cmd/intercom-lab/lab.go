@@ -112,10 +112,11 @@ func (l *lab) rig(s setup) (err error) {
 	}
 	if s.moves {
 		l.router, err = stage.NewRouter("icl")
-		return errors.Join(err, l.router.Machine(machineA), l.router.Machine(machineB))
+		err = errors.Join(err, l.router.Machine(machineA), l.router.Machine(machineB))
+	} else {
+		l.cable, err = stage.NewCable("icl")
 	}
-	l.cable, err = stage.NewCable("icl")
-	return err
+	return errors.Join(err, stage.Settled(l.in(0)...), stage.Settled(l.in(1)...))
 }
 
 // Numbers of the machines that can move.

@@ -1,5 +1,6 @@
 // A device that is signed in at a hub, and its calls.
 
+import { again } from './again.js';
 import { Call } from './call.js';
 import { checkAnalytics, checkContext, checkCUID, checkImage, checkName, checkNumber, checkOption, checkReceivers, checkRingtone, checkScreens, checkSecret, hubURL } from './check.js';
 import { after } from './clock.js';
@@ -40,7 +41,7 @@ const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map((b) => 
  */
 export async function connect(options) {
   const set = checkOptions(options);
-  const screens = set.screens === false ? undefined : import('./screens.js');
+  const screens = set.screens === false ? undefined : again(() => import('./screens.js'));
   screens?.catch(() => {}); // or a sign-in that is refused would leave it unhandled
   const client = new Client(set);
   await client.ready;
@@ -48,7 +49,7 @@ export async function connect(options) {
     (await screens)?.show(client, typeof set.screens === 'object' && set.screens || {});
   } catch (err) {
     client.logout();
-    throw new IntercomError('ERR_INTERNET_LOST', `The call screens could not be loaded: ${/** @type {Error} */ (err).message}.`);
+    throw new IntercomError('ERR_INTERNET_LOST', `The call screens could not be loaded; check the network, and try again: ${/** @type {Error} */ (err).message}`);
   }
   return client;
 }

@@ -3,6 +3,7 @@
 // The browser is checked here. This file, and those that it names, keep to what older browsers can read; the others are
 // loaded when the browser can.
 
+import { again } from './again.js';
 import './browser.js';
 import { DirectCallClient } from './direct-client.js';
 import { codes, IntercomError } from './errors.js';
@@ -20,9 +21,17 @@ const page = typeof window !== 'undefined';
 // @ts-ignore: browser.js sets it
 if (page && window.intercomUnsupported) throw new IntercomError('ERR_VERSION', window.intercomUnsupported, { field: 'browser' });
 
-const load = () => import('./direct.js').catch((err) => {
-  throw new IntercomError('ERR_INTERNET_LOST', `The SDK could not be loaded whole: ${err.message}`);
-});
+/** @type {Promise<typeof import('./direct.js')> | undefined} */
+let loading;
+
+/** load gives the rest of the SDK, which is loaded once. One that could not be had is asked for anew when it is used. */
+function load() {
+  loading = loading || again(() => import('./direct.js')).catch((err) => {
+    loading = undefined;
+    throw new IntercomError('ERR_INTERNET_LOST', `The SDK could not be loaded whole; check the network, and try again: ${err.message}`);
+  });
+  return loading;
+}
 if (page) load().catch(() => {}); // ahead of its use
 
 /**

@@ -107,7 +107,7 @@ test('the check is read by every browser, and asks for no less than README.md st
   // What comes before the check: modules, and import() for what comes after it.
   const { metafile } = await build({ entryPoints: [new URL('src/intercom.js', folder).pathname], bundle: true, splitting: true, format: 'esm', outdir: 'x', write: false, metafile: true, external: ['./direct.js'] });
   const early = Object.keys(metafile.inputs).map((f) => f.slice(f.indexOf('src/')));
-  assert.deepEqual(early.sort(), ['src/browser.js', 'src/direct-client.js', 'src/errors.js', 'src/intercom.js']);
+  assert.deepEqual(early.sort(), ['src/again.js', 'src/browser.js', 'src/direct-client.js', 'src/errors.js', 'src/intercom.js']);
   for (const f of early) {
     const [now, then] = await Promise.all(['esnext', 'es2017'].map((target) => transform(read(f), { target, supported: { 'dynamic-import': true }, minifyWhitespace: true })));
     assert.equal(then.code, now.code, `${f} has syntax that old browsers with modules cannot read`);
