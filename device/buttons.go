@@ -20,7 +20,7 @@ type buttons struct {
 }
 
 func (b *buttons) gesture(c setup.Button, g gpio.Gesture) {
-	b.o.events.emit(control.Event{Event: "press", Button: c.Name, Press: string(g.Kind), HeldMS: ms(g.Held)})
+	b.o.events.emit(control.Event{Event: "press", Button: c.Name, Press: string(g.Kind), HeldMS: control.Millis(g.Held)})
 	switch g.Kind {
 	case gpio.Down:
 		b.o.log.Info("button pressed", "button", c.Name)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/invopop/jsonschema"
 
-	"intercom/audio"
 	"intercom/device/control"
 	"intercom/internal/config/configtest"
 )
@@ -30,15 +29,6 @@ func TestEveryFaultIsDocumented(t *testing.T) {
 	configtest.Section(t, "../docs/errors.md", "health", rows, *update)
 	if e := control.Code("JOKES").Entry(); e.Code != control.PartBroken {
 		t.Errorf("a code that is not listed is %s", e.Code)
-	}
-}
-
-// Whatever is broken of the sound has a code.
-func TestEveryPartOfTheSoundHasACode(t *testing.T) {
-	for _, p := range audio.Parts() {
-		if soundCodes[p] == "" {
-			t.Errorf("%s has none", p)
-		}
 	}
 }
 

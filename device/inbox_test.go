@@ -1,17 +1,11 @@
 package device_test
 
 import (
-	"context"
-	"errors"
-	"log/slog"
 	"testing"
 	"time"
 
-	"intercom/audio"
 	"intercom/call"
-	"intercom/device"
 	"intercom/device/control"
-	"intercom/device/devicetest"
 	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/internal/outcome"
@@ -48,44 +42,6 @@ func TestNothingThatTheOwnerCallsWaitsForIt(t *testing.T) {
 			t.Errorf("%+v %v", s, err)
 		}
 	})
-}
-
-// The same with the real sound, wired as the daemon does: each mute changes its status, and that is told to the owner,
-// which mutes.
-func TestMutingNeverLocksUpTheOwner(t *testing.T) {
-	log := slog.New(slog.DiscardHandler)
-	sound := audio.New(audio.Settings{}, log)
-	voice, err := device.NewVoice(settings(), sound, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := device.New(settings(), device.Parts{Media: voice, Sound: voice, Lamps: []device.Lamp{&devicetest.Lamp{}}}, log)
-	d.Connect(&devicetest.Wire{Tape: devicetest.NewTape()})
-	sound.OnChange(func() {
-		d.Fault(voice.Status().Fault())
-		d.SoundChanged()
-		voice.Changed()
-	})
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx) }()
-	soon, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	err = d.Ask(soon, func() {
-		for i := range 1000 {
-			voice.Mute(i%2 == 0)
-		}
-	})
-	if errors.Is(err, context.DeadlineExceeded) {
-		t.Fatal("the owner waits for itself")
-	}
-	if s, serr := d.Status(soon); err != nil || serr != nil || s.Sound.Muted {
-		t.Errorf("%+v %v %v", s.Sound, err, serr)
-	}
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
 }
 
 // What is told while the station stops, and after, keeps nobody.

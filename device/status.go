@@ -24,7 +24,7 @@ func (o *owner) status() control.Status {
 		s.Faults[part] = f.Text
 	}
 	if !o.hub.registered.IsZero() {
-		s.RegisteredMS = ms(o.hub.registered.Sub(o.began))
+		s.RegisteredMS = control.Millis(o.hub.registered.Sub(o.began))
 	}
 	if h := o.schedule(); h != nil {
 		s.Schedule = cmp.Or(h.Name, "without a name")

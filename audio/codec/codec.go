@@ -1,8 +1,8 @@
 // Package codec encodes and decodes frames of sound, mono, 48 kHz, 16 bit: Opus (RFC 6716, RFC 7587) through libopus,
-// and G.711 (ITU-T G.711) as the codec of last resort; and wraps payloads with copies of earlier ones (RED, RFC 2198).
+// and G.711 (ITU-T G.711) as the codec of last resort.
 //
 // Built without cgo there is no Opus encoder; Opus is decoded in Go, and G.711 is sent. An encoder or decoder belongs
-// to one goroutine. Neither allocates once it is made. The audio room and the device's voice import it.
+// to one goroutine. Neither allocates once it is made. The rooms of audio import it.
 package codec
 
 import "fmt"

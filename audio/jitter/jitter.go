@@ -7,7 +7,7 @@
 // some seconds, by squeezing it; and small differences, as between two sound cards, by playing a little faster or
 // slower.
 //
-// A [Buffer] may be filled and pulled from two goroutines; neither allocates. The device's voice imports it.
+// A [Buffer] may be filled and pulled from two goroutines; neither allocates. audio/rtp imports it.
 package jitter
 
 import (

@@ -16,7 +16,7 @@ type track struct {
 
 	mu     sync.Mutex
 	codec  Codec
-	red    uint8 // payload type of RED; 0 when the other side does not know it
+	red    uint8 // payload type of RED; 0 when it cannot be sent
 	head   rtp.Header
 	writer webrtc.TrackLocalWriter // nil until the descriptions are exchanged
 }
@@ -28,10 +28,10 @@ func (t *track) Kind() webrtc.RTPCodecType { return webrtc.RTPCodecTypeAudio }
 
 // Bind is told what both sides have.
 func (t *track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
-	var red uint8
+	var red webrtc.RTPCodecParameters
 	for _, both := range ctx.CodecParameters() {
 		if strings.EqualFold(codecName(both.MimeType), RED) {
-			red = uint8(both.PayloadType)
+			red = both
 		}
 	}
 	for _, ours := range t.codecs {
@@ -43,7 +43,10 @@ func (t *track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 				continue
 			}
 			t.mu.Lock()
-			t.codec, t.red, t.writer = ours, red, ctx.WriteStream()
+			t.codec, t.red, t.writer = ours, 0, ctx.WriteStream()
+			if red.ClockRate == ours.Rate { // it runs on the clock of what it wraps
+				t.red = uint8(red.PayloadType)
+			}
 			t.head = rtp.Header{Version: 2, PayloadType: uint8(both.PayloadType), SSRC: uint32(ctx.SSRC()),
 				SequenceNumber: uint16(rand.Uint32()), Timestamp: rand.Uint32(), // both random: RFC 3550, section 5.1
 				Marker: true} // of the first packet of a talk spurt: RFC 3551, section 4.1
@@ -67,8 +70,7 @@ func (t *track) agreed() Outgoing {
 	if t.writer == nil {
 		return Outgoing{}
 	}
-	// as it was offered
-	return Outgoing{Codec: t.codec.Name, Type: t.head.PayloadType, RED: t.red != 0 && t.codec.Rate == 48000}
+	return Outgoing{Codec: t.codec.Name, Type: t.head.PayloadType, RED: t.red != 0}
 }
 
 func (t *track) rate() uint32 {

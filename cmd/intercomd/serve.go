@@ -29,6 +29,7 @@ import (
 	"intercom/device/network"
 	"intercom/device/rollback"
 	"intercom/device/setup"
+	"intercom/device/voice"
 	"intercom/internal/durable"
 	"intercom/internal/supervise"
 	"intercom/internal/version"
@@ -61,19 +62,19 @@ func serve(ctx context.Context, cfg *setup.Config, conf *rollback.Configuration)
 	sound := audio.New(audio.Settings{App: "intercomd " + cfg.CUID, Server: cfg.Audio.Server, Sinks: cfg.Audio.Sinks, Sources: cfg.Audio.Sources, RingSinks: cfg.Audio.RingSinks,
 		Echo: audio.Echo(cfg.Audio.Echo), Talk: cfg.Audio.Talk, Ring: cfg.Audio.Ring,
 		Buffer: cfg.Audio.Buffer.Std(), Block: cfg.Audio.Block.Std()}, log)
-	voice, err := device.NewVoice(cfg, sound, log)
+	media, err := voice.New(cfg, sound, log)
 	if err != nil {
 		return err
 	}
 	lines := newBoard(cfg)
 	leds, relay := lines.lamps()
 	keeper := device.NewKeeper(cfg.StateDir)
-	d := device.New(cfg, device.Parts{Media: voice, Sound: voice, Lamps: leds, Relay: relay, Keeper: keeper,
+	d := device.New(cfg, device.Parts{Media: media, Sound: media, Lamps: leds, Relay: relay, Keeper: keeper,
 		Counts: lines.counts, Again: again, Given: conf, Show: conf.Show, Reload: conf.Reload}, log)
 	sound.OnChange(func() {
-		d.Fault(voice.Status().Fault())
+		d.Fault(media.Status().Fault())
 		d.SoundChanged()
-		voice.Changed()
+		media.Changed()
 	})
 	tls, err := cfg.Hub.TLS()
 	if err != nil {
@@ -96,8 +97,8 @@ func serve(ctx context.Context, cfg *setup.Config, conf *rollback.Configuration)
 	parts := append(lines.outputs(d),
 		supervise.Part{Name: "memory", Run: func(ctx context.Context) error { return keeper.Run(ctx, d.Fault) }},
 		supervise.Part{Name: "audio", Run: sound.Run, Alive: sound.Alive},
-		supervise.Part{Name: "tones", Run: func(ctx context.Context) error { voice.LoadTones(ctx, d.Fault); <-ctx.Done(); return nil }},
-		supervise.Part{Name: "selftest", Run: func(ctx context.Context) error { return voice.TestNowAndThen(ctx, cfg.Audio.SelfTest.Std(), d.Fault) }},
+		supervise.Part{Name: "tones", Run: func(ctx context.Context) error { media.LoadTones(ctx, d.Fault); <-ctx.Done(); return nil }},
+		supervise.Part{Name: "selftest", Run: func(ctx context.Context) error { return media.TestNowAndThen(ctx, cfg.Audio.SelfTest.Std(), d.Fault) }},
 		supervise.Part{Name: "hub", Run: hub.Run, Grace: 7 * time.Second},
 		supervise.Part{Name: "network", Run: func(ctx context.Context) error {
 			return network.Watch(ctx, func() { hub.NetworkChanged(); d.NetworkChanged() })

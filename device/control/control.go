@@ -16,6 +16,9 @@ import (
 // Socket is where a station listens unless it is configured otherwise.
 const Socket = "/run/intercomd/control.sock"
 
+// Millis is a time as the control API writes it.
+func Millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
 // Light is what a station shows of itself.
 type Light string
 

@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"cmd", "images/board"},
 }
 
-// libraries and the only rooms that may know them.
+// libraries, and rooms that are like them, and the only rooms that may know them.
 var owners = map[string][]string{
 	"github.com/pion/webrtc":          {"call/rtc", "cmd/intercom-attack"},
 	"github.com/pion/ice":             {"call/rtc"},
@@ -50,6 +50,8 @@ var owners = map[string][]string{
 	"golang.org/x/crypto/acme":        {"cmd/intercom-hub"},
 	"github.com/vishvananda/netlink":  {"device/network"},
 	"github.com/vishvananda/netns":    {"device/network"},
+	"intercom/audio":                  {"audio", "device/voice", "cmd/intercomd"},
+	"intercom/call/rtc":               {"call/rtc", "device/voice"},
 }
 
 // pure rooms have no clock, network, files or goroutines of their own.

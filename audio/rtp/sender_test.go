@@ -1,4 +1,4 @@
-package sender
+package rtp
 
 import (
 	"math"
@@ -40,15 +40,15 @@ func name() string {
 }
 
 func TestNothingIsSentBeforeItIsAgreed(t *testing.T) {
-	if f := run(t, New(Settings{})); len(f) != 0 {
+	if f := run(t, NewSender(SenderSettings{})); len(f) != 0 {
 		t.Errorf("%d frames", len(f))
 	}
 }
 
 func TestItFollowsTheLink(t *testing.T) {
-	s := New(Settings{})
+	s := NewSender(SenderSettings{})
 	s.Agree(Link{Codec: name(), Type: 111, RED: true})
-	if f := run(t, s); len(f) != 25 || f[0].RED || f[0].Samples != codec.Frame {
+	if f := run(t, s); len(f) != 25 || f[0].RED || f[0].Ticks != codec.Frame {
 		t.Fatalf("on a good link: %d frames, %+v", len(f), s.Status())
 	}
 	s.Report(0.05)
@@ -57,7 +57,7 @@ func TestItFollowsTheLink(t *testing.T) {
 		t.Fatalf("at 5 %% loss: %d frames, %+v", len(f), s.Status())
 	}
 	ages := []uint32{}
-	if err := codec.Unwrap(f[49].Payload, func(kind uint8, age uint32, b []byte) {
+	if err := unwrap(f[49].Payload, func(kind uint8, age uint32, b []byte) {
 		if ages = append(ages, age); kind != 111 || len(b) == 0 {
 			t.Errorf("type %d, %d bytes", kind, len(b))
 		}
@@ -81,7 +81,7 @@ func TestItFollowsTheLink(t *testing.T) {
 }
 
 func TestWithoutREDOpusHelpsItself(t *testing.T) {
-	s := New(Settings{})
+	s := NewSender(SenderSettings{})
 	s.Agree(Link{Codec: "opus", Type: 111})
 	s.Report(0.1)
 	if got := s.Status(); got.FEC != 15 || got.Copies != 0 || got.Frame != 20*time.Millisecond {
@@ -90,7 +90,7 @@ func TestWithoutREDOpusHelpsItself(t *testing.T) {
 }
 
 func TestAFrameThatIsChosenStays(t *testing.T) {
-	s := New(Settings{Frame: 10 * time.Millisecond})
+	s := NewSender(SenderSettings{Frame: 10 * time.Millisecond})
 	s.Agree(Link{Codec: "PCMU", RED: true})
 	if f := run(t, s); len(f) != 50 || len(f[0].Payload) != 80 {
 		t.Errorf("%d frames", len(f))
@@ -101,7 +101,7 @@ func TestAFrameThatIsChosenStays(t *testing.T) {
 func TestItFollowsTheProcessor(t *testing.T) {
 	var clock time.Time
 	slow := time.Duration(0)
-	s := New(Settings{Now: func() time.Time { clock = clock.Add(slow); return clock }})
+	s := NewSender(SenderSettings{Now: func() time.Time { clock = clock.Add(slow); return clock }})
 	s.Agree(Link{Codec: name(), Type: 111})
 	slow = 8 * time.Millisecond
 	for range 10 {
@@ -127,7 +127,7 @@ func BenchmarkBlock(b *testing.B) {
 		loss float64
 	}{{"clean", 0}, {"lossy", 0.1}} {
 		b.Run(c.name, func(b *testing.B) {
-			s := New(Settings{})
+			s := NewSender(SenderSettings{})
 			s.Agree(Link{Codec: name(), Type: 111, RED: true})
 			s.Report(c.loss)
 			pcm := block(1)

@@ -1,11 +1,4 @@
-// Package sender is the sending half of a voice path: blocks of the microphone in, payloads out, made as the link and
-// the processor allow.
-//
-// On a good link it is Opus in its mode of least delay. When the other side reports loss, copies of earlier frames go
-// along (RED, RFC 2198) if it knows them, in frames of half the length, so that a copy comes soon; else Opus' own
-// redundancy. A [Sender] belongs to one goroutine, but for Report, Agree and Status. It does not allocate once it runs.
-// The device's voice imports it.
-package sender
+package rtp
 
 import (
 	"fmt"
@@ -15,36 +8,36 @@ import (
 	"intercom/audio/codec"
 )
 
-// Settings of a sender.
-type Settings struct {
+// SenderSettings are those of a sender.
+type SenderSettings struct {
 	Frame   time.Duration // 10 or 20 ms; 0 for as the link is
 	Bitrate int           // bit/s at most; 0 for 48,000
 	Now     func() time.Time
 }
 
-// Link is what was agreed with the other side.
+// Link is what was agreed with the peer.
 type Link struct {
 	Codec string // to encode with; "" for not yet
 	Type  uint8  // its RTP payload type
-	RED   bool   // the other side knows RED
+	RED   bool   // the peer knows RED
 }
 
 // Frame is what is to be sent.
 type Frame struct {
 	Payload []byte // valid until the next block
-	Samples int    // at 48 kHz
+	Ticks   uint32 // that it lasts, of the codec's RTP clock
 	RED     bool   // the payload is wrapped
 }
 
-// Status is how it is sent just now.
-type Status struct {
+// Sending is how it is sent just now.
+type Sending struct {
 	Codec      string
 	Frame      time.Duration
 	Bitrate    int     // bit/s, without copies
 	Complexity int     // 0 to 10
 	FEC        int     // percent of loss that Opus' own redundancy is made for
 	Copies     int     // of each frame that follow it
-	Loss       float64 // as the other side reports it, falling slowly; 0 to 1
+	Loss       float64 // as the peer reports it, falling slowly; 0 to 1
 	Load       float64 // share of the time that encoding takes; 0 to 1
 }
 
@@ -57,7 +50,7 @@ const (
 )
 
 // Bitrates by the number of copies, so that redundancy does not crowd the link it is to help.
-var bitrates = [codec.MaxCopies + 1]int{48000, 32000, 24000}
+var bitrates = [maxCopies + 1]int{48000, 32000, 24000}
 
 // The processor's headroom.
 const (
@@ -66,30 +59,32 @@ const (
 	free       = 0.10 // and better again
 )
 
-// Sender encodes blocks.
+// Sender encodes blocks, as the link and the processor allow. On a good link it is Opus in its mode of least delay.
+// When the peer reports loss, copies of earlier frames go along (RED) if it knows them, in frames of half the length,
+// so that a copy comes soon; else Opus' own redundancy. It belongs to one goroutine, but for Report, Agree and Status.
 type Sender struct {
-	set Settings
+	set SenderSettings
 	now func() time.Time
 
 	mu   sync.Mutex
 	link Link
-	want Status // as decided
+	want Sending // as decided
 	load float64
 
 	// Of the microphone's goroutine alone.
 	enc     codec.Encoder
-	is      Status
+	is      Sending
 	of      string // codec of enc
 	pcm     [codec.Frame]int16
 	have    int
 	at      uint32
-	copies  codec.Redundant
+	copies  redundant
 	payload [codec.MaxSize]byte
-	wrapped [(codec.MaxCopies + 1) * codec.MaxSize]byte
+	wrapped [(maxCopies + 1) * codec.MaxSize]byte
 }
 
-// New makes a sender that has agreed on nothing yet.
-func New(s Settings) *Sender {
+// NewSender makes a sender that has agreed on nothing yet.
+func NewSender(s SenderSettings) *Sender {
 	if s.Now == nil {
 		s.Now = time.Now
 	}
@@ -102,7 +97,7 @@ func New(s Settings) *Sender {
 	return n
 }
 
-// Agree says what was agreed with the other side.
+// Agree says what was agreed with the peer.
 func (s *Sender) Agree(l Link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +107,7 @@ func (s *Sender) Agree(l Link) {
 	}
 }
 
-// Report takes what the other side says: the share of packets that it lost since the last report, 0 to 1.
+// Report takes what the peer says: the share of packets that it lost since the last report, 0 to 1.
 func (s *Sender) Report(loss float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +125,7 @@ func (s *Sender) Report(loss float64) {
 }
 
 // Status is how it is sent just now.
-func (s *Sender) Status() Status {
+func (s *Sender) Status() Sending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := s.want
@@ -148,7 +143,7 @@ func (s *Sender) decide() {
 	case bad && s.link.RED:
 		w.Copies, w.Frame = 1, 10*time.Millisecond
 		if w.Loss >= veryLossy {
-			w.Copies = codec.MaxCopies
+			w.Copies = maxCopies
 		}
 	case bad && s.link.Codec == "opus":
 		w.FEC = max(5, min(30, int(w.Loss*150)))
@@ -184,17 +179,17 @@ func (s *Sender) Block(pcm []int16) (f Frame, ok bool, err error) {
 	if err != nil {
 		return f, false, fmt.Errorf("encoding %s: %w", link.Codec, err)
 	}
-	f = Frame{Payload: s.payload[:n], Samples: len(frame)}
+	f = Frame{Payload: s.payload[:n], Ticks: ticks(link.Codec, len(frame))}
 	if s.is.Copies > 0 {
-		n = s.copies.Wrap(link.Type, s.at, f.Payload, s.is.Copies, s.wrapped[:])
+		n = s.copies.wrap(link.Type, s.at, f.Payload, s.is.Copies, s.wrapped[:])
 		f.Payload, f.RED = s.wrapped[:n], true
 	}
-	s.at += uint32(len(frame))
+	s.at += f.Ticks
 	return f, true, nil
 }
 
 // tune makes the encoder what it should be.
-func (s *Sender) tune(link Link, want Status) error {
+func (s *Sender) tune(link Link, want Sending) error {
 	if s.of != link.Codec {
 		enc, err := codec.NewEncoder(link.Codec)
 		if err != nil {
@@ -203,7 +198,7 @@ func (s *Sender) tune(link Link, want Status) error {
 		s.enc, s.of, s.have = enc, link.Codec, 0
 	}
 	if want.Copies == 0 {
-		s.copies = codec.Redundant{}
+		s.copies = redundant{}
 	}
 	s.is = want
 	return s.enc.Tune(codec.Tuning{Bitrate: want.Bitrate, Complexity: want.Complexity, Loss: want.FEC})

@@ -1,12 +1,12 @@
-package codec
+package rtp
 
 import "errors"
 
 // RED is redundant audio data (RFC 2198): a payload behind copies of the ones before it, so that what is lost comes
 // again with the next packet, or the one after.
 
-// MaxCopies is how many earlier payloads go along at most.
-const MaxCopies = 2
+// maxCopies is how many earlier payloads go along at most.
+const maxCopies = 2
 
 // maxOffset is what 14 bits say of a copy's age, in ticks of the RTP clock, and maxCopy what 10 bits say of its length.
 const (
@@ -14,9 +14,9 @@ const (
 	maxCopy   = 1<<10 - 1
 )
 
-// Redundant remembers payloads and puts copies of them before new ones. The zero value remembers nothing.
-type Redundant struct {
-	kept [MaxCopies]struct {
+// redundant remembers payloads and puts copies of them before new ones. The zero value remembers nothing.
+type redundant struct {
+	kept [maxCopies]struct {
 		at      uint32
 		payload [maxCopy]byte
 		n       int
@@ -24,9 +24,9 @@ type Redundant struct {
 	have int
 }
 
-// Wrap writes to out the payload, of the RTP time at and of that payload type, behind up to copies of those before it,
-// and remembers it. out needs room for all: (MaxCopies+1)*MaxSize bytes do.
-func (r *Redundant) Wrap(kind uint8, at uint32, payload []byte, copies int, out []byte) int {
+// wrap writes to out the payload, of the RTP time at and of that payload type, behind up to copies of those before it,
+// and remembers it. out needs room for all: (maxCopies+1)*MaxSize bytes do.
+func (r *redundant) wrap(kind uint8, at uint32, payload []byte, copies int, out []byte) int {
 	n := 0
 	for i := min(copies, r.have) - 1; i >= 0; i-- {
 		k := &r.kept[i]
@@ -50,7 +50,7 @@ func (r *Redundant) Wrap(kind uint8, at uint32, payload []byte, copies int, out 
 }
 
 // keep remembers a payload for the packets to come.
-func (r *Redundant) keep(at uint32, payload []byte) {
+func (r *redundant) keep(at uint32, payload []byte) {
 	if len(payload) > maxCopy {
 		r.have = 0
 		return
@@ -59,7 +59,7 @@ func (r *Redundant) keep(at uint32, payload []byte) {
 		r.kept[i] = r.kept[i-1]
 	}
 	r.kept[0].at, r.kept[0].n = at, copy(r.kept[0].payload[:], payload)
-	r.have = min(r.have+1, MaxCopies)
+	r.have = min(r.have+1, maxCopies)
 }
 
 // mostCopies are read of a payload. Browsers send up to nine.
@@ -67,9 +67,9 @@ const mostCopies = 16
 
 var errRED = errors.New("not a RED payload (RFC 2198)")
 
-// Unwrap gives each payload in a RED payload, the oldest first, with its type and its age in ticks of the RTP clock;
+// unwrap gives each payload in a RED payload, the oldest first, with its type and its age in ticks of the RTP clock;
 // the last one, of age 0, is the packet's own.
-func Unwrap(b []byte, each func(kind uint8, age uint32, payload []byte)) error {
+func unwrap(b []byte, each func(kind uint8, age uint32, payload []byte)) error {
 	head, lengths := 0, 0
 	for head < len(b) && b[head]&0x80 != 0 {
 		if head+4 >= len(b) || head >= 4*mostCopies {

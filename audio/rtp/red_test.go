@@ -1,32 +1,34 @@
-package codec
+package rtp
 
 import (
 	"bytes"
 	"fmt"
 	"slices"
 	"testing"
+
+	"intercom/audio/codec"
 )
 
 // what lists the payloads in a RED payload.
 func what(b []byte) (all []string, err error) {
-	err = Unwrap(b, func(kind uint8, age uint32, payload []byte) {
+	err = unwrap(b, func(kind uint8, age uint32, payload []byte) {
 		all = append(all, fmt.Sprintf("%d -%d %s", kind, age, payload))
 	})
 	return all, err
 }
 
 func TestREDCarriesTheFramesBefore(t *testing.T) {
-	var r Redundant
-	out := make([]byte, (MaxCopies+1)*MaxSize)
+	var r redundant
+	out := make([]byte, (maxCopies+1)*codec.MaxSize)
 	for i, want := range [][]string{{"111 -0 a"}, {"111 -480 a", "111 -0 bb"},
 		{"111 -960 a", "111 -480 bb", "111 -0 ccc"}, {"111 -960 bb", "111 -480 ccc", "111 -0 dddd"}} {
 		payload := bytes.Repeat([]byte{byte('a' + i)}, i+1)
-		n := r.Wrap(111, uint32(i*480)-480, payload, 2, out) // the time wraps
+		n := r.wrap(111, uint32(i*480)-480, payload, 2, out) // the time wraps
 		if got, err := what(out[:n]); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q %v, want %q", got, err, want)
 		}
 	}
-	n := r.Wrap(111, 100_000, []byte("late"), 2, out)
+	n := r.wrap(111, 100_000, []byte("late"), 2, out)
 	if got, err := what(out[:n]); err != nil || !slices.Equal(got, []string{"111 -0 late"}) {
 		t.Errorf("copies that are too old: %q %v", got, err)
 	}
@@ -62,7 +64,7 @@ func FuzzUnwrap(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		total := 0
-		if err := Unwrap(b, func(_ uint8, _ uint32, p []byte) { total += len(p) }); err == nil && total > len(b) {
+		if err := unwrap(b, func(_ uint8, _ uint32, p []byte) { total += len(p) }); err == nil && total > len(b) {
 			t.Fatalf("%d bytes out of %d", total, len(b))
 		}
 	})
