@@ -21,6 +21,7 @@ import (
 
 	"intercom/audio/codec"
 	"intercom/internal/backoff"
+	"intercom/internal/event"
 )
 
 // Settings say which devices to use, and how.
@@ -300,7 +301,7 @@ func (a *Audio) session(ctx context.Context) error {
 			return err
 		}
 	}
-	a.log.Info("sound server found", "server", c.name)
+	a.log.Info(event.SoundServerFound, event.Part("audio"), "server", c.name)
 	a.trouble(Server, nil)
 	a.update(func(s *Status) { s.Server, a.conn = c.name, c })
 	defer a.update(func(*Status) { a.conn = nil })
@@ -369,9 +370,9 @@ func (a *Audio) trouble(what Part, err error) {
 		return
 	}
 	if err != nil {
-		a.log.Warn("sound is degraded; trying again for ever", "what", string(what), "err", err)
+		a.log.Warn(event.SoundDegraded, event.Part("audio"), "what", string(what), "err", err)
 	} else if was != "" && what != Server {
-		a.log.Info("sound is back", "what", string(what))
+		a.log.Info(event.SoundBack, event.Part("audio"), "what", string(what))
 	}
 	a.changed()
 }

@@ -5,6 +5,7 @@ import (
 
 	"intercom/call"
 	"intercom/device/setup"
+	"intercom/internal/event"
 )
 
 // autoAnswer begins to answer a caller who is on the station's list, where the hub's rules allow it too: a tone and a
@@ -14,12 +15,12 @@ func (o *owner) autoAnswer(hubAllows bool) {
 	if o.state.Phase != call.Ringing || l.auto != nil || !setup.Listed(o.cfg.Auto.Callers, o.state.Peer) {
 		return
 	}
-	about := []any{"call", l.id, "peer", o.state.Peer}
+	attrs := []any{event.Call(l.id), event.Peer(o.state.Peer)}
 	if why := o.noAutoAnswer(hubAllows); why != "" {
-		o.log.Info("not answered automatically: "+why, about...)
+		o.log.Info("not answered automatically: "+why, attrs...)
 		return
 	}
-	o.log.Info("answering automatically", append(about, "wait", o.cfg.Auto.After.Std())...)
+	o.log.Info(event.AnsweringAutomatically, append(attrs, "wait", o.cfg.Auto.After.Std())...)
 	o.Sound.Play(call.AutoTone)
 	l.auto = time.AfterFunc(o.cfg.Auto.After.Std(), func() {
 		o.tell(func() {

@@ -10,6 +10,7 @@ import (
 	"intercom/device/control"
 	"intercom/device/setup"
 	"intercom/gpio"
+	"intercom/internal/event"
 	"intercom/internal/fault"
 )
 
@@ -23,7 +24,7 @@ func (b *buttons) gesture(c setup.Button, g gpio.Gesture) {
 	b.o.events.emit(control.Event{Event: "press", Button: c.Name, Press: string(g.Kind), HeldMS: control.Millis(g.Held)})
 	switch g.Kind {
 	case gpio.Down:
-		b.o.log.Info("button pressed", "button", c.Name)
+		b.o.log.Info(event.ButtonPressed, "button", c.Name)
 		b.down(c)
 	case gpio.Up:
 		b.up(c)

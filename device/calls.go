@@ -7,6 +7,7 @@ import (
 	"intercom/call"
 	"intercom/device/control"
 	"intercom/device/setup"
+	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -54,7 +55,7 @@ func (o *owner) dial(p placing) (id string, err *fault.Error) {
 // pick answers, or, without a microphone, refuses for both sides to know why.
 func (o *owner) pick() {
 	if t := o.Sound.Status().MicTrouble; t != "" {
-		o.log.Warn("cannot answer without a microphone", "code", string(fault.MicUnavailable), "err", t)
+		o.log.Warn(event.NoMicrophone, "code", string(fault.MicUnavailable), "err", t)
 		o.handle(call.NoVoice{})
 		return
 	}
@@ -105,13 +106,13 @@ func (o *owner) report(a call.Report) {
 	if r.From == o.cfg.CUID {
 		peer = r.To
 	}
-	about := []any{"call", r.Call, "peer", peer, "status", string(r.Status), "reason", string(r.Reason)}
+	attrs := []any{event.Call(r.Call), event.Peer(peer), "status", string(r.Status), "reason", string(r.Reason)}
 	ev := control.Event{Event: "ended", Call: r.Call, Peer: peer, Result: &r}
 	if a.Code != "" {
-		about = append(about, "code", string(a.Code))
+		attrs = append(attrs, "code", string(a.Code))
 		ev.Error = fault.New(a.Code)
 	}
-	o.log.Info("call ended", about...)
+	o.log.Info(event.CallEnded, attrs...)
 	o.ended[r.Outcome]++
 	o.events.emit(ev)
 	o.notes.quality(o.leg)

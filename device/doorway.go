@@ -11,6 +11,7 @@ import (
 	"intercom/device/door"
 	"intercom/device/setup"
 	"intercom/gpio"
+	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -85,7 +86,7 @@ func (d *doorway) answered(id string, b wire.DoorBody) {
 		return
 	}
 	const why = "asked in a call"
-	d.o.log.Info("door", "who", b.From, "why", why, "done", b.Result, "call", id)
+	d.o.log.Info(event.Door, "who", b.From, "why", why, "done", b.Result, event.Call(id))
 	d.o.events.emit(control.Event{Event: "door", Who: b.From, Why: why, Done: b.Result, Call: id, Peer: b.From})
 	if b.Result == opened {
 		d.o.Sound.Play(call.DoorTone)
@@ -248,7 +249,7 @@ func (d *doorway) record(who, why, done string) {
 	if d.o.state.Live() {
 		id = d.o.state.ID
 	}
-	d.o.log.Info("door", "who", who, "why", why, "done", done, "call", id)
+	d.o.log.Info(event.Door, "who", who, "why", why, "done", done, event.Call(id))
 	d.o.events.emit(control.Event{Event: "door", Who: who, Why: why, Done: done, Call: id, Door: d.status()})
 	d.o.notes.add(wire.NoteBody{Kind: wire.DoorNote, Who: who, Why: why, Result: done, Call: id})
 }

@@ -14,6 +14,7 @@ import (
 	"intercom/call"
 	"intercom/device/control"
 	"intercom/internal/durable"
+	"intercom/internal/event"
 	"intercom/wire"
 )
 
@@ -160,7 +161,7 @@ func (m *memory) setPrivacy(on bool) {
 }
 
 func (m *memory) mode(name string, on bool) {
-	m.o.log.Info("mode", "mode", name, "on", on)
+	m.o.log.Info(event.Mode, "mode", name, "on", on)
 	m.keep()
 	m.o.events.emit(control.Event{Event: "mode", Mode: name, On: &on})
 	m.o.lights.update()

@@ -2,6 +2,7 @@ package device
 
 import (
 	"intercom/call"
+	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -118,7 +119,7 @@ func (h *signalling) failed(m link.Message, e *fault.Error) {
 	case wire.Servers: // the hub ends a call otherwise
 		return
 	}
-	h.o.log.Warn("the hub refused a request", "type", string(m.To), "call", m.Call,
+	h.o.log.Warn(event.RequestRefused, "type", string(m.To), event.Call(m.Call),
 		"code", string(e.Code), "err", e.Message)
 	if m.To == wire.Door {
 		h.o.doorway.answered(m.Call, wire.DoorBody{From: h.o.state.Peer, Result: refused})
@@ -153,7 +154,7 @@ func (h *signalling) answered(id string, b wire.AnsweredBody) {
 	o := h.o
 	if id == o.state.ID && o.state.Phase == call.Ringing {
 		o.log.Warn("the hub says that a call was answered, and nobody here has; it rings on",
-			"call", id, "peer", o.state.Peer)
+			event.Call(id), event.Peer(o.state.Peer))
 	}
 	if wire.CheckCUID(b.Peer) != nil {
 		b.Peer = ""

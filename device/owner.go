@@ -10,6 +10,7 @@ import (
 	"intercom/call"
 	"intercom/device/control"
 	"intercom/device/setup"
+	"intercom/internal/event"
 	"intercom/internal/outcome"
 	"intercom/wire"
 )
@@ -118,11 +119,11 @@ func (o *owner) stepped(before, now call.State) {
 	if before.Phase == now.Phase && before.ID == now.ID && before.Online == now.Online {
 		return
 	}
-	about := []any{"phase", string(now.Phase), "online", now.Online}
+	attrs := []any{"phase", string(now.Phase), "online", now.Online}
 	if now.ID != "" {
-		about = append(about, "call", now.ID, "peer", now.Peer)
+		attrs = append(attrs, event.Call(now.ID), event.Peer(now.Peer))
 	}
-	o.log.Info("state", about...)
+	o.log.Info(event.State, attrs...)
 	caller := o.leg.caller
 	o.events.emit(control.Event{Event: "state", Phase: now.Phase, Call: now.ID, Peer: now.Peer, Online: &now.Online,
 		Name: caller.Name, Context: caller.Context, Image: caller.InitiatorImage})
@@ -222,7 +223,7 @@ func (o *owner) iceServers() []wire.ICEServer {
 func (o *owner) networkChanged() {
 	if o.leg.path != nil && o.leg.path.Moved() {
 		o.log.Info("this machine's address or its route to the other side changed",
-			"call", o.state.ID, "peer", o.state.Peer)
+			event.Call(o.state.ID), event.Peer(o.state.Peer))
 		o.handle(call.MediaMoved{ID: o.state.ID})
 	}
 }
@@ -281,10 +282,10 @@ func (o *owner) fault(f control.Fault) {
 		return
 	}
 	if f.Text == "" {
-		o.log.Info("a part is well again", "part", f.Part)
+		o.log.Info(event.PartWell, event.Part(f.Part))
 	} else {
 		t := f.Trouble()
-		o.log.Warn("a part is not well", "part", t.Part, "code", string(t.Code), "severity", string(t.Severity),
+		o.log.Warn(event.PartBroken, event.Part(t.Part), "code", string(t.Code), "severity", string(t.Severity),
 			"why", t.Text, "do", t.Do)
 	}
 	o.events.emit(control.Event{Event: "health", Part: f.Part, Trouble: f.Text})

@@ -9,6 +9,7 @@ import (
 
 	"intercom/hub/bus"
 	"intercom/hub/call"
+	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -283,7 +284,7 @@ func (r *router) adopt(w who, k call.Ticket, claim uint64) {
 	r.calls[c.key] = c
 	r.mu.Unlock()
 	r.liveCalls.Add(1)
-	r.log.Info("call adopted", "call", k.Call, "cuid", k.From, "peer", k.To)
+	r.log.Info("call adopted", event.Call(k.Call), event.Account(w.account), event.CUID(k.From), event.Peer(k.To))
 	c.at[w.cuid] = &place{hub: r.name}
 	peer := who{w.account, k.Peer(w.cuid)}
 	c.next(call.Begin{})
@@ -335,7 +336,7 @@ func (r *router) orphaned(w who, call string) {
 		m.call = legRef{}
 	}
 	r.mu.Unlock()
-	r.log.Warn("the hub of a call is gone", "call", call, "cuid", w.cuid, "peer", owner)
+	r.log.Warn("the hub of a call is gone", event.Call(call), event.Account(w.account), event.CUID(w.cuid), event.Hub(owner))
 	if b, err := wire.Body[wire.AnsweredBody](wire.Envelope{B: answered}); answered != nil && err == nil {
 		r.seek(m, wire.CallRef{Call: call, Ticket: b.Ticket})
 		return

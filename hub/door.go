@@ -3,6 +3,7 @@ package hub
 import (
 	"time"
 
+	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -25,7 +26,8 @@ func (r *router) mayOpen(c *ownedCall, w who) *fault.Error {
 	if acct := r.access.Account(w.account); acct != nil && acct.MayOpen(w.cuid, other) {
 		return nil
 	}
-	r.log.Info("a door is not opened: no rule may_open_door", "call", c.key.id, "cuid", w.cuid, "peer", other)
+	r.log.Info("a door is not opened: no rule may_open_door", event.Call(c.key.id), event.Account(w.account),
+		event.CUID(w.cuid), event.Peer(other))
 	if c.refusals++; c.refusals <= mostRefusals {
 		r.noteRefusal(who{w.account, other}, w.cuid, c.key.id)
 	}
@@ -52,7 +54,8 @@ func (r *router) noteRefusal(door who, by, call string) {
 	n := wire.NoteBody{ID: random(), Kind: wire.DoorNote, At: time.Now().UTC(), Who: by, Why: "no rule may_open_door of the account has it", Result: wire.DoorRefused, Call: call}
 	r.background(func() {
 		if err := r.note(door.account, door.cuid, n); err != nil {
-			r.log.Error("a refusal cannot be written down", "call", call, "cuid", door.cuid, "err", err)
+			r.log.Error("a refusal cannot be written down", event.Call(call), event.Account(door.account), event.CUID(door.cuid),
+				"err", err)
 		}
 	})
 }
@@ -86,7 +89,8 @@ func (r *router) openDoor(m *member, e wire.Envelope) *fault.Error {
 	}
 	door := who{m.account, b.CUID}
 	if acct := r.access.Account(m.account); acct == nil || !acct.MayOpen(m.cuid, b.CUID) {
-		r.log.Info("a door is not opened: no rule may_open_door", "cuid", m.cuid, "peer", b.CUID, "name", operator)
+		r.log.Info("a door is not opened: no rule may_open_door", event.Account(m.account), event.CUID(m.cuid),
+			event.Peer(b.CUID), "name", operator)
 		r.mu.Lock()
 		m.refusals++
 		few := m.refusals <= mostRefusals

@@ -11,6 +11,7 @@ import (
 	"intercom/hub/access"
 	"intercom/internal/config"
 	"intercom/internal/durable"
+	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -170,7 +171,7 @@ func (h *Hub) administrator(do func(w http.ResponseWriter, r *http.Request, by o
 			answer(w, reply)
 		}
 		if derr == nil && r.Method != http.MethodGet {
-			h.log.Info("account changed", "account", by.Account, "by", by.User, "what", r.Method+" "+r.URL.Path)
+			h.log.Info("account changed", event.Account(by.Account), "name", by.User, "request", r.Method+" "+r.URL.Path)
 		}
 	}
 }
@@ -201,7 +202,7 @@ func (h *Hub) change(by operator, change func(*access.Editor) error) error {
 	case errors.Is(err, durable.ErrBusy), errors.Is(err, durable.ErrChanged):
 		return fault.In(fault.Conflict, "", "The account is being changed by somebody else; look at it, and try again.")
 	}
-	h.log.Warn("an account's file cannot be read or written", "account", by.Account, "err", err)
+	h.log.Warn("an account's file cannot be read or written", event.Account(by.Account), "err", err)
 	return fault.In(fault.HubDegraded, "", "The account's file cannot be read or written; the log of the hub says why.")
 }
 

@@ -14,6 +14,7 @@ import (
 	"intercom/hub/access"
 	"intercom/hub/record"
 	"intercom/internal/backoff"
+	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -150,7 +151,7 @@ func (h *Hub) signInOperator(w http.ResponseWriter, r *http.Request) {
 		if !ok {
 			return fault.In(fault.Credentials, "", "The account, the name or the password is wrong.")
 		}
-		h.log.Info("operator signed in", "account", q.Account, "name", q.Name)
+		h.log.Info("operator signed in", event.Account(q.Account), "name", q.Name)
 		return h.admit(w, q.Account, u)
 	})
 }
@@ -184,7 +185,7 @@ func (h *Hub) firstOperator(w http.ResponseWriter, r *http.Request) {
 			return fault.In(fault.HubDegraded, "", "The operator cannot be kept; the log of the hub says why.")
 		}
 		h.setup.use()
-		h.log.Info("first operator made", "account", q.Account, "name", q.Name)
+		h.log.Info("first operator made", event.Account(q.Account), "name", q.Name)
 		return h.admit(w, q.Account, u)
 	})
 }
@@ -267,7 +268,7 @@ func (h *Hub) signOutOperator(w http.ResponseWriter, r *http.Request) {
 	}
 	if o, _, ok := h.operatorOf(r); ok {
 		h.router.endSession(o.Account, o.Grant)
-		h.log.Info("operator signed out", "account", o.Account, "name", o.User)
+		h.log.Info("operator signed out", event.Account(o.Account), "name", o.User)
 	}
 	http.SetCookie(w, &http.Cookie{Name: Cookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	w.WriteHeader(http.StatusNoContent)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"intercom/hub/call"
+	"intercom/internal/event"
 	"intercom/internal/outcome"
 	"intercom/wire"
 )
@@ -222,7 +223,8 @@ func (c *ownedCall) back(cuid, hub string, resumed bool) {
 
 // report records the result. The call stays for a while, for those who come late.
 func (c *ownedCall) report(r outcome.Result) {
-	c.r.log.Info("call ended", "call", r.Call, "cuid", r.From, "peer", r.To, "status", string(r.Status), "reason", string(r.Reason))
+	c.r.log.Info(event.CallEnded, event.Call(r.Call), event.Account(c.key.account), event.CUID(r.From), event.Peer(r.To),
+		"status", string(r.Status), "reason", string(r.Reason))
 	c.r.record(c.key.account, r)
 	for _, p := range c.at {
 		p.here()

@@ -11,6 +11,7 @@ import (
 
 	"intercom/hub/access"
 	"intercom/hub/call"
+	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/internal/tasks"
@@ -292,7 +293,7 @@ func (r *router) Heard(b []byte) {
 func (r *router) send(hub string, s slip) {
 	s.Hub = r.name
 	if err := r.bus.Send(hub, s.bytes(), s.token()); err != nil {
-		r.log.Debug("another hub cannot be told", "peer", hub, "err", err)
+		r.log.Debug("another hub cannot be told", event.Hub(hub), "err", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"intercom/hub/access"
 	"intercom/hub/bus"
 	"intercom/hub/call"
+	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -138,7 +139,8 @@ func (r *router) claim(ctx context.Context, w who, instance string) (uint64, *fa
 // claimLater lets a device in without a claim, while the store of claims does not answer. Other hubs that can be asked
 // are asked.
 func (r *router) claimLater(ctx context.Context, w who, instance string, why error) *fault.Error {
-	r.log.Warn("a device is let in without a claim: the bus does not answer", "cuid", w.cuid, "err", why)
+	r.log.Warn("a device is let in without a claim: the bus does not answer", event.Account(w.account),
+		event.CUID(w.cuid), "err", why)
 	if !r.bus.Peers() {
 		return nil
 	}
@@ -427,7 +429,8 @@ func (r *router) expel() {
 	}
 	r.mu.Unlock()
 	for m, call := range out {
-		r.log.Info("a device has to leave: what it signed in with was taken away", "cuid", m.cuid)
+		r.log.Info("a device has to leave: what it signed in with was taken away", event.Account(m.account),
+			event.CUID(m.cuid))
 		m.send(wire.Reply(wire.Envelope{}, fault.New(fault.Credentials)))
 		m.close(wire.CloseCredentials, "what it signed in with was taken away")
 		r.away(m.who, call, true)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"intercom/hub/access"
+	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -56,7 +57,7 @@ func (h *Hub) signIn(r *http.Request, s *socket) (*member, error) {
 		return nil, ferr
 	}
 	h.signedIn.Add(1)
-	h.log.Info("signed in", "cuid", hi.CUID, "account", hi.Account, "agent", hi.Agent)
+	h.log.Info(event.SignedIn, event.Account(hi.Account), event.CUID(hi.CUID), "agent", hi.Agent)
 	return m, nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"intercom/hub/bus"
 	"intercom/internal/backoff"
+	"intercom/internal/event"
 )
 
 // Silence watches the stations that must be there, until ctx ends, and tells of those that are away for too long, and
@@ -88,7 +89,7 @@ func (s *silence) raise(ctx context.Context, w who, since time.Time) {
 		s.inherit(ctx, w)
 		return
 	}
-	s.r.log.Warn("a station is silent", "cuid", w.cuid, "account", w.account, "since", since)
+	s.r.log.Warn("a station is silent", event.Account(w.account), event.CUID(w.cuid), "since", since)
 	s.tell(w.account, w.cuid, true, since)
 }
 
@@ -127,6 +128,6 @@ func (s *silence) back(ctx context.Context, w who) {
 	if err := s.r.bus.Release(bctx, alarmClaim(w), revision); errors.Is(err, bus.ErrTaken) {
 		return // another hub has taken it over, and tells its end
 	} // a claim that stays for another reason keeps the next alarm from being told twice, at worst
-	s.r.log.Info("a silent station is back", "cuid", w.cuid, "account", w.account)
+	s.r.log.Info("a silent station is back", event.Account(w.account), event.CUID(w.cuid))
 	s.tell(w.account, w.cuid, false, since)
 }

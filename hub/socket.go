@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"intercom/hub/record"
+	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -251,7 +252,7 @@ func (h *Hub) serve(s *socket, m *member) {
 		err = errClosed
 	}
 	h.router.leave(m, s, forGood)
-	h.log.Info("signed out", "cuid", m.cuid, "err", cause(err))
+	h.log.Info("signed out", event.Account(m.account), event.CUID(m.cuid), "err", cause(err))
 	code, why := closing(err)
 	h.finish(s, code, why)
 }
@@ -352,11 +353,11 @@ func (h *Hub) note(m *member, e wire.Envelope) *fault.Error {
 	}
 	werr := h.set.Note(m.account, m.cuid, b)
 	if errors.Is(werr, record.ErrFull) {
-		h.log.Warn("a station has told more than is kept of a day", "cuid", m.cuid, "account", m.account)
+		h.log.Warn("a station has told more than is kept of a day", event.Account(m.account), event.CUID(m.cuid))
 		return tooOften(time.Hour)
 	}
 	if werr != nil {
-		h.log.Error("a note of a station cannot be written", "cuid", m.cuid, "account", m.account, "err", werr)
+		h.log.Error("a note of a station cannot be written", event.Account(m.account), event.CUID(m.cuid), "err", werr)
 		return fault.New(fault.HubDegraded)
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/journal"
+
+	"intercom/internal/event"
 )
 
 // Logger gives the daemon's log: to the journal with a field for each attribute when stderr is the journal's, else
@@ -66,7 +68,7 @@ func (j *Journal) Handle(_ context.Context, r slog.Record) error {
 		add(fields, "", a)
 	}
 	r.Attrs(func(a slog.Attr) bool { add(fields, j.prefix, a); return true })
-	if id := MessageIDs[r.Message]; id != "" {
+	if id := event.ID(r.Message); id != "" {
 		fields["MESSAGE_ID"] = id
 	}
 	p := priority(r.Level)
@@ -76,10 +78,9 @@ func (j *Journal) Handle(_ context.Context, r slog.Record) error {
 	}
 	message := r.Message
 	// what a reader of the plain journal needs
-	for _, key := range []string{"PART", "BUTTON", "PHASE", "PEER", "STATUS", "REASON", "WHO", "WHY", "DONE", "MODE",
-		"URL", "ERR"} {
-		if fields[key] != "" {
-			message += " " + strings.ToLower(key) + "=" + strconv.Quote(fields[key])
+	for _, a := range event.Attributes() {
+		if value := fields[fieldOf(a.Key)]; a.Shown && value != "" {
+			message += " " + a.Key + "=" + strconv.Quote(value)
 		}
 	}
 	if send(message, p, fields) == nil {
@@ -89,7 +90,15 @@ func (j *Journal) Handle(_ context.Context, r slog.Record) error {
 	return err
 }
 
-// add turns an attribute into fields; a group into one for each member. The key's CALL is CALL_ID, as documented.
+// fieldOf is the journal's field of an attribute.
+func fieldOf(key string) string {
+	if key == "call" {
+		return "CALL_ID"
+	}
+	return fieldName(key)
+}
+
+// add turns an attribute into fields; a group into one for each member.
 func add(fields map[string]string, prefix string, a slog.Attr) {
 	v := a.Value.Resolve()
 	if v.Kind() == slog.KindGroup {
@@ -98,10 +107,7 @@ func add(fields map[string]string, prefix string, a slog.Attr) {
 		}
 		return
 	}
-	key := fieldName(prefix + a.Key)
-	if key == "CALL" {
-		key = "CALL_ID"
-	}
+	key := fieldOf(prefix + a.Key)
 	if text := v.String(); key != "" && text != "" {
 		fields[key] = text
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
+	"intercom/internal/event"
 )
 
 // Ready says that the start is done: local parts run, whether or not a hub is there.
@@ -67,7 +68,7 @@ func Watchdog(ctx context.Context, log *slog.Logger, alive func(context.Context)
 		if err == nil {
 			notify(daemon.SdNotifyWatchdog)
 		} else if ctx.Err() == nil {
-			log.Error("no proof of progress; the watchdog is not fed", "err", err)
+			log.Error(event.NoProgress, "err", err)
 		}
 		select {
 		case <-ctx.Done():

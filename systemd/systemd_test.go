@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"github.com/coreos/go-systemd/v22/journal"
 
 	"intercom/internal/config/configtest"
+	"intercom/internal/event"
 )
 
 // manager is the service manager's end of the notification socket, as systemd binds it (sd_notify(3)).
@@ -132,24 +134,43 @@ func TestReloadingAndStopping(t *testing.T) {
 
 var update = flag.Bool("update", false, "write the generated sections of the documents")
 
-func TestKindsOfEvents(t *testing.T) {
-	rows, seen := "| kind | `MESSAGE_ID` |\n|---|---|\n", map[string]bool{}
-	for _, text := range slices.Sorted(maps.Keys(MessageIDs)) {
-		id := MessageIDs[text]
-		if raw, err := hex.DecodeString(id); err != nil || len(raw) != 16 || seen[id] {
-			t.Errorf("%s: %s is not an id of its own", text, id)
+func TestTheFieldsOfTheJournal(t *testing.T) {
+	rows, seen := "| field | is |\n|---|---|\n", map[string]bool{}
+	for _, a := range event.Attributes() {
+		if seen[a.Key] || a.Means == "" {
+			t.Errorf("the attribute %s is there twice, or means nothing", a.Key)
 		}
-		seen[id] = true
-		rows += "| " + text + " | `" + id + "` |\n"
+		seen[a.Key] = true
+		rows += "| `" + fieldOf(a.Key) + "` | " + a.Means + " |\n"
+	}
+	configtest.Section(t, "../docs/log-fields.md", "fields", rows, *update)
+	rows = "| kind | `MESSAGE_ID` |\n|---|---|\n"
+	clear(seen)
+	for _, k := range slices.SortedFunc(slices.Values(event.Kinds()), func(a, b event.Kind) int {
+		return cmp.Compare(a.Text, b.Text)
+	}) {
+		if raw, err := hex.DecodeString(k.ID); err != nil || len(raw) != 16 || seen[k.ID] || seen[k.Text] {
+			t.Errorf("%s: %s is not an id of its own", k.Text, k.ID)
+		}
+		seen[k.ID], seen[k.Text] = true, true
+		rows += "| " + k.Text + " | `" + k.ID + "` |\n"
 	}
 	configtest.Section(t, "../docs/log-fields.md", "messages", rows, *update)
+	var text string
 	var fields map[string]string
-	j := &Journal{Level: slog.LevelInfo, Send: func(_ string, _ journal.Priority, f map[string]string) error {
-		fields = f
+	j := &Journal{Level: slog.LevelInfo, Send: func(m string, _ journal.Priority, f map[string]string) error {
+		text, fields = m, f
 		return nil
 	}}
-	slog.New(j).Info("call ended", "call", "c")
-	if fields["MESSAGE_ID"] != MessageIDs["call ended"] || fields["CALL_ID"] != "c" {
+	slog.New(j).Info(event.CallEnded, event.Call("c"), event.Account("demo"), event.CUID("front_door"),
+		event.Peer("reception"), event.Hub("second"), event.Part("audio"))
+	want := map[string]string{"MESSAGE_ID": "ea4659953cdfd4ba5c3ce3323c96ec3c", "CALL_ID": "c", "ACCOUNT": "demo",
+		"CUID": "front_door", "PEER": "reception", "HUB": "second", "PART": "audio"}
+	if !maps.Equal(fields, want) || text != `call ended part="audio" peer="reception" hub="second"` {
+		t.Errorf("%q %v", text, fields)
+	}
+	slog.New(j).Info("nothing that anybody is to rely on", "mode", "mode")
+	if fields["MESSAGE_ID"] != "" {
 		t.Errorf("%v", fields)
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"intercom/hub/record"
 	"intercom/hub/relay"
 	"intercom/internal/config"
+	"intercom/internal/event"
 	"intercom/internal/outcome"
 	"intercom/internal/supervise"
 	"intercom/systemd"
@@ -90,8 +91,8 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		}, Note: func(account, cuid string, n wire.NoteBody) error {
 			fresh, err := notes.Add(record.Note{Account: account, Station: cuid, NoteBody: n})
 			if fresh && n.Kind != wire.CallNote { // of a call, its end is what others want to hear of
-				log.Info("note", "account", account, "cuid", cuid, "kind", string(n.Kind), "at", n.At, "who", n.Who,
-					"why", n.Why, "result", n.Result, "to", n.To, "call", n.Call)
+				log.Info(event.Note, event.Account(account), event.CUID(cuid), "kind", string(n.Kind), "at", n.At,
+					"who", n.Who, "why", n.Why, "result", n.Result, "to", n.To, event.Call(n.Call))
 				hooks.Send(hook.Event{ID: n.ID, Event: hook.StationNote, At: time.Now().UTC(), Account: account,
 					Station: cuid, Note: &n})
 			}
@@ -121,7 +122,7 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 	}
 	systemd.Ready()
 	systemd.Status("Serving on " + l.Addr().String())
-	log.Info("started", "listen", l.Addr().String(), "accounts", len(dir.Accounts()))
+	log.Info(event.Started, "listen", l.Addr().String(), "accounts", len(dir.Accounts()))
 	context.AfterFunc(ctx, func() { systemd.Stopping(20 * time.Second) })
 	return supervise.Run(ctx, log,
 		supervise.Part{Name: "records", Run: records.Run},

@@ -31,6 +31,7 @@ import (
 	"intercom/device/setup"
 	"intercom/device/voice"
 	"intercom/internal/durable"
+	"intercom/internal/event"
 	"intercom/internal/supervise"
 	"intercom/internal/version"
 	"intercom/systemd"
@@ -126,7 +127,7 @@ func serve(ctx context.Context, cfg *setup.Config, conf *rollback.Configuration)
 			return errors.Join(d.Ask(ctx, func() {}), group.Stuck())
 		})
 	}})
-	log.Info("started", "cuid", cfg.CUID, "control", cfg.Control)
+	log.Info(event.Started, event.CUID(cfg.CUID), "control", cfg.Control)
 	context.AfterFunc(ctx, func() { systemd.Stopping(stopTime) })
 	return group.Run(ctx)
 }

@@ -22,6 +22,7 @@ import (
 
 	"intercom/internal/backoff"
 	"intercom/internal/durable"
+	"intercom/internal/event"
 	"intercom/internal/outcome"
 )
 
@@ -98,7 +99,7 @@ func (s *Store) queue(what string, queue chan Record, one Record) {
 	select {
 	case queue <- one:
 	default:
-		s.log.Error("a call record is lost: too many wait", "call", one.Call, "part", what)
+		s.log.Error("a call record is lost: too many wait", event.Call(one.Call), event.Part("records"), "what", what)
 	}
 }
 
@@ -147,9 +148,9 @@ func (s *Store) note(what string, err error) {
 	s.mu.Unlock()
 	switch {
 	case err != nil && before == nil:
-		s.log.Error("call records cannot be written; calls go on", "part", what, "err", err)
+		s.log.Error("call records cannot be written; calls go on", event.Part("records"), "what", what, "err", err)
 	case err == nil && before != nil:
-		s.log.Info("call records are written again", "part", what)
+		s.log.Info("call records are written again", event.Part("records"), "what", what)
 	}
 }
 
@@ -191,7 +192,7 @@ func (s *Store) drain(ctx context.Context, what string, queue chan Record, put f
 				break
 			}
 			if ctx.Err() != nil {
-				s.log.Error("call records are lost: there is no time left to try again", "part", what, "count",
+				s.log.Error("call records are lost: there is no time left to try again", event.Part("records"), "what", what, "count",
 					len(some), "err", err)
 				return
 			}

@@ -93,7 +93,7 @@ func (r *Relay) admit(s *stream) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.streamsOf[from] >= mostOfOne || !r.visitors.welcome(from, time.Now()) {
-		r.lines.refuse("more connections of one address than it may have", "peer", from.String())
+		r.lines.refuse("more connections of one address than it may have", "address", from.String())
 		return false
 	}
 	if len(r.streams)-len(r.tuples) >= mostStreams {
@@ -130,7 +130,7 @@ func (r *Relay) leaveAlone(now time.Time) {
 		if r.tuples[s.tuple] != nil {
 			s.lonely = now
 		} else if now.Sub(s.lonely) > r.cfg.times.lonely {
-			r.lines.refuse("a connection that wants nothing", "peer", s.tuple.from.Addr().String())
+			r.lines.refuse("a connection that wants nothing", "address", s.tuple.from.Addr().String())
 			r.dismiss(s)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pion/stun/v4"
+
+	"intercom/internal/event"
 )
 
 // Limits of what a client may send.
@@ -40,7 +42,7 @@ func (r *Relay) screen(from tuple, b []byte) (pass bool, answer []byte) {
 	case kind.Class != stun.ClassRequest:
 		return false, nil
 	case !r.visitors.welcome(from.from.Addr(), time.Now()): // before anything that takes longer
-		r.lines.refuse("more requests of one address than it may have", "peer", from.from.Addr().String())
+		r.lines.refuse("more requests of one address than it may have", "address", from.from.Addr().String())
 		return false, nil
 	}
 	m := &stun.Message{Raw: bytes.Clone(b)}
@@ -62,7 +64,7 @@ func (r *Relay) screen(from tuple, b []byte) (pass bool, answer []byte) {
 	p, ok := partyOf(name.String())
 	key := stun.MessageIntegrity(keyOf(r.cfg.Secret, p))
 	if !ok || key.Check(m) != nil {
-		r.lines.refuse("credentials that are wrong", "peer", from.from.Addr().String())
+		r.lines.refuse("credentials that are wrong", "address", from.from.Addr().String())
 		return true, nil // 401 again
 	}
 	code, why := r.refuses(from, m, p)
@@ -74,7 +76,7 @@ func (r *Relay) screen(from tuple, b []byte) (pass bool, answer []byte) {
 		// who hangs up says goodbye to the relay, too; and ICE tries all addresses that there are
 		level = slog.LevelInfo
 	}
-	r.lines.line(level, why, "code", int(code), "account", p.Account, "cuid", p.CUID, "call", p.Call)
+	r.lines.line(level, why, "stun_code", int(code), event.Account(p.Account), event.CUID(p.CUID), event.Call(p.Call))
 	reply, err := stun.Build(&stun.Message{TransactionID: m.TransactionID},
 		stun.NewType(m.Type.Method, stun.ClassErrorResponse),
 		&stun.ErrorCodeAttribute{Code: code, Reason: []byte(why)}, key)

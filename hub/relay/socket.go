@@ -12,6 +12,7 @@ import (
 
 	"github.com/pion/turn/v5"
 	"golang.org/x/time/rate"
+	"intercom/internal/event"
 )
 
 // socket is one relayed address of one party. What it carries is checked packet by packet: permissions name addresses
@@ -61,7 +62,7 @@ func (g generator) AllocatePacketConn(c turn.AllocateListenerConfig) (net.Packet
 	}
 	s, err := g.relay.bind(p, c.Network)
 	if err != nil {
-		g.relay.lines.refuse(err.Error(), "account", p.Account, "cuid", p.CUID, "call", p.Call)
+		g.relay.lines.refuse(err.Error(), event.Account(p.Account), event.CUID(p.CUID), event.Call(p.Call))
 		return nil, nil, err
 	}
 	return s, &net.UDPAddr{IP: g.relay.reach.public.AsSlice(), Port: int(s.port)}, nil
@@ -155,8 +156,8 @@ func (s *socket) Close() error {
 }
 
 func (s *socket) end(why string) {
-	s.relay.log.Debug("a relayed address was closed", "why", why, "account", s.party.Account, "cuid", s.party.CUID,
-		"call", s.party.Call)
+	s.relay.log.Debug("a relayed address was closed", "why", why, event.Account(s.party.Account), event.CUID(s.party.CUID),
+		event.Call(s.party.Call))
 	_ = s.Close()
 }
 
@@ -206,8 +207,8 @@ func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
 	peer := netip.AddrPortFrom(u.AddrPort().Addr().Unmap(), u.AddrPort().Port())
 	switch {
 	case !s.carries(peer):
-		s.relay.lines.line(slog.LevelInfo, notReached, "peer", peer.String(), "account", s.party.Account, "cuid",
-			s.party.CUID, "call", s.party.Call)
+		s.relay.lines.line(slog.LevelInfo, notReached, "address", peer.String(), event.Account(s.party.Account),
+			event.CUID(s.party.CUID), event.Call(s.party.Call))
 	case s.within(s.out, s.account.out, len(b)):
 		return s.WriteToUDPAddrPort(b, peer)
 	}
@@ -219,8 +220,8 @@ func (s *socket) within(own, account *rate.Limiter, n int) bool {
 	if own.AllowN(now, n) && account.AllowN(now, n) {
 		return true
 	}
-	s.relay.lines.refuse("packets faster than turn.address_kbit or turn.account_kbit", "account", s.party.Account,
-		"cuid", s.party.CUID, "call", s.party.Call)
+	s.relay.lines.refuse("packets faster than turn.address_kbit or turn.account_kbit",
+		event.Account(s.party.Account), event.CUID(s.party.CUID), event.Call(s.party.Call))
 	return false
 }
 

@@ -5,7 +5,7 @@
 // context does. A panic counts as an error. A part that is not vital is started again with backoff; the end of a vital
 // one is the end of [Run]. A part that proves its progress (Alive) and stops doing so is ended and started again alone;
 // one that does not even end is [Group.Stuck], and only starting the whole daemon again helps. Whoever wires a daemon
-// (cmd) imports this; it imports the standard library and backoff.
+// (cmd) imports this; it imports backoff and event.
 package supervise
 
 import (
@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"intercom/internal/backoff"
+	"intercom/internal/event"
 )
 
 // Part is one thing that runs.
@@ -110,7 +111,7 @@ func (g *Group) Run(ctx context.Context) error {
 		select {
 		case <-r.ended:
 		case <-t.C:
-			g.log.Error("a part would not stop", "part", r.Name, "wait", r.Grace)
+			g.log.Error(event.PartStuck, event.Part(r.Name), "wait", r.Grace)
 			err = errors.Join(err, fmt.Errorf("%s did not stop within %v", r.Name, r.Grace))
 		}
 		t.Stop()
@@ -136,7 +137,7 @@ func (g *Group) tend(ctx context.Context) {
 				continue
 			}
 			if without[r]++; without[r] == 2 {
-				g.log.Error("a part makes no progress and is started again alone", "part", r.Name, "err", err)
+				g.log.Error(event.PartStalled, event.Part(r.Name), "err", err)
 				select {
 				case r.again <- struct{}{}:
 				default:
@@ -168,7 +169,7 @@ func (r *running) keep(ctx context.Context, log *slog.Logger, vital chan<- error
 		// One line a change, not a line a try.
 		if b.Tries() == 1 || err.Error() != told {
 			told = err.Error()
-			log.Warn("a part ended and is started again, for ever", "part", r.Name, "err", err, "wait",
+			log.Warn(event.PartRestarted, event.Part(r.Name), "err", err, "wait",
 				wait.Round(time.Millisecond), "try", b.Tries())
 		}
 		backoff.Sleep(ctx, wait)

@@ -25,6 +25,7 @@ import (
 
 	"intercom/internal/backoff"
 	"intercom/internal/config"
+	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -205,7 +206,7 @@ func (l *Link) session(ctx context.Context, t *attempt) (up bool, err error) {
 		stopReading()
 	}()
 	l.h.Up(welcome)
-	l.log.Info("signed in", "cuid", l.cfg.CUID, "resumed", welcome.Resumed)
+	l.log.Info(event.SignedIn, event.Account(l.cfg.Account), event.CUID(l.cfg.CUID), "resumed", welcome.Resumed)
 	err = s.read(rctx, l)
 	l.mu.Lock()
 	l.now = nil
