@@ -80,7 +80,7 @@ func (x *crowding) loop(n int, do func()) {
 
 // Whatever an address holds or tries, a right key of the same address comes in at once; and so behind a proxy.
 func TestARightKeyAlwaysComesIn(t *testing.T) {
-	const proxy, bad = "192.0.2.1", "198.51.100.7"
+	const proxy, bad, roundTrip = "192.0.2.1", "198.51.100.7", 20 * time.Millisecond
 	for name, hold := range map[string]func(x *crowding){
 		"silent connections": func(x *crowding) {
 			for range maxConns + 20 {
@@ -158,6 +158,7 @@ func TestARightKeyAlwaysComesIn(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
+						time.Sleep(roundTrip) // in which the others come and go: the grace for a hello
 						c := &client{t, ws}
 						c.hello(wire.HelloBody{Account: "demo", APIKey: s.key, CUID: fmt.Sprint("station_", i), Instance: "i"})
 						if e, code := c.until(wire.Welcome); e.T != wire.Welcome {
@@ -168,7 +169,7 @@ func TestARightKeyAlwaysComesIn(t *testing.T) {
 							t.Fatalf("token %d: %d", i, status)
 						}
 					}
-					if took := time.Since(began); took > 0 {
+					if took := time.Since(began) - 24*roundTrip; took > 0 {
 						t.Errorf("the right key had to wait %v", took)
 					}
 				})
