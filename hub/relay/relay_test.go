@@ -220,7 +220,7 @@ func TestTwoPartiesOfACallReachEachOther(t *testing.T) {
 
 func TestWhoHasNoRightIsRefused(t *testing.T) {
 	b := newBench(t, nil)
-	b.calls.over["over"] = true
+	b.calls.set(func() { b.calls.over["over"] = true })
 	good, password := Credentials("s", Party{"demo", "front_door", "c1"})
 	over, overPassword := Credentials("s", Party{"demo", "front_door", "over"})
 	shared, sharedPassword := Shared("s", Party{"demo", "front_door", "c1"}, time.Now())
