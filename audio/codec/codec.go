@@ -78,9 +78,9 @@ func NewEncoder(name string) (Encoder, error) {
 	case "opus":
 		return newOpusEncoder()
 	case "PCMU":
-		return &g711{law: mulaw}, nil
+		return &narrow{law: mulaw}, nil
 	case "PCMA":
-		return &g711{law: alaw}, nil
+		return &narrow{law: alaw}, nil
 	}
 	return nil, fmt.Errorf("no codec %q", name)
 }
@@ -91,9 +91,9 @@ func NewDecoder(name string) (Decoder, error) {
 	case "opus":
 		return newOpusDecoder()
 	case "PCMU":
-		return &g711{law: mulaw}, nil
+		return &narrow{law: mulaw}, nil
 	case "PCMA":
-		return &g711{law: alaw}, nil
+		return &narrow{law: alaw}, nil
 	}
 	return nil, fmt.Errorf("no codec %q", name)
 }

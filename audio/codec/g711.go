@@ -3,7 +3,8 @@ package codec
 import (
 	"errors"
 	"math"
-	"math/bits"
+
+	"github.com/zaf/g711"
 )
 
 // law is one of the two companding laws of G.711.
@@ -13,20 +14,20 @@ type law struct {
 }
 
 var (
-	mulaw = law{encodeMu, decodeMu}
-	alaw  = law{encodeA, decodeA}
+	mulaw = law{g711.EncodeUlawFrame, g711.DecodeUlawFrame}
+	alaw  = law{g711.EncodeAlawFrame, g711.DecodeAlawFrame}
 )
 
-// g711 is encoder or decoder. It works at 8 kHz: the low-pass filter keeps speech below 3.6 kHz.
-type g711 struct {
+// narrow is encoder or decoder. It works at 8 kHz: the low-pass filter keeps speech below 3.6 kHz.
+type narrow struct {
 	fade
 	law  law
 	wide [2*taps + MaxFrame]float32 // what the filter still needs of the last frame, and this one
 }
 
-func (g *g711) Tune(Tuning) error { return nil }
+func (g *narrow) Tune(Tuning) error { return nil }
 
-func (g *g711) Encode(frame []int16, out []byte) (int, error) {
+func (g *narrow) Encode(frame []int16, out []byte) (int, error) {
 	if len(frame) != Block && len(frame) != Frame {
 		return 0, errors.New("not a frame of 10 or 20 ms")
 	}
@@ -45,7 +46,7 @@ func (g *g711) Encode(frame []int16, out []byte) (int, error) {
 	return n, nil
 }
 
-func (g *g711) Decode(payload []byte, pcm []int16) error {
+func (g *narrow) Decode(payload []byte, pcm []int16) error {
 	if len(payload)*6 != len(pcm) || len(pcm) > MaxFrame {
 		return errLength
 	}
@@ -68,7 +69,7 @@ func (g *g711) Decode(payload []byte, pcm []int16) error {
 // errLength says that a payload is of another length than was expected of it.
 var errLength = errors.New("a frame of another length")
 
-func (g *g711) Recover([]byte, []int16) bool { return false }
+func (g *narrow) Recover([]byte, []int16) bool { return false }
 
 const taps = 48 // on each side
 
@@ -91,50 +92,3 @@ var lowpass = func() (h [2*taps + 1]float32) {
 }()
 
 func clip(v float32) int16 { return int16(max(-32768, min(32767, v))) }
-
-// encodeMu is μ-law: a sign, the segment by the position of the leading bit, four bits of it.
-func encodeMu(s int16) byte {
-	const bias, most = 0x84, 32635
-	v, sign := int(s), 0
-	if v < 0 {
-		v, sign = -v, 0x80
-	}
-	v = min(v, most) + bias
-	seg := bits.Len(uint(v)) - 8
-	return ^byte(sign | seg<<4 | v>>(seg+3)&0xf)
-}
-
-func decodeMu(b byte) int16 {
-	b = ^b
-	seg := b >> 4 & 7
-	v := (int(b&0xf)<<3+0x84)<<seg - 0x84
-	if b&0x80 != 0 {
-		v = -v
-	}
-	return int16(v)
-}
-
-// encodeA is A-law: as μ-law, but linear in the first segment, and every other bit turned.
-func encodeA(s int16) byte {
-	v, sign := int(s)>>4, 0x80
-	if v < 0 {
-		v, sign = ^v, 0
-	}
-	out := v
-	if seg := bits.Len(uint(v)) - 4; seg > 0 {
-		out = seg<<4 | v>>(seg-1)&0xf
-	}
-	return byte(sign|out) ^ 0x55
-}
-
-func decodeA(b byte) int16 {
-	b ^= 0x55
-	v := int(b&0xf)<<4 + 8
-	if seg := b >> 4 & 7; seg > 0 {
-		v = (v + 0x100) << (seg - 1)
-	}
-	if b&0x80 == 0 {
-		v = -v
-	}
-	return int16(v)
-}

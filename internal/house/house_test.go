@@ -37,6 +37,7 @@ var owners = map[string][]string{
 	"github.com/pion/rtcp":            {"call/rtc", "cmd/intercom-attack"},
 	"github.com/pion/transport":       {"call/rtc"},
 	"github.com/pion/opus":            {"audio"},
+	"github.com/zaf/g711":             {"audio"},
 	"github.com/jfreymuth/pulse":      {"audio"},
 	"periph.io":                       {"gpio"},
 	"github.com/coreos/go-systemd":    {"systemd"},
