@@ -70,7 +70,7 @@ unit: web
 # The build without cgo: G.711 sent, Opus decoded.
 pure:
 	CGO_ENABLED=0 go build -trimpath -o out/pure/ ./cmd/...
-	CGO_ENABLED=0 go test -count=1 ./audio/codec ./audio/jitter ./call/... ./device
+	CGO_ENABLED=0 go test -count=1 ./audio/codec ./audio/jitter ./audio/rtp ./call/... ./device ./device/voice
 
 # The programs for 64-bit boards, with libopus.
 arm64: deps-test

@@ -48,7 +48,7 @@ func TestNothingIsSentBeforeItIsAgreed(t *testing.T) {
 func TestItFollowsTheLink(t *testing.T) {
 	s := NewSender(SenderSettings{})
 	s.Agree(Link{Codec: name(), Type: 111, RED: true})
-	if f := run(t, s); len(f) != 25 || f[0].RED || f[0].Ticks != codec.Frame {
+	if f := run(t, s); len(f) != 25 || f[0].RED || f[0].Ticks != ticks(name(), codec.Frame) {
 		t.Fatalf("on a good link: %d frames, %+v", len(f), s.Status())
 	}
 	s.Report(0.05)
@@ -61,7 +61,7 @@ func TestItFollowsTheLink(t *testing.T) {
 		if ages = append(ages, age); kind != 111 || len(b) == 0 {
 			t.Errorf("type %d, %d bytes", kind, len(b))
 		}
-	}); err != nil || len(ages) != 2 || ages[0] != codec.Block || ages[1] != 0 {
+	}); err != nil || len(ages) != 2 || ages[0] != ticks(name(), codec.Block) || ages[1] != 0 {
 		t.Errorf("%v %v", ages, err)
 	}
 	s.Report(0.2)
