@@ -17,6 +17,7 @@ type crowd struct {
 	mu    sync.Mutex
 	count int
 	of    map[netip.Prefix][]*guest // the oldest first
+	sized []map[netip.Prefix]bool   // the addresses that have so many: to find the one that has most needs no search
 }
 
 // guest is one of a crowd.
@@ -34,14 +35,13 @@ func (c *crowd) enter(address netip.Prefix, evict func()) *guest {
 	if c.of == nil {
 		c.of = map[netip.Prefix][]*guest{}
 	}
-	c.of[address] = append(c.of[address], g)
-	c.count++
+	c.add(g)
 	if c.grace > 0 && len(c.of[address]) > c.each {
 		time.AfterFunc(c.grace, func() { c.trim(address) })
 	}
 	out := c.excess(address)
 	if c.all > 0 && c.count > c.all {
-		most := c.of[c.fullest()][0]
+		most := c.fullest()[0]
 		c.remove(most)
 		out = append(out, most)
 	}
@@ -70,14 +70,33 @@ func (c *crowd) trim(address netip.Prefix) {
 	}
 }
 
-func (c *crowd) fullest() (address netip.Prefix) {
-	most := 0
-	for a, all := range c.of {
-		if len(all) > most {
-			address, most = a, len(all)
-		}
+// fullest are those of an address that has most.
+func (c *crowd) fullest() []*guest {
+	for address := range c.sized[len(c.sized)-1] {
+		return c.of[address]
 	}
-	return address
+	return nil
+}
+
+// resized notes how many an address has now.
+func (c *crowd) resized(address netip.Prefix, from, to int) {
+	for len(c.sized) <= to {
+		c.sized = append(c.sized, map[netip.Prefix]bool{})
+	}
+	delete(c.sized[from], address)
+	if to > 0 {
+		c.sized[to][address] = true
+	}
+	for len(c.sized) > 1 && len(c.sized[len(c.sized)-1]) == 0 {
+		c.sized = c.sized[:len(c.sized)-1]
+	}
+}
+
+func (c *crowd) add(g *guest) {
+	n := len(c.of[g.address])
+	c.of[g.address] = append(c.of[g.address], g)
+	c.count++
+	c.resized(g.address, n, n+1)
 }
 
 func (c *crowd) remove(g *guest) bool {
@@ -87,6 +106,7 @@ func (c *crowd) remove(g *guest) bool {
 		return false
 	}
 	c.count--
+	c.resized(g.address, len(all), len(all)-1)
 	if len(all) == 1 {
 		delete(c.of, g.address)
 	} else {
@@ -102,13 +122,12 @@ func (g *guest) leave() {
 	g.crowd.remove(g)
 }
 
-// renew makes one the newest of its address.
+// renew makes one the newest of its address, also one that had proved who it is: on a connection of a proxy, the next
+// request may be somebody else's.
 func (g *guest) renew() {
 	g.crowd.mu.Lock()
 	defer g.crowd.mu.Unlock()
-	if g.crowd.remove(g) {
-		g.since = time.Now()
-		g.crowd.of[g.address] = append(g.crowd.of[g.address], g)
-		g.crowd.count++
-	}
+	g.crowd.remove(g)
+	g.since = time.Now()
+	g.crowd.add(g)
 }

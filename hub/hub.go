@@ -75,6 +75,7 @@ type Hub struct {
 
 	// What clients hold before they have proved who they are, and how often they may do what; see limits.go.
 	conns, requests, greeting crowd
+	passed                    crowd // connections of trusted proxies
 	handshakes                *Handshakes
 	guesses                   guesses
 	pages, refusals           quota[netip.Prefix]
@@ -92,7 +93,8 @@ func New(s Settings, log *slog.Logger) *Hub {
 		s.Ended, _ = access.OpenEnded("") // which cannot fail
 	}
 	h := &Hub{log: log, set: s, hashing: turns{most: max(1, min(4, runtime.GOMAXPROCS(0)/2))}, tokens: s.Secret.For(access.ForTokens), sessions: s.Secret.For("operator session"), mux: http.NewServeMux()}
-	h.conns, h.requests, h.greeting = crowd{each: maxConns, all: maxAllConns}, crowd{each: maxRequests}, crowd{each: maxSockets, grace: helloGrace}
+	h.conns, h.passed = crowd{each: maxConns, all: maxAllConns, grace: newGrace}, crowd{all: maxPassed}
+	h.requests, h.greeting = crowd{each: maxRequests, grace: newGrace}, crowd{each: maxSockets, grace: helloGrace}
 	h.handshakes = newHandshakes(newSlots(), s.Proxies.trusts, log)
 	h.pages.rate, h.queries.rate, h.minted.rate, h.signIns.rate = pageRate, queryRate, tokenRate, signInRate
 	h.refusals.rate, h.notesOf.rate, h.invites.rate, h.watches.rate, h.finds.rate = logRate, noteRate, inviteRate, watchRate, findRate

@@ -30,14 +30,16 @@ var (
 
 // Numbers, for an address; IPv6 addresses of one /64 count as one.
 const (
-	maxConns    = 512      // connections on which nobody has signed in
-	maxRequests = 256      // HTTP requests at once, WebSockets before the sign-in among them
+	maxConns    = 512      // connections on which nobody has signed in, and that are older than newGrace
+	maxRequests = 256      // HTTP requests at once, WebSockets before the sign-in among them, older than newGrace
 	maxSockets  = 20       // WebSockets that have not said hello for helloGrace
 	maxAllConns = 16 << 10 // connections on which nobody has signed in, of all addresses
+	maxPassed   = 16 << 10 // the same of all trusted proxies, whose connections are of many
 )
 
 // Times.
 const (
+	newGrace     = 3 * time.Second  // that a connection and a request have to show a key, however many there are
 	helloGrace   = time.Second      // that a WebSocket has for its hello, however many there are
 	requestTime  = 10 * time.Second // for a whole request, and for a TLS handshake
 	answerTime   = 30 * time.Second // for a whole answer

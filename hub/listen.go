@@ -93,9 +93,12 @@ func (l counter) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	counted := &countedConn{Conn: c, hand: hand}
-	if a, ok := addressOf(c.RemoteAddr().String()); ok && !l.h.set.Proxies.trusts(a) { // a proxy's connections are of many
-		counted.guest = l.h.conns.enter(subscriber(a), func() { _ = c.Close() })
+	a, _ := addressOf(c.RemoteAddr().String())
+	crowd := &l.h.conns
+	if l.h.set.Proxies.trusts(a) { // its connections are of many
+		crowd = &l.h.passed
 	}
+	counted.guest = crowd.enter(subscriber(a), func() { _ = c.Close() })
 	return counted, nil
 }
 
@@ -117,7 +120,7 @@ func (l counter) next() (net.Conn, *handshake, error) {
 // deadline that is set once stays, and fails whoever writes later: a ping, a close, the TLS layer while it reads.
 type countedConn struct {
 	net.Conn
-	guest *guest       // nil for a trusted proxy's
+	guest *guest
 	hand  *handshake   // nil without TLS
 	until atomic.Int64 // the deadline of all writes, as time since born; 0 for none
 }
@@ -137,9 +140,7 @@ func (c *countedConn) active() {
 	if c.hand != nil {
 		c.hand.done()
 	}
-	if c.guest != nil {
-		c.guest.renew()
-	}
+	c.guest.renew()
 }
 
 // SetDeadline and SetWriteDeadline bound all writes together.
@@ -172,15 +173,13 @@ func (c *countedConn) Write(b []byte) (int, error) {
 
 // Close closes it, and counts it no longer.
 func (c *countedConn) Close() error {
-	if c.guest != nil {
-		c.guest.leave()
-	}
+	c.guest.leave()
 	return c.Conn.Close()
 }
 
 // proved counts a request and its connection no longer: it has shown a right key.
 func proved(r *http.Request) {
-	if c, ok := r.Context().Value(connKey{}).(*countedConn); ok && c.guest != nil {
+	if c, ok := r.Context().Value(connKey{}).(*countedConn); ok {
 		c.guest.leave()
 	}
 	if g, ok := r.Context().Value(placeKey{}).(*guest); ok {
@@ -191,7 +190,7 @@ func proved(r *http.Request) {
 // returnHandshake gives the handshake of a request's connection back to its address: a house whose stations all come back at
 // once needs many.
 func (h *Hub) returnHandshake(r *http.Request) {
-	if c, ok := r.Context().Value(connKey{}).(*countedConn); ok && c.guest != nil && c.hand != nil {
+	if c, ok := r.Context().Value(connKey{}).(*countedConn); ok && c.hand != nil {
 		h.handshakes.of.giveBack(c.guest.address)
 	}
 }

@@ -26,6 +26,9 @@ var floodAttacks = []attack{
 	{"flood/half-requests",
 		"holds 300 connections with half a request, and renews them, while right keys of the same address sign in",
 		halfRequests},
+	{"flood/newcomers",
+		"opens half requests as fast as it can, each anew, while slow right keys of the same address sign in",
+		newcomers},
 	{"flood/wrong-keys",
 		"tries wrong keys in 40 loops, over WebSockets and HTTP, while right keys of the same address sign in",
 		wrongKeys},
@@ -119,6 +122,41 @@ func halfRequests(t *trial) {
 			sleep(ctx, 50*time.Millisecond)
 		})
 	})
+}
+
+// newcomers would push everybody out who needs longer for the hello than they for a crowd of requests.
+func newcomers(t *trial) {
+	t.startHub("")
+	var opened atomic.Int64
+	began := time.Now()
+	t.served(40, func(ctx context.Context) {
+		ctx, stop := context.WithCancel(ctx)
+		var work sync.WaitGroup
+		work.Go(func() {
+			many(ctx, 20, func(int) {
+				if c, err := t.raw(ctx, halfRequest); err == nil {
+					opened.Add(1)
+					time.AfterFunc(time.Second, func() { c.Close() })
+				}
+				sleep(ctx, 10*time.Millisecond)
+			})
+		})
+		defer work.Wait()
+		defer stop()
+		for i := range 6 {
+			c, err := t.dial()
+			if err != nil {
+				t.through("a right key could not connect: %v", err)
+				continue
+			}
+			sleep(ctx, 500*time.Millisecond)
+			if _, err := c.hello(t.identity(fmt.Sprintf("slow_%d", i))); err != nil && ctx.Err() == nil {
+				t.through("a slow right key was refused: %v", err)
+			}
+		}
+		<-ctx.Done()
+	})
+	t.figure("requests_s", float64(opened.Load())/time.Since(began).Seconds())
 }
 
 func wrongKeys(t *trial) {
