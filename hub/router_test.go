@@ -183,12 +183,31 @@ func (w *world) start(i int) {
 				}
 			}
 			return outcome.Result{}, false
-		}, Trouble: func() error { return nil }}, quiet)
+		}, Trouble: func() error { return nil }}, slog.New(names{slog.DiscardHandler, w.t}))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = h.Run(ctx) }()
 	w.hubs[i], w.stops[i] = h, func() { cancel(); <-ended }
 	synctest.Wait()
+}
+
+// names checks of each line that hubs log that a peer is a station, and a hub a hub.
+type names struct {
+	slog.Handler
+	*testing.T
+}
+
+func (n names) Enabled(context.Context, slog.Level) bool { return true }
+
+func (n names) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		isHub := strings.HasPrefix(a.Value.String(), "hub")
+		if a.Key == "hub" && !isHub || isHub && slices.Contains([]string{"peer", "cuid", "account"}, a.Key) {
+			n.Errorf("%s: %s", r.Message, a)
+		}
+		return true
+	})
+	return nil
 }
 
 // kill ends hub i without a word, and with it the connections of its stations.

@@ -15,8 +15,10 @@ import (
 	"strings"
 	"time"
 
+	"intercom/call"
 	"intercom/device/control"
 	"intercom/internal/fault"
+	"intercom/internal/outcome"
 )
 
 // patient is what the doctor looks at.
@@ -110,7 +112,7 @@ var chains = []struct {
 			return "", nil
 		}},
 		{"the microphone hears the loudspeaker", func(ctx context.Context, p *patient) (string, *finding) {
-			if p.status.Phase != "idle" {
+			if p.status.Phase != call.Idle {
 				return "not tried in a call", nil
 			}
 			b, err := p.ctl.post(ctx, "selftest")
@@ -154,7 +156,7 @@ var chains = []struct {
 			if l == nil {
 				return "there was none", nil
 			}
-			if l.Reason == "media_failed" {
+			if l.Reason == outcome.MediaFailed {
 				return "", &finding{"no way was found for the voices", "turn on the hub's TURN server: [turn] in intercom-hub.toml; look at media.interfaces here"}
 			}
 			return l.From + " → " + l.To + ", " + l.Outcome.String(), nil
