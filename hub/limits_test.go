@@ -305,6 +305,9 @@ func TestFloodsOfFrames(t *testing.T) {
 					if sent > most {
 						t.Errorf("%d frames were taken", sent)
 					}
+					if bytes := sent * len(one); bytes > 2*int(byteRate.burst)+2*len(one) {
+						t.Errorf("%d bytes were taken", bytes)
+					}
 					other.say(wire.Envelope{T: wire.Ping, ID: 1})
 					if e, code := other.next(); e.T != wire.OK {
 						t.Errorf("the other noticed: %d", code)
