@@ -81,7 +81,7 @@ func (h *Hub) stations() []Station {
 	all := []Station{}
 	for w, m := range h.router.members {
 		if m.online() {
-			d := h.router.deviceOf(m)
+			d := h.router.describe(m)
 			d.Openers = nil
 			all = append(all, Station{w.account, d})
 		}

@@ -341,7 +341,7 @@ func (r *router) orphaned(w who, call string) {
 		r.seek(m, wire.CallRef{Call: call, Ticket: b.Ticket})
 		return
 	}
-	r.presence.touch(w)
+	r.changed(w)
 	m.send(wire.Reply(wire.Envelope{Call: call}, fault.New(fault.NotParty)))
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"intercom/hub/access"
 	"intercom/internal/fault"
-	"intercom/wire"
 )
 
 // devices counts the devices of each account, at this hub and at the others, so that no account has more than it may.
@@ -195,24 +194,5 @@ func (d *devices) learned(hub, text string) {
 		if other.count[account] = n; n <= 0 {
 			delete(other.count, account)
 		}
-	}
-}
-
-// limit forgets devices that are offline, the longest ones first, when an account has more than it may have at once: who
-// comes under ever new names must not fill the lists of those who watch.
-func (s *scene) limit(most int) {
-	if len(s.devices) <= most {
-		return
-	}
-	var offline []wire.Device
-	for _, d := range s.devices {
-		if d.State == wire.Offline {
-			offline = append(offline, d)
-		}
-	}
-	slices.SortFunc(offline, func(a, b wire.Device) int { return a.LastSeen.Compare(b.LastSeen) })
-	for _, d := range offline[:min(len(offline), len(s.devices)-most)] {
-		delete(s.devices, d.CUID)
-		delete(s.news, d.CUID)
 	}
 }

@@ -224,30 +224,6 @@ func TestOperatorsComeIntoAFullAccount(t *testing.T) {
 	}
 }
 
-// Who comes under ever new names does not fill the lists of those who watch.
-func TestOfflineDevicesAreForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, accounts(t, "max_devices = 10\n"), 1)
-		defer w.end()
-		r := w.hubs[0].router
-		r.presence.watch(w.at["alpha"].m)
-		for i := range 30 {
-			name := fmt.Sprint("passing_", i)
-			w.lets(name, 0)
-			time.Sleep(2 * gather)
-			w.lose(name, true)
-			time.Sleep(2 * gather)
-		}
-		time.Sleep(2 * RenewEvery)
-		r.presence.mu.Lock()
-		defer r.presence.mu.Unlock()
-		devices := r.presence.accounts["demo"].devices
-		if len(devices) != 10 || devices["alpha"].CUID == "" || devices["passing_29"].CUID == "" || devices["passing_2"].CUID != "" {
-			t.Errorf("%d are remembered: %v", len(devices), devices)
-		}
-	})
-}
-
 // A device that finds no place is told why and when to try again, and the connection is closed as one that the hub cannot
 // take now.
 func TestTheFullAccountIsSaid(t *testing.T) {

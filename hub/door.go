@@ -81,9 +81,7 @@ func (r *router) openDoor(m *member, e wire.Envelope) *fault.Error {
 	if b.CUID == "" {
 		return fault.In(fault.BadMessage, "cuid", "Name the station whose door is to be opened.")
 	}
-	r.mu.Lock()
-	operator := m.grant.User
-	r.mu.Unlock()
+	operator := r.operator(m)
 	if operator == "" {
 		return fault.In(fault.NotAllowed, "", "Only a signed-in operator may open a door outside a call.")
 	}

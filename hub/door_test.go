@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"intercom/hub/presence"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -89,10 +90,10 @@ func TestWhichDoorsAreShown(t *testing.T) {
 			}
 		}
 		seen := func(name string) (doors []string) {
-			w.at[name].hub.router.presence.watch(w.at[name].m)
-			time.Sleep(2 * watchAgain)
+			w.at[name].hub.router.watch(w.at[name].m)
+			time.Sleep(2 * presence.WatchEvery)
 			synctest.Wait()
-			w.at[name].hub.router.presence.watch(w.at[name].m) // whole
+			w.at[name].hub.router.watch(w.at[name].m) // whole
 			for _, d := range told[wire.PresenceBody](w, name, wire.Presence).Devices {
 				if d.Door {
 					doors = append(doors, d.CUID)
@@ -115,8 +116,8 @@ func TestWhichDoorsAreShown(t *testing.T) {
 		if err := bravo.hub.router.declare(bravo.m, wire.New(wire.State, "", wire.StateBody{Health: "healthy", Door: []string{"alpha"}})); err != nil {
 			t.Fatal(err)
 		}
-		s.hub.router.presence.watch(s.m)
-		time.Sleep(2 * watchAgain)
+		s.hub.router.watch(s.m)
+		time.Sleep(2 * presence.WatchEvery)
 		door := func() bool {
 			for _, d := range told[wire.PresenceBody](w, "alpha", wire.Presence).Devices {
 				if d.CUID == "bravo" {
@@ -125,12 +126,12 @@ func TestWhichDoorsAreShown(t *testing.T) {
 			}
 			return false
 		}
-		s.hub.router.presence.again()
+		s.hub.router.presence.Again()
 		if !door() {
 			t.Error("the door is not shown")
 		}
 		w.dir.Account("demo").OpenDoor = nil
-		s.hub.router.presence.again() // as Reload does, below
+		s.hub.router.presence.Again() // as Reload does, below
 		if door() {
 			t.Error("the door is shown after its rule is gone")
 		}

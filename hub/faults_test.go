@@ -351,7 +351,7 @@ func FuzzFrames(f *testing.F) {
 		case wire.State:
 			_ = h.router.declare(m, e)
 		case wire.Watch:
-			h.router.presence.watch(m)
+			h.router.watch(m)
 		case wire.Renew:
 			_ = h.renewToken(m, e)
 		default:

@@ -4,8 +4,8 @@
 // The router (router.go) knows the devices of this hub, seat.go gives each its one place in the cluster, adopt.go finds
 // what is elsewhere. A socket is one connection (socket.go). Hubs talk over a [Bus].
 //
-// The lock order is call, router, member, socket; nothing waits while holding one. A [Hub] serves HTTP until Stop, which
-// lets answered calls go on and tells the devices to come back. Only cmd/intercom-hub imports it.
+// The lock order is call, router, then presence or member, socket; nothing waits while holding one. A [Hub] serves HTTP
+// until Stop, which lets answered calls go on and tells the devices to come back. Only cmd/intercom-hub imports it.
 package hub
 
 import (
@@ -181,7 +181,7 @@ func (h *Hub) renew(ctx context.Context) bool {
 			h.log.Info("the bus between the hubs is back")
 		}
 	}
-	h.router.presence.round()
+	h.router.presence.Renew()
 	h.router.devices.round()
 	h.router.sayEnds()
 	rctx, cancel = context.WithTimeout(ctx, RenewEvery)
@@ -235,8 +235,8 @@ func (h *Hub) Wait(most time.Duration) {
 func (h *Hub) Reload() {
 	h.setup.forget(h.set.Access)
 	h.router.expel()
-	h.router.offerAll()
-	h.router.presence.again()
+	h.router.offerAllSettings()
+	h.router.presence.Again()
 }
 
 // Alive proves progress: the router's lock is free, or becomes so before ctx ends.

@@ -59,7 +59,7 @@ func (r *router) invite(m *member, e wire.Envelope) *fault.Error {
 	}
 	c.state.Name = m.name
 	m.call, m.caller, m.ringing = legRef{e.Call, r.name}, "", false
-	r.presence.touch(m.who)
+	r.changed(m.who)
 	r.calls[c.key] = c
 	r.mu.Unlock()
 	r.liveCalls.Add(1)

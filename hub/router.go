@@ -11,6 +11,7 @@ import (
 
 	"intercom/hub/access"
 	"intercom/hub/call"
+	"intercom/hub/presence"
 	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
@@ -33,7 +34,7 @@ type router struct {
 	note     func(account, cuid string, n wire.NoteBody) error // nil for nothing
 	servers  func(account, cuid, call string) []wire.ICEServer
 
-	presence *presence
+	presence *presence.Presence
 	devices  *devices
 
 	ctx         context.Context // ends when the hub does
@@ -58,7 +59,7 @@ func newRouter(cfg Settings, log *slog.Logger) *router {
 	if r.servers = cfg.Servers; r.servers == nil {
 		r.servers = func(string, string, string) []wire.ICEServer { return nil }
 	}
-	r.presence, r.devices, r.born = newPresence(r), newDevices(cfg.Bus, cfg.Access), time.Now()
+	r.presence, r.devices, r.born = presence.New(local{r}, local{r}, cfg.Access), newDevices(cfg.Bus, cfg.Access), time.Now()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -127,7 +128,7 @@ func (r *router) ring(w who, from string, of legRef, e wire.Envelope) rung {
 		}
 	}
 	m.call, m.caller, m.ringing = of, from, true
-	r.presence.touch(w)
+	r.changed(w)
 	m.send(e)
 	return rang
 }
@@ -144,10 +145,10 @@ func (r *router) deliver(w who, e wire.Envelope) bool {
 	case m.call.id != e.Call:
 	case e.T == wire.Ended:
 		m.call, m.last, m.answered = legRef{}, m.call, nil
-		r.presence.touch(w)
+		r.changed(w)
 	case e.T == wire.Answered:
 		m.answered, m.ringing = e.B, false
-		r.presence.touch(w)
+		r.changed(w)
 	}
 	m.send(e)
 	return true
@@ -252,10 +253,10 @@ func (r *router) Heard(b []byte) {
 	case kLeaves:
 		r.orphaned(w, s.Call)
 	case kWatch:
-		r.presence.watched(s.Hub, s.Account)
+		r.presence.WatchedBy(s.Hub, s.Account)
 		return
 	case kDevices:
-		r.presence.learned(s.Hub, s.Account, s.Text)
+		r.reported(s)
 		return
 	case kCounts:
 		r.devices.learned(s.Hub, s.Text)

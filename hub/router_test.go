@@ -18,6 +18,7 @@ import (
 
 	"intercom/hub/access"
 	"intercom/hub/hubtest"
+	"intercom/hub/presence"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -774,7 +775,7 @@ func TestPresence(t *testing.T) {
 					}
 				}
 			}
-			a.hub.router.presence.watch(a.m)
+			a.hub.router.watch(a.m)
 			sees(map[string]wire.DeviceState{"alpha": wire.Idle, "bravo": wire.Idle, "charly": wire.Idle, "delta": wire.Idle})
 			w.invite("charly", "bravo", idA)
 			sees(map[string]wire.DeviceState{"charly": wire.Busy, "bravo": wire.Rings})
@@ -809,12 +810,12 @@ func TestPresence(t *testing.T) {
 			}
 			if hubs == 3 { // charly's hub dies
 				w.kill(2)
-				time.Sleep(watchEnds + 2*watchAgain)
+				time.Sleep(presence.WatchEnds + 2*presence.WatchEvery)
 				sees(map[string]wire.DeviceState{"charly": wire.Offline, "bravo": wire.DoNotDisturb})
 			}
 			// The lists count: nobody but alpha sees anybody.
 			c := w.at["bravo"]
-			c.hub.router.presence.watch(c.m)
+			c.hub.router.watch(c.m)
 			time.Sleep(time.Second)
 			if len(c.sees) != 0 {
 				t.Errorf("bravo sees %v", c.sees)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"intercom/hub/access"
+	"intercom/hub/presence"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -44,11 +45,11 @@ func TestTheRuleMayCallRefuses(t *testing.T) {
 func TestTheRuleMaySeeRefuses(t *testing.T) {
 	eachHubs(t, "presence", "[[may_see]]\nfrom = [\"alpha\"]\nto = [\"bravo\", \"alpha\"]\n", func(w *world) {
 		for _, who := range []string{"alpha", "charly"} {
-			w.at[who].hub.router.presence.watch(w.at[who].m)
+			w.at[who].hub.router.watch(w.at[who].m)
 		}
-		time.Sleep(2 * watchAgain)
+		time.Sleep(2 * presence.WatchEvery)
 		w.lose("delta", true) // and of changes no more than of the list
-		time.Sleep(2 * watchAgain)
+		time.Sleep(2 * presence.WatchEvery)
 		synctest.Wait()
 		w.notes.Lock()
 		defer w.notes.Unlock()
@@ -65,8 +66,8 @@ func TestTheRuleMaySeeRefuses(t *testing.T) {
 func TestANewRuleOfPresenceCountsAtOnce(t *testing.T) {
 	eachHubs(t, "", "", func(w *world) {
 		s := w.at["charly"]
-		s.hub.router.presence.watch(s.m)
-		time.Sleep(2 * watchAgain)
+		s.hub.router.watch(s.m)
+		time.Sleep(2 * presence.WatchEvery)
 		synctest.Wait()
 		if len(s.sees) < 3 {
 			t.Errorf("charly sees %v", s.sees)

@@ -242,9 +242,9 @@ func (r *router) seat(w who, h hello, c conn, welcome wire.WelcomeBody, revision
 	was := m.call
 	r.mu.Unlock()
 	if !resumed {
-		r.presence.unwatch(m)
+		r.presence.Unwatch(watcher{r, m})
 	}
-	r.presence.touch(w)
+	r.changed(w)
 	r.recall(m, h, was, resumed)
 	return m, nil
 }
@@ -269,7 +269,7 @@ func (r *router) leave(m *member, c conn, forGood bool) {
 		})
 	}
 	r.mu.Unlock()
-	r.presence.touch(m.who)
+	r.changed(m.who)
 	r.away(m.who, was, forGood)
 }
 
@@ -303,8 +303,8 @@ func (r *router) remove(m *member) {
 		delete(r.members, m.who)
 		r.devices.left(m.who)
 	}
-	r.presence.unwatch(m)
-	r.presence.touch(m.who)
+	r.presence.Unwatch(watcher{r, m})
+	r.changed(m.who)
 }
 
 func (r *router) release(key string, revision uint64) {
@@ -372,7 +372,7 @@ func (r *router) end() {
 	for _, c := range calls {
 		c.silence()
 	}
-	r.presence.end()
+	r.presence.Close()
 	r.work.Wait()
 }
 

@@ -326,7 +326,7 @@ func (h *Hub) handle(m *member, e wire.Envelope, fresh bool) {
 		err := h.watches.may(m.who)
 		m.reply(e, nil, err)
 		if err == nil {
-			h.router.presence.watch(m)
+			h.router.watch(m)
 		}
 	case fresh && e.T == wire.Invite:
 		if err := h.invites.may(m.who); err != nil {

@@ -329,10 +329,8 @@ func TestTakenAwayFromAClientThatIsStuck(t *testing.T) {
 			break
 		}
 	}
-	s.hub.router.presence.watch(m) // also when that crossed
-	s.hub.router.presence.mu.Lock()
-	defer s.hub.router.presence.mu.Unlock()
-	if s.hub.router.presence.scene("demo").watchers[m] {
+	s.hub.router.watch(m) // also when that crossed
+	if s.hub.router.presence.Watches(watcher{s.hub.router, m}) {
 		t.Error("it watches who is there")
 	}
 }
