@@ -72,6 +72,7 @@ func TestManyWantAPlace(t *testing.T) {
 		}
 		time.Sleep(believedFor)
 		ws.CloseNow()
+		synctest.Wait()
 		if _, code := s.signFrom(p, "192.0.2.11", "front_door", "two"); code != 0 {
 			t.Errorf("the place of a device that has gone is not given: %d", code)
 		}
