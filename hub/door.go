@@ -3,6 +3,7 @@ package hub
 import (
 	"time"
 
+	"intercom/hub/access"
 	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/wire"
@@ -51,7 +52,7 @@ func (r *router) noteRefusal(door who, by, call string) {
 	if r.note == nil {
 		return
 	}
-	n := wire.NoteBody{ID: random(), Kind: wire.DoorNote, At: time.Now().UTC(), Who: by, Why: "no rule may_open_door of the account has it", Result: wire.DoorRefused, Call: call}
+	n := wire.NoteBody{ID: access.Random(), Kind: wire.DoorNote, At: time.Now().UTC(), Who: by, Why: "no rule may_open_door of the account has it", Result: wire.DoorRefused, Call: call}
 	r.background(func() {
 		if err := r.note(door.account, door.cuid, n); err != nil {
 			r.log.Error("a refusal cannot be written down", event.Call(call), event.Account(door.account), event.CUID(door.cuid),

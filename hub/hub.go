@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"intercom/hub/access"
+	"intercom/hub/api"
 	"intercom/hub/bus"
 	"intercom/hub/record"
 	"intercom/internal/backoff"
@@ -62,9 +63,8 @@ type Hub struct {
 	log      *slog.Logger
 	set      Settings
 	tokens   *access.Signer
-	sessions *access.Signer // of operators
-	setup    setup
-	hashing  turns
+	api      *api.API
+	hashing  turns  // of passwords
 	unwatch  func() // the accounts
 	router   *router
 	metrics  *metrics
@@ -82,7 +82,6 @@ type Hub struct {
 	queries, minted           quota[string]
 	signIns, notesOf, invites quota[who]
 	watches, finds            quota[who]
-	reading                   chan struct{} // room for those who read files
 	askedAs, passedOn         sync.Once
 }
 
@@ -92,13 +91,12 @@ func New(s Settings, log *slog.Logger) *Hub {
 	if s.Ended == nil {
 		s.Ended, _ = access.OpenEnded("") // which cannot fail
 	}
-	h := &Hub{log: log, set: s, hashing: turns{most: max(1, min(4, runtime.GOMAXPROCS(0)/2))}, tokens: s.Secret.For(access.ForTokens), sessions: s.Secret.For("operator session"), mux: http.NewServeMux()}
+	h := &Hub{log: log, set: s, hashing: turns{most: max(1, min(4, runtime.GOMAXPROCS(0)/2))}, tokens: s.Secret.For(access.ForTokens), mux: http.NewServeMux()}
 	h.conns, h.passed = crowd{each: maxConns, all: maxAllConns, grace: newGrace}, crowd{all: maxPassed}
 	h.requests, h.greeting = crowd{each: maxRequests, grace: newGrace}, crowd{each: maxSockets, grace: helloGrace}
 	h.handshakes = newHandshakes(newSlots(), s.Proxies.trusts, log)
 	h.pages.rate, h.queries.rate, h.minted.rate, h.signIns.rate = pageRate, queryRate, tokenRate, signInRate
 	h.refusals.rate, h.notesOf.rate, h.invites.rate, h.watches.rate, h.finds.rate = logRate, noteRate, inviteRate, watchRate, findRate
-	h.reading = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	h.metrics = h.newMetrics()
 	record := s.Record
 	s.Record = func(account string, r outcome.Result) {
@@ -108,8 +106,11 @@ func New(s Settings, log *slog.Logger) *Hub {
 	h.router = newRouter(s, log)
 	h.unwatch = s.Access.Watch(h.Reload)
 	h.mux.HandleFunc("GET "+wire.Path, h.serveSocket)
-	h.mux.HandleFunc("POST "+TokenPath, h.mintToken)
-	h.people(h.mux)
+	h.api = api.New(api.Settings{
+		Access: s.Access, Secret: s.Secret, Ended: s.Ended, End: h.router.endSession,
+		Calls: s.Calls, Notes: s.Notes, Guard: guard{h}, Log: log,
+	})
+	h.api.Handle(h.mux)
 	if s.Pages != nil {
 		h.mux.Handle("GET /", s.Pages)
 	}
@@ -117,6 +118,9 @@ func New(s Settings, log *slog.Logger) *Hub {
 	h.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { h.health(w, h.ready.Load()) })
 	return h
 }
+
+// SetupCode makes the code of the link with which the first operator is created; see [api.API.SetupCode].
+func (h *Hub) SetupCode() string { return h.api.SetupCode() }
 
 // health answers a probe: 200 or 503 with the same JSON.
 func (h *Hub) health(w http.ResponseWriter, ok bool) {
@@ -233,7 +237,7 @@ func (h *Hub) Wait(most time.Duration) {
 // Reload lets go whoever came in by what is not there any more, and gives stations the settings that are new. While the
 // hub runs it follows every change of the accounts by itself.
 func (h *Hub) Reload() {
-	h.setup.forget(h.set.Access)
+	h.api.AccountsChanged()
 	h.router.expel()
 	h.router.offerAllSettings()
 	h.router.presence.Again()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"intercom/hub/api"
 	"intercom/hub/record"
 	"intercom/internal/backoff"
 	"intercom/internal/fault"
@@ -55,7 +56,7 @@ func (x *crowding) socket(ctx context.Context) (*websocket.Conn, error) {
 
 // token asks for a token with a key, and gives the HTTP status.
 func (x *crowding) token(ctx context.Context, key string) int {
-	q, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://hub"+TokenPath, strings.NewReader(`{"account":"demo"}`))
+	q, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://hub"+api.TokenPath, strings.NewReader(`{"account":"demo"}`))
 	q.Header = x.head.Clone()
 	q.Header.Set("Authorization", "Bearer "+key)
 	r, err := x.p.client(x.from).Do(q)

@@ -3,19 +3,16 @@ package hub
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"intercom/hub/api"
 	"intercom/internal/backoff"
-	"intercom/internal/fault"
 	"intercom/wire"
 )
 
@@ -221,7 +218,7 @@ func (h *Hub) admitRequest(w http.ResponseWriter, r *http.Request, handler http.
 	r.RemoteAddr = from.String()
 	if wait, ok := h.pages.take(client); !ok && !h.provesItself(r) {
 		backoff.Sleep(ctx, time.Second) // so that the same connection does not ask again at once
-		refuse(w, tooOften(wait))
+		api.Refuse(w, tooOften(wait))
 		return
 	}
 	handler.ServeHTTP(w, r)
@@ -229,22 +226,10 @@ func (h *Hub) admitRequest(w http.ResponseWriter, r *http.Request, handler http.
 
 // provesItself says that a request is let in for what it knows, or refused for that; see [Hub.wrong].
 func (h *Hub) provesItself(r *http.Request) bool {
-	switch r.URL.Path {
-	case wire.Path:
+	if r.URL.Path == wire.Path {
 		return r.Header.Get("Upgrade") != ""
-	case TokenPath, SetupPath:
-		return r.Method == http.MethodPost
-	case SessionPath:
-		if r.Method == http.MethodPost {
-			return true
-		}
-	case CallsPath, NotesPath, ExpectPath:
-		if r.Header.Get("Authorization") != "" {
-			return true
-		}
 	}
-	_, _, ok := h.operatorOf(r)
-	return ok
+	return h.api.ProvesItself(r)
 }
 
 // client is the address that a request comes from.
@@ -299,16 +284,4 @@ func (g *guesses) delay(address netip.Prefix) time.Duration {
 	}
 	one.count, one.latest = one.count+1, now
 	return min(slowest, 50*time.Millisecond<<min(one.count, 8))
-}
-
-// body reads a small JSON body.
-func body(w http.ResponseWriter, r *http.Request, v any, what string) *fault.Error {
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, wire.MaxBeforeSignIn)).Decode(v)
-	switch {
-	case err == nil:
-		return nil
-	case r.Context().Err() != nil || errors.Is(err, os.ErrDeadlineExceeded):
-		return fault.In(fault.RateLimited, "", "The body did not come in time, or too many requests of this address wait at once; send it whole.")
-	}
-	return fault.In(fault.BadMessage, "", "%s", what)
 }

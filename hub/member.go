@@ -103,7 +103,7 @@ func (m *member) attach(c conn, resume *wire.Resume, re uint64, body wire.Welcom
 	if resumed {
 		body.Resumed, body.Ack = true, m.in.Last()
 	} else {
-		m.session, m.out, m.in = random(), wire.Outbox{}, wire.Inbox{}
+		m.session, m.out, m.in = access.Random(), wire.Outbox{}, wire.Inbox{}
 	}
 	body.Session = m.session
 	e := wire.New(wire.Welcome, "", body)

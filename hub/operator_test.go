@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"intercom/hub/access"
+	"intercom/hub/api"
 	"intercom/hub/record"
 	"intercom/internal/fault"
 	"intercom/wire"
@@ -62,18 +63,18 @@ func TestTheFirstOperator(t *testing.T) {
 		body   string
 		status int
 	}{"a wrong code": {body("x", "correct horse"), 401}, "no code": {body("", "correct horse"), 401}, "a short password": {body(code, "short"), 400}, "nonsense": {"x", 400}} {
-		if status, got, _ := s.ask(http.MethodPost, SetupPath, c.body, nil); status != c.status || got["code"] == nil {
+		if status, got, _ := s.ask(http.MethodPost, api.SetupPath, c.body, nil); status != c.status || got["code"] == nil {
 			t.Errorf("%s: %d %v", name, status, got)
 		}
 	}
-	status, got, cookies := s.ask(http.MethodPost, SetupPath, body(code, "correct horse"), nil)
+	status, got, cookies := s.ask(http.MethodPost, api.SetupPath, body(code, "correct horse"), nil)
 	if status != 200 || got["role"] != "administrator" || len(cookies) != 1 {
 		t.Fatalf("%d %v", status, got)
 	}
-	if c := cookies[0]; c.Name != Cookie || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" {
+	if c := cookies[0]; c.Name != api.Cookie || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" {
 		t.Errorf("the cookie is %+v", c)
 	}
-	if status, _, _ := s.ask(http.MethodPost, SetupPath, body(code, "correct horse"), nil); status != 401 {
+	if status, _, _ := s.ask(http.MethodPost, api.SetupPath, body(code, "correct horse"), nil); status != 401 {
 		t.Errorf("the code is good twice: %d", status)
 	}
 	if again := s.hub.SetupCode(); again != "" {
@@ -90,25 +91,25 @@ func TestOperators(t *testing.T) {
 	s.add(access.User{Name: "anna", Password: hash, Role: access.Operator})
 	good := `{"account":"demo","name":"anna","password":"correct horse"}`
 	for name, body := range map[string]string{"a wrong password": `{"account":"demo","name":"anna","password":"wrong horse"}`, "nobody": `{"account":"demo","name":"bert","password":"correct horse"}`} {
-		if status, _, cookies := s.ask(http.MethodPost, SessionPath, body, nil); status != 401 || len(cookies) > 0 {
+		if status, _, cookies := s.ask(http.MethodPost, api.SessionPath, body, nil); status != 401 || len(cookies) > 0 {
 			t.Errorf("%s: %d", name, status)
 		}
 	}
-	if status, _, _ := s.ask(http.MethodPost, SessionPath, good, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }); status != 403 {
+	if status, _, _ := s.ask(http.MethodPost, api.SessionPath, good, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }); status != 403 {
 		t.Errorf("a page of another site: %d", status)
 	}
-	status, got, cookies := s.ask(http.MethodPost, SessionPath, good, nil)
+	status, got, cookies := s.ask(http.MethodPost, api.SessionPath, good, nil)
 	if status != 200 || got["role"] != "operator" || len(cookies) != 1 {
 		t.Fatalf("%d %v", status, got)
 	}
-	as := func(r *http.Request) { r.AddCookie(&http.Cookie{Name: Cookie, Value: cookies[0].Value}) }
-	status, got, _ = s.ask(http.MethodGet, SessionPath, "", as)
+	as := func(r *http.Request) { r.AddCookie(&http.Cookie{Name: api.Cookie, Value: cookies[0].Value}) }
+	status, got, _ = s.ask(http.MethodGet, api.SessionPath, "", as)
 	token, _ := got["token"].(string)
 	if status != 200 || got["name"] != "anna" || token == "" {
 		t.Errorf("%d %v", status, got)
 	}
-	if status, _, _ := s.ask(http.MethodGet, SessionPath, "", func(r *http.Request) {
-		r.AddCookie(&http.Cookie{Name: Cookie, Value: cookies[0].Value[1:]})
+	if status, _, _ := s.ask(http.MethodGet, api.SessionPath, "", func(r *http.Request) {
+		r.AddCookie(&http.Cookie{Name: api.Cookie, Value: cookies[0].Value[1:]})
 	}); status != 401 {
 		t.Errorf("a forged cookie: %d", status)
 	}
@@ -124,10 +125,10 @@ func TestOperators(t *testing.T) {
 	if _, code := c.until("nothing"); code != wire.CloseCredentials {
 		t.Errorf("closed with %d", code)
 	}
-	if status, _, _ := s.ask(http.MethodGet, SessionPath, "", as); status != 401 {
+	if status, _, _ := s.ask(http.MethodGet, api.SessionPath, "", as); status != 401 {
 		t.Errorf("one who is gone is signed in: %d", status)
 	}
-	if status, _, cookies := s.ask(http.MethodDelete, SessionPath, "", as); status != 204 || len(cookies) != 1 || cookies[0].MaxAge >= 0 {
+	if status, _, cookies := s.ask(http.MethodDelete, api.SessionPath, "", as); status != 204 || len(cookies) != 1 || cookies[0].MaxAge >= 0 {
 		t.Errorf("signing out: %d", status)
 	}
 }
@@ -145,47 +146,48 @@ func TestTheHistory(t *testing.T) {
 	with := func(key string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+key) }
 	}
-	status, got, _ := s.ask(http.MethodGet, CallsPath+"?account=demo&limit=2", "", with(s.key))
+	status, got, _ := s.ask(http.MethodGet, api.CallsPath+"?account=demo&limit=2", "", with(s.key))
 	list, _ := got["calls"].([]any)
 	if status != 200 || len(list) != 2 || list[0].(map[string]any)["call"] != "c3" || got["next"] == nil {
 		t.Fatalf("%d %v", status, got)
 	}
-	status, got, _ = s.ask(http.MethodGet, fmt.Sprint(CallsPath, "?account=demo&after=", got["next"]), "", with(s.key))
+	status, got, _ = s.ask(http.MethodGet, fmt.Sprint(api.CallsPath, "?account=demo&after=", got["next"]), "", with(s.key))
 	list, _ = got["calls"].([]any)
 	if status != 200 || len(list) != 1 || list[0].(map[string]any)["call"] != "c0" || got["next"] != nil {
 		t.Errorf("%d %v", status, got)
 	}
 	for query, want := range map[string]int{"account=other": 401, "account=demo&status=lost": 400, "account=demo&since=yesterday": 400, "account=demo&limit=0": 400, "account=demo&after=x": 400, "account=demo&cuid=nobody_1": 200} {
-		if status, got, _ := s.ask(http.MethodGet, CallsPath+"?"+query, "", with(s.key)); status != want {
+		if status, got, _ := s.ask(http.MethodGet, api.CallsPath+"?"+query, "", with(s.key)); status != want {
 			t.Errorf("%s: %d %v", query, status, got)
 		}
 	}
-	if status, _, _ := s.ask(http.MethodGet, CallsPath+"?account=demo", "", nil); status != 401 {
+	if status, _, _ := s.ask(http.MethodGet, api.CallsPath+"?account=demo", "", nil); status != 401 {
 		t.Errorf("without a key: %d", status)
 	}
 }
 
 // What an operator's page needs beside the calls: what happened at stations, who must be there, and which one is which.
 func TestWhatAnOperatorSees(t *testing.T) {
-	s := serve(t)
 	asked := ""
-	s.hub.set.Notes = func(account, station string, limit int) ([]record.Note, error) {
-		asked = fmt.Sprint(account, station, limit)
-		return []record.Note{{Account: account, Station: station}}, nil
-	}
+	s := serveWith(t, func(set *Settings) {
+		set.Notes = func(account, station string, limit int) ([]record.Note, error) {
+			asked = fmt.Sprint(account, station, limit)
+			return []record.Note{{Account: account, Station: station}}, nil
+		}
+	})
 	bearer := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+s.key) }
-	if status, got, _ := s.ask(http.MethodGet, NotesPath+"?account=demo&station=front_door&limit=7", "", bearer); status != 200 || asked != "demofront_door7" || got["notes"] == nil {
+	if status, got, _ := s.ask(http.MethodGet, api.NotesPath+"?account=demo&station=front_door&limit=7", "", bearer); status != 200 || asked != "demofront_door7" || got["notes"] == nil {
 		t.Errorf("%d %v %s", status, got, asked)
 	}
-	if status, _, _ := s.ask(http.MethodGet, NotesPath+"?account=demo&limit=0", "", bearer); status != 400 {
+	if status, _, _ := s.ask(http.MethodGet, api.NotesPath+"?account=demo&limit=0", "", bearer); status != 400 {
 		t.Error(status)
 	}
-	for _, path := range []string{NotesPath, ExpectPath} {
+	for _, path := range []string{api.NotesPath, api.ExpectPath} {
 		if status, _, _ := s.ask(http.MethodGet, path+"?account=demo", "", nil); status != 401 {
 			t.Errorf("%s to anybody: %d", path, status)
 		}
 	}
-	if status, got, _ := s.ask(http.MethodGet, ExpectPath+"?account=demo", "", bearer); status != 200 || got["stations"] == nil {
+	if status, got, _ := s.ask(http.MethodGet, api.ExpectPath+"?account=demo", "", bearer); status != 200 || got["stations"] == nil {
 		t.Errorf("%d %v", status, got)
 	}
 	door, other := s.sign("front_door", "1"), s.sign("other_one", "2")
@@ -218,27 +220,27 @@ func TestAnAdministrator(t *testing.T) {
 	}
 	as := func(name string, role access.Role) func(*http.Request) {
 		s.add(access.User{Name: name, Password: hash, Role: role})
-		_, _, cookies := s.ask(http.MethodPost, SessionPath, fmt.Sprintf(`{"account":"demo","name":%q,"password":"correct horse"}`, name), nil)
+		_, _, cookies := s.ask(http.MethodPost, api.SessionPath, fmt.Sprintf(`{"account":"demo","name":%q,"password":"correct horse"}`, name), nil)
 		if len(cookies) != 1 {
 			t.Fatal("not let in")
 		}
-		return func(r *http.Request) { r.AddCookie(&http.Cookie{Name: Cookie, Value: cookies[0].Value}) }
+		return func(r *http.Request) { r.AddCookie(&http.Cookie{Name: api.Cookie, Value: cookies[0].Value}) }
 	}
 	chief, anna := as("chief", access.Administrator), as("anna", access.Operator)
 	for who, want := range map[string]int{"nobody": 401, "anna": 403} {
 		how := map[string]func(*http.Request){"nobody": nil, "anna": anna}[who]
-		if status, got, _ := s.ask(http.MethodPost, AccountPath+"/keys", "", how); status != want || got["code"] == nil {
+		if status, got, _ := s.ask(http.MethodPost, api.AccountPath+"/keys", "", how); status != want || got["code"] == nil {
 			t.Errorf("%s: %d %v", who, status, got)
 		}
 	}
-	if status, _, _ := s.ask(http.MethodPost, AccountPath+"/keys", "", func(r *http.Request) { chief(r); r.Header.Set("Origin", "https://evil.example") }); status != 403 {
+	if status, _, _ := s.ask(http.MethodPost, api.AccountPath+"/keys", "", func(r *http.Request) { chief(r); r.Header.Set("Origin", "https://evil.example") }); status != 403 {
 		t.Errorf("from another site: %d", status)
 	}
-	_, got, _ := s.ask(http.MethodPost, AccountPath+"/keys", "", chief)
+	_, got, _ := s.ask(http.MethodPost, api.AccountPath+"/keys", "", chief)
 	key, _ := got["key"].(string)
 	if g, ok := s.dir.Allowed("demo", key); !ok {
 		t.Error("the new key opens nothing")
-	} else if status, _, _ := s.ask(http.MethodDelete, AccountPath+"/keys/"+g.Key, "", chief); status != 204 {
+	} else if status, _, _ := s.ask(http.MethodDelete, api.AccountPath+"/keys/"+g.Key, "", chief); status != 204 {
 		t.Error(status)
 	}
 	if _, ok := s.dir.Allowed("demo", key); ok {
@@ -258,11 +260,11 @@ func TestAnAdministrator(t *testing.T) {
 		{http.MethodDelete, "/users/chief", ``, 403},
 		{http.MethodDelete, "/users/anna", ``, 204},
 	} {
-		if status, got, _ := s.ask(c.method, AccountPath+c.path, c.body, chief); status != c.status {
+		if status, got, _ := s.ask(c.method, api.AccountPath+c.path, c.body, chief); status != c.status {
 			t.Errorf("%s %s %s: %d %v", c.method, c.path, c.body, status, got)
 		}
 	}
-	status, got, _ := s.ask(http.MethodGet, AccountPath, "", chief)
+	status, got, _ := s.ask(http.MethodGet, api.AccountPath, "", chief)
 	text := fmt.Sprint(got)
 	if status != 200 || !strings.Contains(text, "house") || !strings.Contains(text, "Berta") || strings.Contains(text, "anna") || strings.Contains(text, "argon") || strings.Contains(text, "sha256") {
 		t.Errorf("%d %s", status, text)
@@ -285,20 +287,20 @@ func TestFilesThatCannotBeReadAreTheHubsTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.add(access.User{Name: "chief", Password: hash, Role: access.Administrator})
-	_, _, cookies := s.ask(http.MethodPost, SessionPath, `{"account":"demo","name":"chief","password":"correct horse"}`, nil)
+	_, _, cookies := s.ask(http.MethodPost, api.SessionPath, `{"account":"demo","name":"chief","password":"correct horse"}`, nil)
 	if len(cookies) != 1 {
 		t.Fatal("not let in")
 	}
-	chief := func(r *http.Request) { r.AddCookie(&http.Cookie{Name: Cookie, Value: cookies[0].Value}) }
+	chief := func(r *http.Request) { r.AddCookie(&http.Cookie{Name: api.Cookie, Value: cookies[0].Value}) }
 	file := access.File(s.folder, "demo")
 	if err := os.WriteFile(file, []byte("[[key]\nid = "), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ method, path, body string }{
-		{http.MethodGet, CallsPath, ""}, {http.MethodGet, NotesPath, ""},
-		{http.MethodPost, AccountPath + "/keys", ""}, {http.MethodDelete, AccountPath + "/keys/x", ""},
-		{http.MethodPut, AccountPath + "/groups/house", `{"members":["reception"]}`},
-		{http.MethodPost, AccountPath + "/users", `{"name":"Berta","password":"another horse"}`},
+		{http.MethodGet, api.CallsPath, ""}, {http.MethodGet, api.NotesPath, ""},
+		{http.MethodPost, api.AccountPath + "/keys", ""}, {http.MethodDelete, api.AccountPath + "/keys/x", ""},
+		{http.MethodPut, api.AccountPath + "/groups/house", `{"members":["reception"]}`},
+		{http.MethodPost, api.AccountPath + "/users", `{"name":"Berta","password":"another horse"}`},
 	} {
 		status, got, _ := s.ask(c.method, c.path, c.body, chief)
 		if status != http.StatusServiceUnavailable || got["code"] != string(fault.HubDegraded) || got["retryable"] != true || strings.Contains(fmt.Sprint(got), s.folder) {

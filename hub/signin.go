@@ -2,8 +2,6 @@ package hub
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"net/http"
 	"os"
@@ -18,7 +16,7 @@ import (
 // signIn goes through challenge, hello and welcome.
 func (h *Hub) signIn(r *http.Request, s *socket) (*member, error) {
 	place := h.greeting.enter(clientOf(r), s.makeRoom)
-	s.send(wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: random(), Version: wire.Subprotocol}))
+	s.send(wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: access.Random(), Version: wire.Subprotocol}))
 	e, err := s.read(wire.SignInTime, wire.MaxBeforeSignIn)
 	place.leave()
 	if s.over() {
@@ -119,11 +117,4 @@ func checkHello(b wire.HelloBody) *fault.Error {
 		return fault.In(fault.InvalidInit, "agent", "The hello is longer than it may be; see docs/protocol.md.")
 	}
 	return nil
-}
-
-// random is 128 bits in hexadecimal.
-func random() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails since Go 1.24
-	return hex.EncodeToString(b[:])
 }

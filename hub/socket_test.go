@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket"
 
 	"intercom/hub/access"
+	"intercom/hub/api"
 	"intercom/hub/hubtest"
 	"intercom/hub/record"
 	"intercom/internal/fault"
@@ -348,7 +349,7 @@ func TestTokens(t *testing.T) {
 func TestTokensOverHTTP(t *testing.T) {
 	s := serve(t)
 	post := func(key, body string) (int, map[string]any) {
-		q, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+TokenPath, strings.NewReader(body))
+		q, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+api.TokenPath, strings.NewReader(body))
 		q.Header.Set("Authorization", "Bearer "+key)
 		r, err := http.DefaultClient.Do(q)
 		if err != nil {

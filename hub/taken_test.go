@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"intercom/hub/access"
+	"intercom/hub/api"
 	"intercom/hub/hubtest"
 	"intercom/hub/record"
 	"intercom/internal/durable"
@@ -97,17 +98,17 @@ func (h *house) hub(name string) (s *server, stop func()) {
 // signIn signs an operator in, and gives what adds the cookie to a request.
 func (s *server) signIn(name string) func(*http.Request) {
 	s.Helper()
-	status, got, cookies := s.ask(http.MethodPost, SessionPath, fmt.Sprintf(`{"account":"demo","name":%q,"password":%q}`, name, password), nil)
+	status, got, cookies := s.ask(http.MethodPost, api.SessionPath, fmt.Sprintf(`{"account":"demo","name":%q,"password":%q}`, name, password), nil)
 	if status != 200 || len(cookies) != 1 {
 		s.Fatalf("%s is not let in: %d %v", name, status, got)
 	}
-	return func(r *http.Request) { r.AddCookie(&http.Cookie{Name: Cookie, Value: cookies[0].Value}) }
+	return func(r *http.Request) { r.AddCookie(&http.Cookie{Name: api.Cookie, Value: cookies[0].Value}) }
 }
 
 // token is the one of an operator's session.
 func (s *server) token(cookie func(*http.Request)) string {
 	s.Helper()
-	status, got, _ := s.ask(http.MethodGet, SessionPath, "", cookie)
+	status, got, _ := s.ask(http.MethodGet, api.SessionPath, "", cookie)
 	if status != 200 {
 		s.Fatalf("%d %v", status, got)
 	}
@@ -117,7 +118,7 @@ func (s *server) token(cookie func(*http.Request)) string {
 // mint makes a token with the API key.
 func (s *server) mint() string {
 	s.Helper()
-	status, got, _ := s.ask(http.MethodPost, TokenPath, `{"account":"demo"}`, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+s.key) })
+	status, got, _ := s.ask(http.MethodPost, api.TokenPath, `{"account":"demo"}`, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+s.key) })
 	if status != 200 {
 		s.Fatalf("%d %v", status, got)
 	}
@@ -170,7 +171,7 @@ var takings = map[string]struct {
 		h.edit(func(e *access.Editor) error { return e.ChangeUser("anna", hash, "") })
 	}},
 	"the operator signs out": {"operator", func(_ *house, s *server, anna func(*http.Request)) {
-		if status, _, _ := s.ask(http.MethodDelete, SessionPath, "", anna); status != 204 {
+		if status, _, _ := s.ask(http.MethodDelete, api.SessionPath, "", anna); status != 204 {
 			s.Error(status)
 		}
 	}},
@@ -214,7 +215,7 @@ func TestTakenAway(t *testing.T) {
 					t.Errorf("with the %s's token: %q", by, e.T)
 				}
 			}
-			if status, _, _ := s.ask(http.MethodGet, SessionPath, "", anna); (status == 200) == strings.Contains(c.of, "operator") {
+			if status, _, _ := s.ask(http.MethodGet, api.SessionPath, "", anna); (status == 200) == strings.Contains(c.of, "operator") {
 				t.Errorf("with the cookie: %d", status)
 			}
 		})
@@ -343,17 +344,17 @@ func TestSignedOutEverywhere(t *testing.T) {
 	anna := one.signIn("anna")
 	other := two.signIn("anna") // in another browser
 	there, stays := two.enter(wire.HelloBody{Token: one.token(anna), CUID: "console_1"}), two.enter(wire.HelloBody{Token: two.token(other), CUID: "console_2"})
-	if status, _, cookies := one.ask(http.MethodDelete, SessionPath, "", anna); status != 204 || len(cookies) != 1 || cookies[0].MaxAge >= 0 {
+	if status, _, cookies := one.ask(http.MethodDelete, api.SessionPath, "", anna); status != 204 || len(cookies) != 1 || cookies[0].MaxAge >= 0 {
 		t.Errorf("signing out: %d %v", status, cookies)
 	}
 	there.gone("a socket at the other hub")
 	stays.stays("the session of another browser")
 	refused := func(s *server, where string) {
 		t.Helper()
-		if status, _, _ := s.ask(http.MethodGet, SessionPath, "", anna); status != 401 {
+		if status, _, _ := s.ask(http.MethodGet, api.SessionPath, "", anna); status != 401 {
 			t.Errorf("%s: the cookie is good after signing out: %d", where, status)
 		}
-		if status, _, _ := s.ask(http.MethodGet, SessionPath, "", other); status != 200 {
+		if status, _, _ := s.ask(http.MethodGet, api.SessionPath, "", other); status != 200 {
 			t.Errorf("%s: another session was ended: %d", where, status)
 		}
 	}
@@ -400,7 +401,7 @@ func TestTheSetupLinkAfterTheFirst(t *testing.T) {
 		before, _ := os.ReadFile(access.File(s.folder, "demo"))
 		body := fmt.Sprintf(`{"account":"demo","name":"anna","password":"another horse","code":%q}`, code)
 		for range 2 {
-			if status, got, cookies := s.ask(http.MethodPost, SetupPath, body, nil); status != 401 || got["field"] != "code" || len(cookies) > 0 {
+			if status, got, cookies := s.ask(http.MethodPost, api.SetupPath, body, nil); status != 401 || got["field"] != "code" || len(cookies) > 0 {
 				t.Errorf("%s: %d %v", name, status, got)
 			}
 		}
@@ -416,7 +417,7 @@ func TestTheSetupLinkAfterTheFirst(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 6 {
 		all.Go(func() {
-			status, _, _ := s.ask(http.MethodPost, SetupPath, fmt.Sprintf(`{"account":"demo","name":"anna %d","password":"another horse","code":%q}`, i, code), nil)
+			status, _, _ := s.ask(http.MethodPost, api.SetupPath, fmt.Sprintf(`{"account":"demo","name":"anna %d","password":"another horse","code":%q}`, i, code), nil)
 			mu.Lock()
 			defer mu.Unlock()
 			statuses[status]++
@@ -463,7 +464,7 @@ func TestOperatorsAreMadeOrChanged(t *testing.T) {
 		{http.MethodPut, "/users/anna", `{"role":"king"}`, 400, ""},
 		{http.MethodPut, "/users/anna", `{"password":"short"}`, 400, "password"},
 	} {
-		status, got, _ := s.ask(c.method, AccountPath+c.path, c.body, chief)
+		status, got, _ := s.ask(c.method, api.AccountPath+c.path, c.body, chief)
 		if field, _ := got["field"].(string); status != c.status || field != c.field {
 			t.Errorf("%s %s %s: %d %v", c.method, c.path, c.body, status, got)
 		}
@@ -475,21 +476,21 @@ func TestOperatorsAreMadeOrChanged(t *testing.T) {
 		t.Error("the password of a colleague was overwritten")
 	}
 	// Who changes the own password keeps the role, and goes on with a new cookie; the old one is worth nothing.
-	status, _, cookies := s.ask(http.MethodPut, AccountPath+"/users/chief", `{"password":"another horse"}`, chief)
+	status, _, cookies := s.ask(http.MethodPut, api.AccountPath+"/users/chief", `{"password":"another horse"}`, chief)
 	if status != 204 || len(cookies) != 1 || role("chief") != access.Administrator {
 		t.Fatalf("%d %v %q", status, cookies, role("chief"))
 	}
-	if status, _, _ := s.ask(http.MethodGet, AccountPath, "", chief); status != 401 {
+	if status, _, _ := s.ask(http.MethodGet, api.AccountPath, "", chief); status != 401 {
 		t.Errorf("the old cookie: %d", status)
 	}
 	chief = func(r *http.Request) { r.AddCookie(cookies[0]) }
-	if status, _, _ := s.ask(http.MethodPut, AccountPath+"/users/anna", `{"role":"administrator"}`, chief); status != 204 || role("anna") != access.Administrator {
+	if status, _, _ := s.ask(http.MethodPut, api.AccountPath+"/users/anna", `{"role":"administrator"}`, chief); status != 204 || role("anna") != access.Administrator {
 		t.Errorf("%d", status)
 	}
-	if status, _, _ := s.ask(http.MethodPut, AccountPath+"/users/chief", `{"role":"operator"}`, chief); status != 204 {
+	if status, _, _ := s.ask(http.MethodPut, api.AccountPath+"/users/chief", `{"role":"operator"}`, chief); status != 204 {
 		t.Error("one of two administrators cannot become less", status)
 	}
-	if status, _, _ := s.ask(http.MethodGet, AccountPath, "", chief); status != 403 {
+	if status, _, _ := s.ask(http.MethodGet, api.AccountPath, "", chief); status != 403 {
 		t.Errorf("one who is no administrator any more: %d", status)
 	}
 }
@@ -511,7 +512,7 @@ func TestAChangeThatIsUnderWay(t *testing.T) {
 		s, _ := h.hub("one")
 		berta := s.signIn("berta")
 		body, half := io.Pipe()
-		q, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.URL+AccountPath+"/groups/house", body)
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.URL+api.AccountPath+"/groups/house", body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -548,20 +549,20 @@ func TestRequestsAtTheSameTime(t *testing.T) {
 	s, _ := h.hub("one")
 	chief := s.signIn("chief")
 	for round := range 8 {
-		_, got, _ := s.ask(http.MethodPost, AccountPath+"/keys", "", chief)
+		_, got, _ := s.ask(http.MethodPost, api.AccountPath+"/keys", "", chief)
 		g, ok := s.dir.Allowed("demo", fmt.Sprint(got["key"]))
 		if !ok {
 			t.Fatal(got)
 		}
 		var all sync.WaitGroup
 		all.Go(func() {
-			if status, got, _ := s.ask(http.MethodDelete, AccountPath+"/keys/"+g.Key, "", chief); status != 204 {
+			if status, got, _ := s.ask(http.MethodDelete, api.AccountPath+"/keys/"+g.Key, "", chief); status != 204 {
 				t.Errorf("the key: %d %v", status, got)
 			}
 		})
 		for i := range 3 {
 			all.Go(func() {
-				if status, got, _ := s.ask(http.MethodPut, fmt.Sprint(AccountPath, "/groups/group_", i), fmt.Sprintf(`{"members":["station_%d"]}`, round), chief); status != 204 {
+				if status, got, _ := s.ask(http.MethodPut, fmt.Sprint(api.AccountPath, "/groups/group_", i), fmt.Sprintf(`{"members":["station_%d"]}`, round), chief); status != 204 {
 					t.Errorf("the group: %d %v", status, got)
 				}
 			})
@@ -604,7 +605,7 @@ func TestPasswordsTakeTurns(t *testing.T) {
 		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).DialContext}}
 		for range many {
 			go func() {
-				r, err := c.Post(s.URL+SessionPath, "application/json", strings.NewReader(fmt.Sprintf(`{"account":"demo","name":"anna","password":%q}`, password)))
+				r, err := c.Post(s.URL+api.SessionPath, "application/json", strings.NewReader(fmt.Sprintf(`{"account":"demo","name":"anna","password":%q}`, password)))
 				if err != nil {
 					all <- answer{}
 					return
@@ -678,14 +679,14 @@ func TestSignedOutOnAFullDisk(t *testing.T) {
 	if err := os.Mkdir(file, 0o700); err != nil { // what cannot be replaced, for whoever runs this
 		t.Fatal(err)
 	}
-	if status, _, _ := s.ask(http.MethodDelete, SessionPath, "", anna); status != 204 {
+	if status, _, _ := s.ask(http.MethodDelete, api.SessionPath, "", anna); status != 204 {
 		t.Error(status)
 	}
 	health := func() any {
 		_, got, _ := s.ask(http.MethodGet, "/healthz", "", nil)
 		return got["health"]
 	}
-	if status, _, _ := s.ask(http.MethodGet, SessionPath, "", anna); status != 401 || health() != "degraded" {
+	if status, _, _ := s.ask(http.MethodGet, api.SessionPath, "", anna); status != 401 || health() != "degraded" {
 		t.Errorf("%d, %v", status, health())
 	}
 	if err := os.Remove(file); err != nil {
@@ -698,7 +699,7 @@ func TestSignedOutOnAFullDisk(t *testing.T) {
 	}
 	stop()
 	s, _ = h.hub("one")
-	if status, _, _ := s.ask(http.MethodGet, SessionPath, "", anna); status != 401 {
+	if status, _, _ := s.ask(http.MethodGet, api.SessionPath, "", anna); status != 401 {
 		t.Errorf("after a restart: %d", status)
 	}
 }

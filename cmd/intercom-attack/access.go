@@ -18,7 +18,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"intercom/hub"
+	"intercom/hub/api"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -68,7 +68,7 @@ func (t *trial) send(w web) (status int, got map[string]any, cookie string) {
 		return 0, nil, ""
 	}
 	if w.cookie != "" {
-		q.AddCookie(&http.Cookie{Name: hub.Cookie, Value: w.cookie})
+		q.AddCookie(&http.Cookie{Name: api.Cookie, Value: w.cookie})
 	}
 	r, err := client.Do(q)
 	if err != nil {
@@ -89,7 +89,7 @@ func (t *trial) operator(name, role string) (cookie, token string) {
 	t.until(name+" was let in", func() bool {
 		var got map[string]any
 		var status int
-		status, got, cookie = t.send(web{method: http.MethodPost, path: hub.SessionPath,
+		status, got, cookie = t.send(web{method: http.MethodPost, path: api.SessionPath,
 			body: signInBody(name, goodPassword)})
 		token, _ = got["token"].(string)
 		return status == http.StatusOK
@@ -129,7 +129,7 @@ func (t *trial) left(c *client, since time.Time, what string) {
 
 // refused sees that neither token nor cookie is good any more.
 func (t *trial) refused(cookie, token, after string) {
-	if status, _, _ := t.send(web{method: http.MethodGet, path: hub.SessionPath, cookie: cookie}); cookie != "" &&
+	if status, _, _ := t.send(web{method: http.MethodGet, path: api.SessionPath, cookie: cookie}); cookie != "" &&
 		status != http.StatusUnauthorized {
 		t.through("the cookie is good after %s: %d", after, status)
 	}
@@ -153,7 +153,7 @@ func (t *trial) revoke() {
 }
 
 func (t *trial) minted() string {
-	q, err := http.NewRequestWithContext(t.ctx, http.MethodPost, t.url(hub.TokenPath),
+	q, err := http.NewRequestWithContext(t.ctx, http.MethodPost, t.url(api.TokenPath),
 		strings.NewReader(`{"account":"demo"}`))
 	t.must(err)
 	q.Header.Set("Authorization", "Bearer "+t.hub.Key)
@@ -257,7 +257,7 @@ func afterSigningOut(t *trial) {
 	h := t.startHub("")
 	cookie, token := t.operator("anna", "operator")
 	c := t.enter("console_1", token)
-	if status, _, _ := t.send(web{method: http.MethodDelete, path: hub.SessionPath,
+	if status, _, _ := t.send(web{method: http.MethodDelete, path: api.SessionPath,
 		cookie: cookie}); status != http.StatusNoContent {
 		t.through("signing out: %d", status)
 	}
@@ -274,14 +274,14 @@ func editsAtOnce(t *trial) {
 	t.startHub("")
 	cookie, _ := t.operator("chief", "administrator")
 	for round := range 6 {
-		status, got, _ := t.send(web{method: http.MethodPost, path: hub.AccountPath + "/keys", cookie: cookie})
+		status, got, _ := t.send(web{method: http.MethodPost, path: api.AccountPath + "/keys", cookie: cookie})
 		if status != http.StatusOK {
 			t.must(fmt.Errorf("making a key: %d %v", status, got))
 		}
 		id := t.keyID()
 		var all sync.WaitGroup
 		all.Go(func() {
-			if status, got, _ := t.send(web{method: http.MethodDelete, path: hub.AccountPath + "/keys/" + id,
+			if status, got, _ := t.send(web{method: http.MethodDelete, path: api.AccountPath + "/keys/" + id,
 				cookie: cookie}); status != http.StatusNoContent {
 				t.through("the key could not be revoked: %d %v", status, got)
 			}
@@ -289,7 +289,7 @@ func editsAtOnce(t *trial) {
 		for i := range 3 {
 			all.Go(func() {
 				if status, got, _ := t.send(web{method: http.MethodPut,
-					path: fmt.Sprintf("%s/groups/group_%d_%d", hub.AccountPath, round, i),
+					path: fmt.Sprintf("%s/groups/group_%d_%d", api.AccountPath, round, i),
 					body: `{"members":["front_door"]}`, cookie: cookie}); status != http.StatusNoContent {
 					t.through("a group: %d %v", status, got)
 				}
@@ -319,7 +319,7 @@ func setupLink(t *trial) {
 	cookie, _ := t.operator("anna", "administrator")
 	for _, name := range []string{"anna", "eve and eve"} {
 		for _, account := range []string{"demo", "another"} {
-			status, _, got := t.send(web{method: http.MethodPost, path: hub.SetupPath,
+			status, _, got := t.send(web{method: http.MethodPost, path: api.SetupPath,
 				body: fmt.Sprintf(`{"account":%q,"name":%q,"password":"another horse battery","code":%q}`, account,
 					name, strings.TrimSpace(code))})
 			if status != http.StatusUnauthorized || got != "" {
@@ -327,7 +327,7 @@ func setupLink(t *trial) {
 			}
 		}
 	}
-	if status, _, _ := t.send(web{method: http.MethodGet, path: hub.AccountPath,
+	if status, _, _ := t.send(web{method: http.MethodGet, path: api.AccountPath,
 		cookie: cookie}); status != http.StatusOK {
 		t.through("the administrator is one no more: %d", status)
 	}
@@ -337,7 +337,7 @@ func overwriteOperators(t *trial) {
 	t.startHub("")
 	cookie, _ := t.operator("chief", "administrator")
 	t.operator("anna", "operator")
-	users := hub.AccountPath + "/users"
+	users := api.AccountPath + "/users"
 	for _, w := range []web{
 		{method: http.MethodPost, path: users,
 			body: `{"name":"anna","password":"another horse battery","role":"operator"}`},
@@ -357,11 +357,11 @@ func overwriteOperators(t *trial) {
 	}
 	_, _, cookie = t.send(web{method: http.MethodPut, path: users + "/chief",
 		body: `{"password":"another horse battery"}`, cookie: cookie})
-	if status, _, _ := t.send(web{method: http.MethodGet, path: hub.AccountPath,
+	if status, _, _ := t.send(web{method: http.MethodGet, path: api.AccountPath,
 		cookie: cookie}); status != http.StatusOK {
 		t.through("who changed the own password is no administrator: %d", status)
 	}
-	if status, _, _ := t.send(web{method: http.MethodPost, path: hub.SessionPath,
+	if status, _, _ := t.send(web{method: http.MethodPost, path: api.SessionPath,
 		body: signInBody("anna", goodPassword)}); status != http.StatusOK {
 		t.through("a colleague's password is another: %d", status)
 	}
@@ -420,7 +420,7 @@ func tooManyDevices(t *trial) {
 	if _, err := station.hello(ours); err != nil {
 		t.through("the station that was there cannot come back: %v", err)
 	}
-	status, _, cookie := t.send(web{method: http.MethodPost, path: hub.SessionPath,
+	status, _, cookie := t.send(web{method: http.MethodPost, path: api.SessionPath,
 		body: signInBody("chief", goodPassword)})
 	if status != http.StatusOK {
 		t.through("the operator cannot sign in: %d", status)
@@ -449,7 +449,7 @@ func halfAFile(t *trial) {
 				c = t.signIn("front_door")
 			}
 		}
-		if status, _, _ := t.send(web{method: http.MethodPost, path: hub.SessionPath,
+		if status, _, _ := t.send(web{method: http.MethodPost, path: api.SessionPath,
 			body: signInBody("chief", goodPassword)}); status != http.StatusOK {
 			t.through("the administrator is locked out when the file is %s: %d", what, status)
 		}
@@ -473,7 +473,7 @@ func passwordFlood(t *trial) {
 		for range 40 {
 			all.Go(func() {
 				for ctx.Err() == nil {
-					if status, _, _ := t.send(web{method: http.MethodPost, path: hub.SessionPath,
+					if status, _, _ := t.send(web{method: http.MethodPost, path: api.SessionPath,
 						body: signInBody("anna", "wrong horse battery"),
 						from: "127.0.0.7"}); status == http.StatusUnauthorized {
 						answers.Add(1)
@@ -485,7 +485,7 @@ func passwordFlood(t *trial) {
 			var took []float64
 			for range 5 {
 				began := time.Now()
-				if status, got, _ := t.send(web{method: http.MethodPost, path: hub.SessionPath,
+				if status, got, _ := t.send(web{method: http.MethodPost, path: api.SessionPath,
 					body: signInBody("anna", goodPassword)}); status != http.StatusOK && t.ctx.Err() == nil {
 					t.through("a right password of another address: %d %v", status, got)
 				}

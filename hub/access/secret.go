@@ -3,6 +3,7 @@ package access
 import (
 	"crypto/hkdf"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -92,4 +93,11 @@ func (s *Signer) mac(payload []byte) []byte {
 	h := hmac.New(sha256.New, s.key)
 	h.Write(payload)
 	return h.Sum(nil)
+}
+
+// Random is 128 random bits in hexadecimal.
+func Random() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails since Go 1.24
+	return hex.EncodeToString(b[:])
 }

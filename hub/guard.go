@@ -1,0 +1,20 @@
+package hub
+
+import (
+	"net/http"
+
+	"intercom/internal/fault"
+)
+
+// guard is what the API knows of the hub's limits.
+type guard struct{ h *Hub }
+
+func (g guard) Wrong(r *http.Request)  { g.h.wrong(r) }
+func (g guard) Proved(r *http.Request) { proved(r) }
+
+func (g guard) Turn(r *http.Request) (done func(), err *fault.Error) {
+	return g.h.hashing.wait(r.Context(), clientOf(r).String())
+}
+
+func (g guard) MayAsk(account string) *fault.Error  { return g.h.queries.may(account) }
+func (g guard) MayMint(account string) *fault.Error { return g.h.minted.may(account) }
