@@ -67,7 +67,8 @@ func (h *signalling) down(err error) {
 }
 
 func (h *signalling) status() control.HubStatus {
-	return control.HubStatus{Online: h.o.state.Online, URL: h.o.cfg.Hub.URL, Trouble: h.trouble, Code: h.code}
+	return control.HubStatus{Online: h.o.state.Online, URL: h.o.cfg.Hub.URL, CAFile: h.o.cfg.Hub.CAFile,
+		Trouble: h.trouble, Code: h.code}
 }
 
 // declare tells the hub how the station is: at once, but for one that changes all the time, as with a wire that is

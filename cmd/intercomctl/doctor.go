@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +76,7 @@ var chains = []struct {
 			if p.hub.Scheme == "ws" {
 				return "there is none: ws://", nil
 			}
-			roots, err := p.authority(ctx)
+			roots, err := p.authority()
 			if err != nil {
 				return "", &finding{err.Error(), "look at hub.ca_file"}
 			}
@@ -212,24 +211,20 @@ func (p *patient) address() string {
 	return net.JoinHostPort(p.hub.Hostname(), port)
 }
 
-var caFile = regexp.MustCompile(`(?m)^ca_file = "(.+?)"`)
-
 // authority is the one that the station trusts; nil for the system's.
-func (p *patient) authority(ctx context.Context) (*x509.CertPool, error) {
-	b, err := p.ctl.fetch(ctx, "config")
-	if err != nil {
-		return nil, err
-	}
-	m := caFile.FindSubmatch(b)
-	if m == nil {
+func (p *patient) authority() (*x509.CertPool, error) {
+	file := p.status.Hub.CAFile
+	if file == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(string(m[1]))
+	pem, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem)
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s has no certificate", file)
+	}
 	return pool, nil
 }
 

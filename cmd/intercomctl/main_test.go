@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -159,6 +161,37 @@ func TestTheExitStatusOfACallIsItsOutcome(t *testing.T) {
 			t.Errorf("%s: %d", s, code)
 		}
 		seen[code] = true
+	}
+}
+
+// The authority is the hub's of the configuration that runs: the broker's, or none, is not taken for it.
+func TestTheDoctorTrustsWhomTheStationTrusts(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	look := func(path string) (whole bool, err error) {
+		p := patient{status: control.Status{Hub: control.HubStatus{CAFile: path}}}
+		pool, err := p.authority()
+		return pool != nil, err
+	}
+	if own, err := look(""); own || err != nil {
+		t.Errorf("without a file: %v %v", own, err)
+	}
+	if _, err := look(file); err == nil {
+		t.Error("a file that is not there is taken")
+	}
+	if err := os.WriteFile(file, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := look(file); err == nil || !strings.Contains(err.Error(), "has no certificate") {
+		t.Error(err)
+	}
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if own, err := look(file); !own || err != nil {
+		t.Errorf("%v %v", own, err)
 	}
 }
 

@@ -118,6 +118,7 @@ type Door struct {
 type HubStatus struct {
 	Online  bool       `json:"online"`
 	URL     string     `json:"url"`
+	CAFile  string     `json:"ca_file,omitempty"` // with the authority that the station trusts; empty for the system's
 	Trouble string     `json:"trouble,omitempty"`
 	Code    fault.Code `json:"code,omitempty"` // of the trouble, where it is an error with one
 }
