@@ -25,6 +25,7 @@ const patience = 3;
 export class Media {
   #pc;
   #audio = new Audio();
+  #playing = false; // what comes is to be heard
   /** @type {RTCRtpSender | undefined} */
   #sender;
   /** @type {MediaStreamTrack | null} */
@@ -60,6 +61,7 @@ export class Media {
     this.#pc.ontrack = ({ track, receiver }) => {
       if ('jitterBufferTarget' in receiver) receiver.jitterBufferTarget = 0; // as little as the network allows
       this.#audio.srcObject = new MediaStream([track]);
+      if (this.#playing) this.play(); // a new source ends what was asked for before
     };
     this.#pc.onconnectionstatechange = () => {
       const s = this.#pc.connectionState;
@@ -183,7 +185,10 @@ export class Media {
   }
 
   /** play begins to be heard; a browser that wants a click first says so. */
-  play() { this.#audio.play().catch((err) => { if (err.name === 'NotAllowedError' && !this.#closed) this.o.blocked(); }); }
+  play() {
+    this.#playing = true;
+    this.#audio.play().catch((err) => { if (err.name === 'NotAllowedError' && !this.#closed) this.o.blocked(); });
+  }
 
   /** @param {MediaStreamTrack | null} track */
   async microphone(track) {

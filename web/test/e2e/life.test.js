@@ -99,3 +99,35 @@ test('a bad link is warned of, and the warning taken back', async () => {
   await until('its end', () => page.evaluate(() => window.warnings.includes('loss false')), 30_000);
   await press('hangup');
 });
+
+test('a voice that is announced just when its call is answered, or once more, is heard', async () => {
+  await page.click('#click');
+  await page.evaluate(async (hub) => {
+    const { Media } = await import(`${hub}/sdk/media.js`);
+    const { Audio: RealAudio, MediaStream: RealStream } = window;
+    window.Audio = function () { return (window.heard = new RealAudio()); };
+    const none = () => {};
+    window.media = new Media({ servers: [], candidate: none, state: none, quality: none, warning: none, blocked: none, silent: none });
+    let opened = false;
+    window.MediaStream = function (tracks) { // as of the announcement
+      if (!opened) window.media.open(null);
+      opened = true;
+      return new RealStream(tracks);
+    };
+    const far = new RTCPeerConnection();
+    const voice = far.addTransceiver('audio');
+    window.announce = async (direction) => {
+      voice.direction = direction;
+      await far.setLocalDescription();
+      await far.setRemoteDescription({ type: 'answer', sdp: (await window.media.take(far.localDescription.sdp, '', false)).sdp });
+    };
+    await window.announce('sendrecv');
+  }, hub);
+  const plays = () => page.evaluate(() => window.heard.srcObject && !window.heard.paused);
+  await until('it plays', plays);
+  await page.evaluate(async () => {
+    await window.announce('inactive');
+    await window.announce('sendrecv');
+  });
+  await until('it plays again', plays);
+});
