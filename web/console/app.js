@@ -59,10 +59,19 @@ function App() {
   const [moved, tell] = useState('');
 
   useEffect(() => {
-    session().then(meet, () => meet(null));
+    let timer;
+    const recall = () => session().then((w) => { complain(''); meet(w); }, (err) => {
+      if (err.code === 'ERR_INVALID_CREDENTIALS') return meet(null);
+      complain(err.message); // the browser may be signed in, so it is asked until it is known
+      timer = setTimeout(recall, err.retry_after_ms ?? 2000);
+    });
+    recall();
     const moved = () => go(place());
     addEventListener('hashchange', moved);
-    return () => removeEventListener('hashchange', moved);
+    return () => {
+      clearTimeout(timer);
+      removeEventListener('hashchange', moved);
+    };
   }, []);
   useEffect(() => {
     if (!who) return;
@@ -94,7 +103,7 @@ function App() {
   }, [who, round]);
 
   if (!isSecureContext) return html`<${Insecure} />`;
-  if (who === undefined) return null;
+  if (who === undefined) return trouble && html`<main class="page"><p class="alarm" role="alert">${trouble}</p></main>`;
   if (who === null) return html`<${SignIn} done=${meet} />`;
   const leave = async () => {
     await hub?.client.logout();

@@ -1,12 +1,17 @@
 // What the pages ask of the hub, and what they keep of its answers.
 
+import { again } from '/sdk/again.js';
 import { connect, IntercomError } from '/sdk/intercom.js';
 
-/** ask is a request to the hub; what goes wrong is an IntercomError. */
+/**
+ * ask is a request to the hub; what goes wrong is an IntercomError. A question that the network lost is asked again for a
+ * while; an order is not, which may have arrived.
+ */
 export async function ask(path, { method = 'GET', body } = {}) {
   let r;
   try {
-    r = await fetch(path, { method, body: body && JSON.stringify(body), redirect: 'error' }); // a redirect could take a password elsewhere
+    const send = () => fetch(path, { method, body: body && JSON.stringify(body), redirect: 'error' }); // a redirect could take a password elsewhere
+    r = await (method === 'GET' ? again(send, { longest: 5000 }) : send());
   } catch {
     throw new IntercomError('ERR_INTERNET_LOST');
   }

@@ -1,4 +1,7 @@
 // Makes the first operator with the code in the address. A fragment never leaves the browser by itself.
+
+import { again } from '/sdk/again.js';
+
 const code = location.hash.slice(1);
 if (isSecureContext) history.replaceState(null, '', location.pathname); // else the address is still needed, with https
 
@@ -27,7 +30,7 @@ form.addEventListener('submit', async (event) => {
     if (!reply.ok) return fail(body.message);
     $('who').textContent = body.name;
     $('next').textContent = `intercom-hub key new -account ${body.account}`;
-    $('signed').hidden = !(await fetch('/v1/session', { redirect: 'error' })).ok;
+    $('signed').hidden = !(await again(() => fetch('/v1/session', { redirect: 'error' }))).ok;
     form.hidden = true;
     $('done').hidden = false;
   } catch {

@@ -2,16 +2,15 @@
 // the requests that wait (ERR_NETWORK_CHANGED); in the first seconds after a machine has started, that is usual. This file
 // is read before the browser is checked (intercom.js).
 
-const longest = 20 * 1000; // between the first try and the last
-
 /**
  * again loads something, and tries again while that fails. What the last try said is thrown.
  * @template T
  * @param {() => Promise<T>} load
- * @param {(err: any) => boolean} [transient] tells whether another try can help; a request that failed is a TypeError
+ * @param {{longest?: number, transient?: (err: any) => boolean}} [options] longest is how long, in milliseconds; transient
+ * tells whether another try can help: a request that failed is a TypeError
  * @returns {Promise<T>}
  */
-export function again(load, transient = (err) => err instanceof TypeError) {
+export function again(load, { longest = 20000, transient = (err) => err instanceof TypeError } = {}) {
   const end = Date.now() + longest;
   /** @param {number} wait @returns {Promise<T>} */
   const round = (wait) => load().catch((err) => {

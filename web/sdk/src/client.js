@@ -49,7 +49,7 @@ export async function connect(options) {
     (await screens)?.show(client, typeof set.screens === 'object' && set.screens || {});
   } catch (err) {
     client.logout();
-    throw new IntercomError('ERR_INTERNET_LOST', `The call screens could not be loaded; check the network, and try again: ${/** @type {Error} */ (err).message}`);
+    throw new IntercomError('ERR_INTERNET_LOST', `The call screens could not be loaded; check the network and reload the page: ${/** @type {Error} */ (err).message}`);
   }
   return client;
 }

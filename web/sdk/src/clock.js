@@ -5,6 +5,7 @@ let worker;
 /** @type {Map<number, {ms: number, f: () => void}>} */
 const waiting = new Map();
 let last = 0;
+let failures = 0;
 
 /** @param {number} id */
 function due(id) {
@@ -20,6 +21,8 @@ function begin() {
     worker.onerror = () => { // its script may not be loaded here
       worker = null;
       for (const [id, { ms }] of waiting) setTimeout(due, ms, id);
+      // It may also have been a request that the network lost.
+      if (++failures < 5) setTimeout(() => { worker = undefined; }, 1000);
     };
   } catch {
     worker = null;

@@ -28,7 +28,7 @@ let loading;
 function load() {
   loading = loading || again(() => import('./direct.js')).catch((err) => {
     loading = undefined;
-    throw new IntercomError('ERR_INTERNET_LOST', `The SDK could not be loaded whole; check the network, and try again: ${err.message}`);
+    throw new IntercomError('ERR_INTERNET_LOST', `The SDK could not be loaded whole; check the network and reload the page: ${err.message}`);
   });
   return loading;
 }

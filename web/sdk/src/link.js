@@ -205,7 +205,10 @@ export class Link {
         resume: this.#session ? { session: this.#session, seq: this.#in } : undefined };
       if (ws === this.#ws) this.#put({ t: 'hello', id: ++this.#ids, b });
     } catch (err) {
-      const why = err instanceof IntercomError ? err : new IntercomError('ERR_INVALID_CREDENTIALS', `There is no token: ${/** @type {Error} */ (err)?.message ?? err}.`);
+      const text = /** @type {Error} */ (err)?.message ?? err;
+      const why = err instanceof IntercomError ? err : err instanceof TypeError // which is what fetch throws without a network
+        ? new IntercomError('ERR_INTERNET_LOST', `The token could not be fetched; check the network: ${text}`)
+        : new IntercomError('ERR_INVALID_CREDENTIALS', `There is no token: ${text}.`);
       if (ws === this.#ws) this.#lost(why);
     }
   }
