@@ -21,7 +21,8 @@ type buttons struct {
 }
 
 func (b *buttons) gesture(c setup.Button, g gpio.Gesture) {
-	b.o.events.emit(control.Event{Event: "press", Button: c.Name, Press: string(g.Kind), HeldMS: control.Millis(g.Held)})
+	b.o.events.emit(control.Event{Event: "press", Button: c.Name, Press: string(g.Kind),
+		HeldMS: control.Millis(g.Held)})
 	switch g.Kind {
 	case gpio.Down:
 		b.o.log.Info(event.ButtonPressed, "button", c.Name)

@@ -68,9 +68,12 @@ func tryWith(t *testing.T, change func(*setup.Config), f func(b *bench)) {
 		cfg := settings()
 		change(cfg)
 		tape := devicetest.NewTape()
-		b := &bench{T: t, tape: tape, wire: &devicetest.Wire{Tape: tape}, media: &devicetest.Media{Tape: tape}, sound: &devicetest.Sound{Tape: tape}, lamp: &devicetest.Lamp{Tape: tape}, relay: &devicetest.Lamp{Tape: tape}, given: &given{}, done: make(chan error, 1), clock: time.Now()}
-		b.Device = device.New(cfg, device.Parts{Media: b.media, Sound: b.sound, Lamps: []device.Lamp{b.lamp}, Relay: b.relay,
-			Clock: func() time.Time { return b.clock }, Given: b.given, Again: func() { tape.Addf("starts again") }}, slog.New(slog.DiscardHandler))
+		b := &bench{T: t, tape: tape, wire: &devicetest.Wire{Tape: tape}, media: &devicetest.Media{Tape: tape},
+			sound: &devicetest.Sound{Tape: tape}, lamp: &devicetest.Lamp{Tape: tape},
+			relay: &devicetest.Lamp{Tape: tape}, given: &given{}, done: make(chan error, 1), clock: time.Now()}
+		b.Device = device.New(cfg, device.Parts{Media: b.media, Sound: b.sound, Lamps: []device.Lamp{b.lamp},
+			Relay: b.relay, Clock: func() time.Time { return b.clock }, Given: b.given,
+			Again: func() { tape.Addf("starts again") }}, slog.New(slog.DiscardHandler))
 		b.Connect(b.wire)
 		ctx, cancel := context.WithCancel(t.Context())
 		b.stop = cancel
@@ -198,10 +201,13 @@ func TestPushToTalk(t *testing.T) {
 func TestACallToTheDoor(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
-		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Name: "Reception", Context: "Hello", InitiatorImage: "https://example.org/a.png"})
+		b.hub(wire.Incoming, wire.IncomingBody{From: "reception", Name: "Reception", Context: "Hello",
+			InitiatorImage: "https://example.org/a.png"})
 		b.shows(control.LightRinging)
-		b.Receive(link.Message{Envelope: wire.New(wire.Incoming, "d", wire.IncomingBody{From: "third", Name: "Third", Context: "Me too"})})
-		if s, _ := b.Status(b.Context()); s.Peer != "reception" || s.PeerName != "Reception" || s.Context != "Hello" || s.Image == "" {
+		b.Receive(link.Message{Envelope: wire.New(wire.Incoming, "d",
+			wire.IncomingBody{From: "third", Name: "Third", Context: "Me too"})})
+		if s, _ := b.Status(b.Context()); s.Peer != "reception" || s.PeerName != "Reception" || s.Context != "Hello" ||
+			s.Image == "" {
 			t.Errorf("%+v", s)
 		}
 		b.expect("0s plays ring", "0s media offers", "0s sends call.decline")
@@ -238,7 +244,8 @@ func TestAPressWithoutTheHubGetsLightAndToneAtOnce(t *testing.T) {
 		time.Sleep(3*time.Second + 1)
 		b.shows(control.LightOffline)
 		s, _ := b.Status(b.Context())
-		if s.LastCall == nil || s.LastCall.Outcome != outcome.Of(outcome.Failed, outcome.NetworkLost) || s.LastCall.To != "reception" {
+		if s.LastCall == nil || s.LastCall.Outcome != outcome.Of(outcome.Failed, outcome.NetworkLost) ||
+			s.LastCall.To != "reception" {
 			t.Errorf("the last call is %+v", s.LastCall)
 		}
 	})
@@ -314,7 +321,8 @@ func TestTheWordsOfAFaultDecideNothing(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
 		for _, f := range []control.Fault{
-			{Code: control.ConfigInvalid, Part: control.PartConfiguration, Text: "x.toml:1: a key that waits for a restart; the one before is kept"},
+			{Code: control.ConfigInvalid, Part: control.PartConfiguration,
+				Text: "x.toml:1: a key that waits for a restart; the one before is kept"},
 			{Code: control.SoundPlayback, Part: control.PartAudio, Text: `the loudspeaker "is used capture: server: " cannot be opened`},
 			{Code: control.LineMissing, Part: control.PartDoorInput("exit"), Text: "busy"},
 		} {
@@ -324,7 +332,8 @@ func TestTheWordsOfAFaultDecideNothing(t *testing.T) {
 			var told wire.StateBody
 			_ = b.Ask(b.Context(), func() { _ = json.Unmarshal(b.wire.State.B, &told) })
 			s, _ := b.Status(b.Context())
-			if want := f.Trouble(); !slices.Contains(s.Troubles, want) || s.Faults[f.Part] != f.Text || told.Codes[f.Part] != string(f.Code) {
+			if want := f.Trouble(); !slices.Contains(s.Troubles, want) || s.Faults[f.Part] != f.Text ||
+				told.Codes[f.Part] != string(f.Code) {
 				t.Errorf("%+v: the status has %+v, the hub is told %v", f, s.Troubles, told.Codes)
 			}
 			b.Fault(control.Well(f.Part))
@@ -352,7 +361,8 @@ func TestTheWordsOfAFaultDecideNothing(t *testing.T) {
 func TestGarbageFromTheHubIsSurvived(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
-		for _, k := range []wire.Type{wire.Incoming, wire.Ringing, wire.SDP, wire.ICE, wire.Ended, wire.Fail, wire.Answered, wire.OK, "nonsense"} {
+		for _, k := range []wire.Type{wire.Incoming, wire.Ringing, wire.SDP, wire.ICE, wire.Ended, wire.Fail,
+			wire.Answered, wire.OK, "nonsense"} {
 			b.Receive(link.Message{Envelope: wire.Envelope{T: k, Call: "c", B: []byte(`{"from":5,"sdp":[],"candidate":{},"status":7}`)}})
 		}
 		b.shows(control.LightIdle)
@@ -401,7 +411,8 @@ func TestControl(t *testing.T) {
 func TestEventsGoOnForAsLongAsTheyAreRead(t *testing.T) {
 	tape := devicetest.NewTape()
 	sound := &devicetest.Sound{Tape: tape}
-	d := device.New(settings(), device.Parts{Media: &devicetest.Media{Tape: tape}, Sound: sound, Lamps: []device.Lamp{&devicetest.Lamp{Tape: tape}}}, slog.New(slog.DiscardHandler))
+	d := device.New(settings(), device.Parts{Media: &devicetest.Media{Tape: tape}, Sound: sound,
+		Lamps: []device.Lamp{&devicetest.Lamp{Tape: tape}}}, slog.New(slog.DiscardHandler))
 	d.Connect(&devicetest.Wire{Tape: tape})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -441,7 +452,8 @@ func TestTheKioskTellsWhatHappens(t *testing.T) {
 	cfg.CUID, cfg.Kiosk.Listen, cfg.Kiosk.TokenFile = "front_door", "127.0.0.1:0", token
 	cfg.Check(new(config.Report)) // which reads the token
 	tape := devicetest.NewTape()
-	d := device.New(cfg, device.Parts{Media: &devicetest.Media{Tape: tape}, Sound: &devicetest.Sound{Tape: tape}}, slog.New(slog.DiscardHandler))
+	d := device.New(cfg, device.Parts{Media: &devicetest.Media{Tape: tape}, Sound: &devicetest.Sound{Tape: tape}},
+		slog.New(slog.DiscardHandler))
 	d.Connect(&devicetest.Wire{Tape: tape})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -499,7 +511,8 @@ func TestMetrics(t *testing.T) {
 		}
 		b.has(scrape(), "intercom_station_registered 0\n", `intercom_station_trouble{code="HUB_AWAY",severity="error",part="hub"} 1`, `intercom_station_trouble{code="KIOSK",severity="warning",part="kiosk"} 1`, `intercom_station_info{cuid="front_door",name=""} 1`)
 		b.talk()
-		b.has(scrape(), "intercom_station_registered 1\n", "intercom_station_in_call 1\n", "intercom_station_call_loss_ratio 0\n")
+		b.has(scrape(), "intercom_station_registered 1\n", "intercom_station_in_call 1\n",
+			"intercom_station_call_loss_ratio 0\n")
 		b.ended(outcome.Over, outcome.HangUp)
 		b.has(scrape(), `intercom_station_calls_ended_total{status="over",reason="hangup"} 1`, "intercom_station_in_call 0\n")
 	})
@@ -563,7 +576,8 @@ func TestSettingsThatAreRefused(t *testing.T) {
 			return s
 		}
 		b.hub(wire.Settings, wire.SettingsBody{Version: 7})
-		if s := said(); s.Refused != 7 || s.Settings != 0 || s.Codes["settings"] != "SETTINGS_REFUSED" || !strings.Contains(s.Faults["settings"], "settings 7 of the hub are not used: not signed") {
+		if s := said(); s.Refused != 7 || s.Settings != 0 || s.Codes["settings"] != "SETTINGS_REFUSED" ||
+			!strings.Contains(s.Faults["settings"], "settings 7 of the hub are not used: not signed") {
 			t.Fatalf("the hub is told %+v", s)
 		}
 		_ = b.Ask(b.Context(), func() { b.wire.State = wire.Envelope{} })
@@ -586,8 +600,8 @@ func TestSettingsThatAreRefused(t *testing.T) {
 	})
 }
 
-// A station that changes all the time, as with a loose wire or a hand on its button, does not tell its hub more than that takes;
-// the last word is how it is.
+// A station that changes all the time, as with a loose wire or a hand on its button, does not tell its hub more than
+// that takes; the last word is how it is.
 func TestAStationThatChangesAllTheTime(t *testing.T) {
 	try(t, func(b *bench) {
 		b.online()
@@ -595,7 +609,8 @@ func TestAStationThatChangesAllTheTime(t *testing.T) {
 		synctest.Wait()
 		before := b.wire.States()
 		for i := range 1000 {
-			b.Fault(control.Fault{Code: control.SoundServer, Part: control.PartAudio, Text: fmt.Sprint("server: gone ", i)})
+			b.Fault(control.Fault{Code: control.SoundServer, Part: control.PartAudio,
+				Text: fmt.Sprint("server: gone ", i)})
 			time.Sleep(10 * time.Millisecond)
 		}
 		b.Fault(control.Well(control.PartAudio))

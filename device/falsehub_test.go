@@ -24,15 +24,18 @@ func frames(pick func(n int) int) wire.Envelope {
 	id := one("c", "d", "", "e")
 	who := one("reception", "guard_1", "front_door", "stranger", "no cuid", "")
 	ms := []int64{0, 1, 1000, 40_000, -1, 1 << 62}[pick(6)]
-	result := outcome.Result{Call: one(id, "d"), From: who, To: one("front_door", "reception"), Context: one("Hello", "")}
+	result := outcome.Result{Call: one(id, "d"), From: who, To: one("front_door", "reception"),
+		Context: one("Hello", "")}
 	for _, s := range []outcome.Status{outcome.Missed, outcome.Over, outcome.Failed, outcome.Cancelled, "unheard of"} {
 		if pick(3) == 0 {
-			result.Outcome = outcome.Of(s, []outcome.Reason{outcome.NoAnswer, outcome.HangUp, outcome.NetworkLost, outcome.RingTimeout, "odd"}[pick(5)])
+			result.Outcome = outcome.Of(s, []outcome.Reason{outcome.NoAnswer, outcome.HangUp, outcome.NetworkLost,
+				outcome.RingTimeout, "odd"}[pick(5)])
 		}
 	}
 	servers := []wire.ICEServer{{URLs: []string{one("turn:192.0.2.1:3478", "nonsense", strings.Repeat("x", 5000))}}}
 	bodies := []wire.Envelope{
-		wire.New(wire.Incoming, id, wire.IncomingBody{From: who, Name: one("", "A", "\x1b[2J"), Context: "Hello", RingMS: ms, AutoAnswer: pick(2) == 0, ICEServers: servers[:pick(2)]}),
+		wire.New(wire.Incoming, id, wire.IncomingBody{From: who, Name: one("", "A", "\x1b[2J"), Context: "Hello",
+			RingMS: ms, AutoAnswer: pick(2) == 0, ICEServers: servers[:pick(2)]}),
 		wire.New(wire.Incoming, id, wire.IncomingBody{From: "reception", Context: "Hello", AutoAnswer: true}),
 		wire.New(wire.Answered, id, wire.AnsweredBody{Peer: who, Ticket: "ticket", LimitMS: ms}),
 		{T: wire.Answered, Call: id},
@@ -49,18 +52,20 @@ func frames(pick func(n int) int) wire.Envelope {
 		wire.New(wire.Ended, id, wire.EndedBody{Result: result}),
 		wire.New(wire.OK, id, wire.InvitedBody{RingMS: ms, CallerMS: ms}),
 		wire.New(wire.Servers, id, wire.ServersBody{ICEServers: servers}),
-		wire.New(wire.Fail, id, fault.New([]fault.Code{fault.NotParty, fault.Conflict, fault.NotAllowed, "ERR_ODD"}[pick(4)])),
+		wire.New(wire.Fail, id, fault.New([]fault.Code{fault.NotParty, fault.Conflict, fault.NotAllowed,
+			"ERR_ODD"}[pick(4)])),
 		wire.New(wire.Servers, id, wire.ServersBody{ICEServers: servers}),
 		wire.New(wire.OpenDoor, "", wire.OpenDoorBody{ID: "1", CUID: one("", "front_door"), From: who, By: "anna"}),
 		wire.New(wire.OpenDone, "", wire.OpenDoorBody{ID: "1", From: who, Result: "opened"}),
 		wire.New(wire.GoAway, "", wire.GoAwayBody{SpreadMS: ms}),
-		{T: wire.Type(one("call.pick", "welcome", "hello", "call.answer", "call.door")), Call: id, B: json.RawMessage(one("{}", "null", "[]", "7"))},
+		{T: wire.Type(one("call.pick", "welcome", "hello", "call.answer", "call.door")), Call: id,
+			B: json.RawMessage(one("{}", "null", "[]", "7"))},
 	}
 	return bodies[pick(len(bodies))]
 }
 
-// falseHub plays frames to a station with a door, whose press is long ago and where nobody presses now. Neither microphone
-// nor door opens.
+// falseHub plays frames to a station with a door, whose press is long ago and where nobody presses now. Neither
+// microphone nor door opens.
 func falseHub(t *testing.T, privacy bool, steps int, pick func(n int) int) {
 	tryWith(t, func(c *setup.Config) {
 		withDoor(c)
@@ -84,23 +89,28 @@ func falseHub(t *testing.T, privacy bool, steps int, pick func(n int) int) {
 			case 2: // what the other side of a media path can do
 				if n := b.media.News; n.Event != nil {
 					n.Event(func(id string) call.Event {
-						return []call.Event{call.MediaUp{ID: id}, call.MediaBroke{ID: id}, call.MediaClosed{ID: id}, call.MediaFailed{ID: id}}[pick(4)]
+						return []call.Event{call.MediaUp{ID: id}, call.MediaBroke{ID: id}, call.MediaClosed{ID: id},
+							call.MediaFailed{ID: id}}[pick(4)]
 					})
 				}
 			case 3:
 				b.NetworkChanged()
 			case 4:
-				time.Sleep([]time.Duration{time.Millisecond, 3 * time.Second, 11 * time.Second, 50 * time.Second}[pick(4)])
+				time.Sleep([]time.Duration{time.Millisecond, 3 * time.Second, 11 * time.Second,
+					50 * time.Second}[pick(4)])
 			default:
-				b.Receive(link.Message{Envelope: frames(pick), To: []wire.Type{"", wire.Invite, wire.Note, wire.Door, wire.Answer}[pick(5)]})
+				b.Receive(link.Message{Envelope: frames(pick),
+					To: []wire.Type{"", wire.Invite, wire.Note, wire.Door, wire.Answer}[pick(5)]})
 			}
 			synctest.Wait()
 			s, _ := b.Status(b.Context())
-			if s.Phase == call.Calling || s.Phase == call.Answering || s.Phase == call.Talking || s.Phase == call.Connecting || s.Phase == call.Reconnecting {
+			if s.Phase == call.Calling || s.Phase == call.Answering || s.Phase == call.Talking ||
+				s.Phase == call.Connecting || s.Phase == call.Reconnecting {
 				b.Fatalf("nobody has pressed, and the station is %s", s.Phase)
 			}
 			for _, line := range b.tape.Take() {
-				if strings.HasSuffix(line, "voice opens") || strings.HasSuffix(line, "call.invite") || strings.HasSuffix(line, "call.answer") {
+				if strings.HasSuffix(line, "voice opens") || strings.HasSuffix(line, "call.invite") ||
+					strings.HasSuffix(line, "call.answer") {
 					b.Fatalf("nobody has pressed: %s", line)
 				}
 			}
@@ -111,7 +121,8 @@ func falseHub(t *testing.T, privacy bool, steps int, pick func(n int) int) {
 	})
 }
 
-// Whoever speaks as a hub opens neither microphone nor door where nobody presses, whatever it says and in whatever order.
+// Whoever speaks as a hub opens neither microphone nor door where nobody presses, whatever it says and in whatever
+// order.
 func TestAFalseHub(t *testing.T) {
 	seed := rand.Uint64()
 	for i := range uint64(60) {
@@ -223,7 +234,8 @@ func TestAPressIsNotKeptForLater(t *testing.T) {
 		b.press(setup.ActCall)
 		first := b.wire.Last.Call
 		b.hub(wire.OK, nil)
-		b.Receive(link.Message{Envelope: wire.New(wire.OK, first, wire.InvitedBody{CallerMS: 1 << 50}), To: wire.Invite})
+		b.Receive(link.Message{Envelope: wire.New(wire.OK, first, wire.InvitedBody{CallerMS: 1 << 50}),
+			To: wire.Invite})
 		time.Sleep(call.MostCallerLimit + call.EndLimit + time.Second)
 		synctest.Wait()
 		if s, _ := b.Status(b.Context()); s.Call == first {
@@ -269,7 +281,8 @@ func TestWordsOfTheHubAreShortAndPlain(t *testing.T) {
 			say(wire.Incoming, wire.IncomingBody{From: evil, Context: "Hello"}, "")
 			say(wire.Incoming, wire.IncomingBody{From: "reception", Name: evil, Context: "Hello"}, "")
 			say(wire.Incoming, wire.IncomingBody{From: "reception", Context: evil}, "")
-			say(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello", InitiatorImage: "https://a.example/" + evil}, "")
+			say(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello",
+				InitiatorImage: "https://a.example/" + evil}, "")
 			say(wire.Incoming, wire.IncomingBody{From: "reception", Context: "Hello"}, "")
 			say(wire.Ringing, wire.SDPBody{From: evil, SDP: "v=0"}, "")
 			say(wire.Door, wire.DoorBody{From: evil}, "")

@@ -12,8 +12,8 @@ import (
 	"intercom/wire"
 )
 
-// Sound, media path, wire and LEDs tell the owner a great deal while it calls them, as a sound does whose status changes.
-// In a bubble of synctest an owner that waits for itself fails the test at once.
+// Sound, media path, wire and LEDs tell the owner a great deal while it calls them, as a sound does whose status
+// changes. In a bubble of synctest an owner that waits for itself fails the test at once.
 func TestNothingThatTheOwnerCallsWaitsForIt(t *testing.T) {
 	tryWith(t, withDoor, func(b *bench) {
 		chatter := func() {
@@ -32,7 +32,8 @@ func TestNothingThatTheOwnerCallsWaitsForIt(t *testing.T) {
 		b.media.News.Event(func(id string) call.Event { return call.MediaUp{ID: id} })
 		b.hub(wire.Answered, nil)
 		b.shows(control.LightTalking)
-		for _, act := range []string{setup.ActMute, setup.ActUp, setup.ActDoor, setup.ActDND, setup.ActPrivacy, setup.ActHangUp} {
+		for _, act := range []string{setup.ActMute, setup.ActUp, setup.ActDoor, setup.ActDND, setup.ActPrivacy,
+			setup.ActHangUp} {
 			b.press(act)
 		}
 		_ = b.Ask(b.Context(), func() { b.tape.Heard, b.lamp.Shown, b.relay.Shown = nil, nil, nil })

@@ -20,10 +20,14 @@ func TestNothingOfACallIsTakenForAnother(t *testing.T) {
 		began := time.Now()
 		b.press(setup.ActAnnounce)
 		ours := b.wire.Last.Call
-		b.hub(wire.Servers, wire.ServersBody{ICEServers: []wire.ICEServer{{URLs: []string{"turn:192.0.2.1:3478?transport=udp"}, Username: "a", Credential: "a"}}})
+		relay := func(name, host string) []wire.ICEServer {
+			urls := []string{"turn:" + host + ":3478?transport=udp"}
+			return []wire.ICEServer{{URLs: urls, Username: name, Credential: name}}
+		}
+		b.hub(wire.Servers, wire.ServersBody{ICEServers: relay("a", "192.0.2.1")})
 		time.Sleep(3 * time.Second)
-		theirs := wire.ICEServer{URLs: []string{"turn:192.0.2.2:3478?transport=udp"}, Username: "b", Credential: "b"}
-		b.Receive(link.Message{Envelope: wire.New(wire.Incoming, "d", wire.IncomingBody{From: "reception", Name: "Reception", Context: "Hello", ICEServers: []wire.ICEServer{theirs}})})
+		b.Receive(link.Message{Envelope: wire.New(wire.Incoming, "d", wire.IncomingBody{
+			From: "reception", Name: "Reception", Context: "Hello", ICEServers: relay("b", "192.0.2.2")})})
 		s, err := b.Status(b.Context())
 		if err != nil || s.Phase != call.Ringing || s.Call != "d" || s.PeerName != "Reception" || s.Context != "Hello" {
 			t.Errorf("%+v %v", s, err)
@@ -31,7 +35,9 @@ func TestNothingOfACallIsTakenForAnother(t *testing.T) {
 		if len(b.media.Servers) != 1 || b.media.Servers[0].Username != "b" || b.media.Voice != setup.Duplex {
 			t.Errorf("its media path is made by %v, %s", b.media.Servers, b.media.Voice)
 		}
-		if r := s.LastCall; r == nil || r.Call != ours || r.Outcome != outcome.Of(outcome.Cancelled, outcome.ByCaller) || r.Context == "Hello" || !r.InvitedAt.Equal(began) {
+		if r := s.LastCall; r == nil || r.Call != ours ||
+			r.Outcome != outcome.Of(outcome.Cancelled, outcome.ByCaller) || r.Context == "Hello" ||
+			!r.InvitedAt.Equal(began) {
 			t.Errorf("the call that was given up is %+v", r)
 		}
 	})

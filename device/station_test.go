@@ -108,7 +108,8 @@ func TestSchedules(t *testing.T) {
 			b.ended(outcome.Cancelled, outcome.ByCaller)
 			return inv.To.String()
 		}
-		for at, want := range map[string]string{"2026-11-23T23:00:00Z": "night_guard", "2026-11-23T12:00:00Z": "reception", "1970-01-01T23:00:00Z": "reception"} {
+		for at, want := range map[string]string{"2026-11-23T23:00:00Z": "night_guard",
+			"2026-11-23T12:00:00Z": "reception", "1970-01-01T23:00:00Z": "reception"} {
 			b.clock, _ = time.Parse(time.RFC3339, at)
 			if got := to(); got != want {
 				t.Errorf("at %s %s is called", at, got)
@@ -143,7 +144,9 @@ func TestAutomaticAnswer(t *testing.T) {
 		b.expect("0s plays ring", "0s media offers")
 	})
 	for name, refuse := range map[string]func(*bench){
-		"the hub's rules do not have it": func(b *bench) { b.hub(wire.Incoming, wire.IncomingBody{From: "guard_1", Context: "Hello"}) },
+		"the hub's rules do not have it": func(b *bench) {
+			b.hub(wire.Incoming, wire.IncomingBody{From: "guard_1", Context: "Hello"})
+		},
 		"nobody would hear the warning": func(b *bench) {
 			_ = b.Ask(b.Context(), func() { b.sound.NoSpeaker = true })
 			b.calledBy("guard_1")
@@ -153,7 +156,10 @@ func TestAutomaticAnswer(t *testing.T) {
 			b.calledBy("guard_1")
 			_ = b.Ask(b.Context(), func() { b.sound.NoSpeaker = true })
 		},
-		"the list is another while it warns": func(b *bench) { b.calledBy("guard_1"); _, _ = b.Reload(b.Context(), settings()) },
+		"the list is another while it warns": func(b *bench) {
+			b.calledBy("guard_1")
+			_, _ = b.Reload(b.Context(), settings())
+		},
 		"said twice, and only then with a yes": func(b *bench) {
 			b.hub(wire.Incoming, wire.IncomingBody{From: "guard_1", Context: "Hello"})
 			b.calledBy("guard_1")
@@ -205,14 +211,16 @@ func TestDoNotDisturbIsRemembered(t *testing.T) {
 	}
 	tape := devicetest.NewTape()
 	w := &devicetest.Wire{Tape: tape}
-	d := device.New(settings(), device.Parts{Media: &devicetest.Media{Tape: tape}, Sound: &devicetest.Sound{Tape: tape}, Lamps: []device.Lamp{&devicetest.Lamp{}},
+	d := device.New(settings(), device.Parts{Media: &devicetest.Media{Tape: tape},
+		Sound: &devicetest.Sound{Tape: tape}, Lamps: []device.Lamp{&devicetest.Lamp{}},
 		Keeper: device.NewKeeper(dir)}, slog.New(slog.DiscardHandler))
 	d.Connect(w)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx) }()
 	d.Up(wire.WelcomeBody{})
-	d.Receive(link.Message{Envelope: wire.New(wire.Incoming, "c", wire.IncomingBody{From: "reception", Context: "Hello"})})
+	d.Receive(link.Message{Envelope: wire.New(wire.Incoming, "c",
+		wire.IncomingBody{From: "reception", Context: "Hello"})})
 	s, err := d.Status(ctx)
 	if err != nil || !s.DND || s.Light != control.LightDND || s.Phase != call.Idle {
 		t.Errorf("%+v %v", s, err)
@@ -350,7 +358,8 @@ func TestTheDoorOpensOutsideACallForItsOwnListOnly(t *testing.T) {
 	asks := func(b *bench, from string) wire.OpenDoorBody {
 		t.Helper()
 		b.wire.Sent = nil
-		b.Receive(link.Message{Envelope: wire.New(wire.OpenDoor, "", wire.OpenDoorBody{ID: id, From: from, By: "Anna"})})
+		b.Receive(link.Message{Envelope: wire.New(wire.OpenDoor, "",
+			wire.OpenDoorBody{ID: id, From: from, By: "Anna"})})
 		synctest.Wait()
 		for _, e := range b.wire.Sent {
 			if e.T == wire.Note {
@@ -369,10 +378,12 @@ func TestTheDoorOpensOutsideACallForItsOwnListOnly(t *testing.T) {
 	}
 	tryWith(t, withDoor, func(b *bench) { // whom door.allow has may not outside a call
 		b.online()
-		if done := asks(b, "reception"); b.energised() || done.Result != wire.DoorRefused || done.Reason != wire.DoorNotAllowed {
+		if done := asks(b, "reception"); b.energised() || done.Result != wire.DoorRefused ||
+			done.Reason != wire.DoorNotAllowed {
 			t.Errorf("%+v; the door is open: %v", done, b.energised())
 		}
-		if n := b.ackNote(); n.Who != "reception (Anna)" || n.Why != "not on the list door.remote" || n.Result != "refused" {
+		if n := b.ackNote(); n.Who != "reception (Anna)" || n.Why != "not on the list door.remote" ||
+			n.Result != "refused" {
 			t.Errorf("%+v", n)
 		}
 	})
@@ -386,7 +397,8 @@ func TestTheDoorOpensOutsideACallForItsOwnListOnly(t *testing.T) {
 		if done := asks(b, "console_anna"); !b.energised() || done.Result != wire.DoorOpened {
 			t.Errorf("%+v; the door is open: %v", done, b.energised())
 		}
-		if n := b.ackNote(); n.Who != "console_anna (Anna)" || n.Why != "asked by an operator, outside a call" || n.Result != "opened" || n.Call != "" {
+		if n := b.ackNote(); n.Who != "console_anna (Anna)" || n.Why != "asked by an operator, outside a call" ||
+			n.Result != "opened" || n.Call != "" {
 			t.Errorf("%+v", n)
 		}
 		time.Sleep(10 * time.Second)

@@ -213,9 +213,17 @@ type Receiving struct {
 
 // Sentence is how a station is, for systemd's status line.
 func (s Status) Sentence() string {
-	text := map[call.Phase]string{call.Idle: "Idle", call.Calling: "Calling " + s.Peer, call.Ringback: "Ringing at " + s.Peer,
-		call.Ringing: s.Peer + " is calling", call.Answering: "Answering " + s.Peer, call.Connecting: "Connecting with " + s.Peer,
-		call.Talking: "Talking with " + s.Peer, call.Reconnecting: "Reconnecting with " + s.Peer, call.Ending: "Ending the call"}[s.Phase]
+	text := map[call.Phase]string{
+		call.Idle:         "Idle",
+		call.Calling:      "Calling " + s.Peer,
+		call.Ringback:     "Ringing at " + s.Peer,
+		call.Ringing:      s.Peer + " is calling",
+		call.Answering:    "Answering " + s.Peer,
+		call.Connecting:   "Connecting with " + s.Peer,
+		call.Talking:      "Talking with " + s.Peer,
+		call.Reconnecting: "Reconnecting with " + s.Peer,
+		call.Ending:       "Ending the call",
+	}[s.Phase]
 	if s.Hub.Online {
 		text += "; registered as " + s.CUID
 	} else {

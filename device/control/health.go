@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Fault is something that is wrong with a part of a station, with its code, as it is reported where it arises. A station
-// has one fault a part; the latest report counts.
+// Fault is something that is wrong with a part of a station, with its code, as it is reported where it arises. A
+// station has one fault a part; the latest report counts.
 type Fault struct {
 	Code Code
 	Part string // "audio", "button bell"

@@ -82,8 +82,8 @@ func (w *Wire) Send(e wire.Envelope) bool {
 // Check implements device.Wire.
 func (w *Wire) Check() { w.Addf("checks the link") }
 
-// Media makes paths that write down what they are told. News, Voice and Servers are those of the last path; Opens, where there is
-// one, is called when the voice of a path opens.
+// Media makes paths that write down what they are told. News, Voice and Servers are those of the last path; Opens,
+// where there is one, is called when the voice of a path opens.
 type Media struct {
 	*Tape
 	Opens   func()
@@ -149,7 +149,8 @@ func (s *Sound) Status() control.SoundStatus {
 	if s.NoSpeaker {
 		sink = ""
 	}
-	return control.SoundStatus{Sink: sink, Muted: s.Muted, MicOpen: s.MicOpen, TalkVolume: 100, RingVolume: 100, MicTrouble: s.MicTrouble, Trouble: s.MicTrouble}
+	return control.SoundStatus{Sink: sink, Muted: s.Muted, MicOpen: s.MicOpen, TalkVolume: 100, RingVolume: 100,
+		MicTrouble: s.MicTrouble, Trouble: s.MicTrouble}
 }
 
 // Lamp remembers the pattern it shows. Shown is called with each; nil for nothing.

@@ -65,8 +65,8 @@ func (d *Door) Held() bool { return d.held }
 // Open reports whether the relay is to be energised.
 func (d *Door) Open(now time.Duration) bool { return !d.locked && (d.held || now < d.until) }
 
-// Contact is told that the door stands open, or is shut. It reports whether the door was forced: opened though nothing let
-// it.
+// Contact is told that the door stands open, or is shut. It reports whether the door was forced: opened though nothing
+// let it.
 func (d *Door) Contact(now time.Duration, ajar bool) (forced bool) {
 	if ajar == d.ajar {
 		return false

@@ -12,14 +12,14 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// What a broker may send. It is told of size and number in CONNECT (MQTT 5, sections 3.1.2.11.3 and 3.1.2.11.4), and a broker
-// then drops a larger message for this station alone; one that sends it all the same loses the connection.
+// What a broker may send. It is told of size and number in CONNECT (MQTT 5, sections 3.1.2.11.3 and 3.1.2.11.4), and a
+// broker then drops a larger message for this station alone; one that sends it all the same loses the connection.
 const (
 	maxPacket   = 4 << 10  // bytes; a command is a word, and what brokers say of themselves is short
 	maxInFlight = 8        // messages that are not acknowledged
 	perSecond   = 20       // packets, on average
 	burst       = 100      // and at once
-	buffered    = 64 << 10 // bytes that the kernel keeps, so that a flood cannot delay the answers to our pings for long
+	buffered    = 64 << 10 // bytes that the kernel keeps: a flood cannot delay the answers to our pings for long
 )
 
 var errTooLarge = errors.New("the broker sends more than it was told to in one packet")
@@ -52,11 +52,12 @@ func dial(ctx context.Context, u *url.URL, conf *tls.Config) (net.Conn, error) {
 		conn = secured
 	}
 	closed, stop := context.WithCancel(context.Background())
-	return packets.NewThreadSafeConn(&limited{Conn: conn, pace: rate.NewLimiter(perSecond, burst), closed: closed, stop: stop}), nil
+	return packets.NewThreadSafeConn(&limited{Conn: conn, pace: rate.NewLimiter(perSecond, burst), closed: closed,
+		stop: stop}), nil
 }
 
-// limited is a connection that gives packets out no faster than they may come, and none that is too large. It reads their
-// fixed headers (MQTT 5, section 2.1) on the way. One goroutine may read.
+// limited is a connection that gives packets out no faster than they may come, and none that is too large. It reads
+// their fixed headers (MQTT 5, section 2.1) on the way. One goroutine may read.
 type limited struct {
 	net.Conn
 	pace   *rate.Limiter

@@ -1,5 +1,5 @@
-// Package mqtt shows a station at an MQTT 5 broker, and has it do what is written there. Home Assistant finds it by itself
-// (its "MQTT discovery"). Topics, below PREFIX/CUID:
+// Package mqtt shows a station at an MQTT 5 broker, and has it do what is written there. Home Assistant finds it by
+// itself (its "MQTT discovery"). Topics, below PREFIX/CUID:
 //
 //	online   "online" or "offline", retained; the broker says the latter when the station is gone
 //	state    how it is, a JSON object, retained (State)
@@ -79,10 +79,12 @@ type Bridge struct {
 func New(cfg Config, s Station, report func(control.Fault), log *slog.Logger) *Bridge {
 	if cfg.URL.Port() == "" { // those that IANA has for them
 		whole := *cfg.URL
-		whole.Host = net.JoinHostPort(cfg.URL.Hostname(), map[string]string{"mqtt": "1883", "mqtts": "8883"}[cfg.URL.Scheme])
+		whole.Host = net.JoinHostPort(cfg.URL.Hostname(),
+			map[string]string{"mqtt": "1883", "mqtts": "8883"}[cfg.URL.Scheme])
 		cfg.URL = &whole
 	}
-	return &Bridge{cfg: cfg, station: s, report: report, log: log, complaints: rate.NewLimiter(rate.Every(time.Minute), 5)}
+	return &Bridge{cfg: cfg, station: s, report: report, log: log,
+		complaints: rate.NewLimiter(rate.Every(time.Minute), 5)}
 }
 
 func (b *Bridge) fault(text string) {
@@ -112,15 +114,18 @@ func (b *Bridge) Run(ctx context.Context) error {
 		KeepAlive:                     20,
 		CleanStartOnInitialConnection: true,
 		ConnectTimeout:                patience,
-		ReconnectBackoff:              func(n int) time.Duration { return min(firstWait<<min(n+int(b.floods.Load()), 6), longestWait) },
-		ConnectUsername:               b.cfg.User,
-		ConnectPassword:               []byte(b.cfg.Password),
+		ReconnectBackoff: func(n int) time.Duration {
+			return min(firstWait<<min(n+int(b.floods.Load()), 6), longestWait)
+		},
+		ConnectUsername: b.cfg.User,
+		ConnectPassword: []byte(b.cfg.Password),
 		AttemptConnection: func(ctx context.Context, _ autopaho.ClientConfig, u *url.URL) (net.Conn, error) {
 			return dial(ctx, u, b.cfg.TLS)
 		},
 		ConnectPacketBuilder: func(c *paho.Connect, _ *url.URL) (*paho.Connect, error) {
 			size, number := uint32(maxPacket), uint16(maxInFlight)
-			c.Properties = &paho.ConnectProperties{MaximumPacketSize: &size, ReceiveMaximum: &number, RequestProblemInfo: true}
+			c.Properties = &paho.ConnectProperties{MaximumPacketSize: &size, ReceiveMaximum: &number,
+				RequestProblemInfo: true}
 			return c, nil
 		},
 		WillMessage: &paho.WillMessage{Topic: b.topic("online"), Payload: []byte("offline"), QoS: 1, Retain: true},
@@ -203,7 +208,8 @@ func why(err error) string {
 	return fmt.Sprintf("the broker refuses the connection: reason %d of MQTT 5, section 3.2.2.2", refused.ReasonCode)
 }
 
-func (b *Bridge) publish(ctx context.Context, c *autopaho.ConnectionManager, topic string, retain bool, payload []byte) error {
+func (b *Bridge) publish(ctx context.Context, c *autopaho.ConnectionManager, topic string, retain bool,
+	payload []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	_, err := c.Publish(ctx, &paho.Publish{Topic: topic, QoS: 1, Retain: retain, Payload: payload})
@@ -222,7 +228,8 @@ func (b *Bridge) greet(ctx context.Context, c *autopaho.ConnectionManager) error
 	if len(b.cfg.Commands) > 0 {
 		limited, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		if _, err := c.Subscribe(limited, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: b.topic("do"), QoS: 1, RetainHandling: 2}}}); err != nil {
+		do := paho.SubscribeOptions{Topic: b.topic("do"), QoS: 1, RetainHandling: 2}
+		if _, err := c.Subscribe(limited, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{do}}); err != nil {
 			return fmt.Errorf("the broker does not let it read %s: %w", b.topic("do"), err)
 		}
 	}
@@ -246,8 +253,10 @@ func (b *Bridge) tell(ctx context.Context, c *autopaho.ConnectionManager, said s
 	if err != nil {
 		return said, err
 	}
-	state := State{Phase: s.Phase, Ringing: slices.Contains([]call.Phase{call.Ringing, call.Calling, call.Ringback}, s.Phase),
-		InCall: s.Phase == call.Talking || s.Phase == call.Reconnecting, Peer: s.Peer, Healthy: len(s.Troubles) == 0, Troubles: []string{}, LastCaller: b.caller}
+	ringing := slices.Contains([]call.Phase{call.Ringing, call.Calling, call.Ringback}, s.Phase)
+	inCall := s.Phase == call.Talking || s.Phase == call.Reconnecting
+	state := State{Phase: s.Phase, Ringing: ringing, InCall: inCall, Peer: s.Peer, Healthy: len(s.Troubles) == 0,
+		Troubles: []string{}, LastCaller: b.caller}
 	if s.Door != nil {
 		state.Door = s.Door.Open || s.Door.Ajar
 	}
@@ -299,7 +308,8 @@ func (b *Bridge) obey(ctx context.Context, what string) {
 
 // entities are Home Assistant's, by the topic of their configuration; nil for those that this station has not.
 func (b *Bridge) entities(door bool) map[string]map[string]any {
-	device := map[string]any{"identifiers": []string{"intercom_" + b.cfg.CUID}, "name": b.cfg.Name, "model": "Intercom station", "manufacturer": "intercomd", "sw_version": version.Version}
+	device := map[string]any{"identifiers": []string{"intercom_" + b.cfg.CUID}, "name": b.cfg.Name,
+		"model": "Intercom station", "manufacturer": "intercomd", "sw_version": version.Version}
 	all := map[string]map[string]any{}
 	add := func(kind, id, name string, there bool, more map[string]any) {
 		topic := fmt.Sprintf("%s/%s/intercom_%s/%s/config", b.cfg.Discovery, kind, b.cfg.CUID, id)
@@ -307,7 +317,8 @@ func (b *Bridge) entities(door bool) map[string]map[string]any {
 			all[topic] = nil
 			return
 		}
-		e := map[string]any{"name": name, "unique_id": "intercom_" + b.cfg.CUID + "_" + id, "object_id": b.cfg.CUID + "_" + id, "availability_topic": b.topic("online"), "device": device}
+		e := map[string]any{"name": name, "unique_id": "intercom_" + b.cfg.CUID + "_" + id,
+			"object_id": b.cfg.CUID + "_" + id, "availability_topic": b.topic("online"), "device": device}
 		for k, v := range more {
 			e[k] = v
 		}
@@ -324,12 +335,20 @@ func (b *Bridge) entities(door bool) map[string]map[string]any {
 	add("binary_sensor", "in_call", "In call", true, onOff("value_json.in_call", ""))
 	add("binary_sensor", "door", "Door", door, onOff("value_json.door", "door"))
 	health := onOff("not value_json.healthy", "problem")
-	health["json_attributes_topic"], health["json_attributes_template"], health["entity_category"] = b.topic("state"), "{{ {'troubles': value_json.troubles} | tojson }}", "diagnostic"
+	health["json_attributes_topic"] = b.topic("state")
+	health["json_attributes_template"] = "{{ {'troubles': value_json.troubles} | tojson }}"
+	health["entity_category"] = "diagnostic"
 	add("binary_sensor", "health", "Health", true, health)
-	add("sensor", "last_caller", "Last caller", true, map[string]any{"state_topic": b.topic("state"), "value_template": "{{ value_json.last_caller }}", "icon": "mdi:account-voice"})
-	add("event", "bell", "Bell", true, map[string]any{"state_topic": b.topic("event"), "event_types": []string{"press", "ring", "missed"}, "device_class": "doorbell"})
-	for _, one := range []struct{ do, name, icon string }{{"answer", "Answer", "mdi:phone"}, {"decline", "Decline", "mdi:phone-remove"}, {"hangup", "Hang up", "mdi:phone-hangup"}, {"open", "Open the door", "mdi:door-open"}} {
-		add("button", one.do, one.name, slices.Contains(b.cfg.Commands, one.do), map[string]any{"command_topic": b.topic("do"), "payload_press": one.do, "icon": one.icon})
+	add("sensor", "last_caller", "Last caller", true,
+		map[string]any{"state_topic": b.topic("state"), "value_template": "{{ value_json.last_caller }}",
+			"icon": "mdi:account-voice"})
+	add("event", "bell", "Bell", true, map[string]any{"state_topic": b.topic("event"),
+		"event_types": []string{"press", "ring", "missed"}, "device_class": "doorbell"})
+	for _, one := range []struct{ do, name, icon string }{{"answer", "Answer", "mdi:phone"},
+		{"decline", "Decline", "mdi:phone-remove"}, {"hangup", "Hang up", "mdi:phone-hangup"},
+		{"open", "Open the door", "mdi:door-open"}} {
+		add("button", one.do, one.name, slices.Contains(b.cfg.Commands, one.do),
+			map[string]any{"command_topic": b.topic("do"), "payload_press": one.do, "icon": one.icon})
 	}
 	return all
 }

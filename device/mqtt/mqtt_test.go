@@ -99,10 +99,12 @@ func startBroker(t *testing.T) *broker {
 	}
 	b.address = fmt.Sprint("127.0.0.1:", ports[0])
 	passwords := filepath.Join(b.dir, "passwords")
-	if out, err := exec.Command("mosquitto_passwd", "-c", "-b", passwords, "door", "right").CombinedOutput(); err != nil {
+	if out, err := exec.Command("mosquitto_passwd", "-c", "-b", passwords, "door",
+		"right").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	config := fmt.Sprintf("listener %d 127.0.0.1\ncertfile %s\nkeyfile %s\npassword_file %s\nuser root\nallow_anonymous false\n", ports[0], cert, key, passwords)
+	config := fmt.Sprintf("listener %d 127.0.0.1\ncertfile %s\nkeyfile %s\npassword_file %s\n"+
+		"user root\nallow_anonymous false\n", ports[0], cert, key, passwords)
 	if err := os.WriteFile(filepath.Join(b.dir, "mosquitto.conf"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +115,8 @@ func startBroker(t *testing.T) *broker {
 func (b *broker) up(program string) {
 	b.Helper()
 	var err error
-	if b.Process, err = stage.Start(b.dir, "mosquitto", nil, program, "-c", filepath.Join(b.dir, "mosquitto.conf")); err != nil {
+	if b.Process, err = stage.Start(b.dir, "mosquitto", nil, program, "-c",
+		filepath.Join(b.dir, "mosquitto.conf")); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = b.Stop(5 * time.Second) })
@@ -138,15 +141,17 @@ func (b *broker) listener() (*autopaho.ConnectionManager, <-chan message) {
 	b.Helper()
 	got := make(chan message, 100)
 	b.listeners++
-	c, err := autopaho.NewConnection(b.ctx, autopaho.ClientConfig{ServerUrls: []*url.URL{b.url()}, TlsCfg: b.tls, KeepAlive: 20, ConnectUsername: "door", ConnectPassword: []byte("right"),
+	c, err := autopaho.NewConnection(b.ctx, autopaho.ClientConfig{ServerUrls: []*url.URL{b.url()}, TlsCfg: b.tls,
+		KeepAlive: 20, ConnectUsername: "door", ConnectPassword: []byte("right"),
 		ReconnectBackoff: func(int) time.Duration { return 50 * time.Millisecond },
 		OnConnectionUp: func(c *autopaho.ConnectionManager, _ *paho.Connack) {
 			_, _ = c.Subscribe(b.ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "#", QoS: 1}}})
 		},
-		ClientConfig: paho.ClientConfig{ClientID: fmt.Sprint("listener-", b.listeners), OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(r paho.PublishReceived) (bool, error) {
-			got <- message{r.Packet.Topic, string(r.Packet.Payload)}
-			return true, nil
-		}}}})
+		ClientConfig: paho.ClientConfig{ClientID: fmt.Sprint("listener-", b.listeners),
+			OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(r paho.PublishReceived) (bool, error) {
+				got <- message{r.Packet.Topic, string(r.Packet.Payload)}
+				return true, nil
+			}}}})
 	if err == nil {
 		err = c.AwaitConnection(b.ctx)
 	}
@@ -177,10 +182,13 @@ func (b *broker) await(got <-chan message, topic string, has ...string) string {
 
 // bridge runs one between a puppet and the broker.
 func (b *broker) bridge(password string) (p *puppet, faults <-chan string, end func()) {
-	p = &puppet{events: make(chan control.Event, 10), told: make(chan string, 10), status: control.Status{CUID: "front_door", Phase: call.Idle, Door: &control.Door{}}}
+	p = &puppet{events: make(chan control.Event, 10), told: make(chan string, 10),
+		status: control.Status{CUID: "front_door", Phase: call.Idle, Door: &control.Door{}}}
 	said := make(chan string, 10)
-	bridge := New(Config{URL: b.url(), TLS: b.tls, User: "door", Password: password, CUID: "front_door", Name: "Front door", Prefix: "home", Discovery: "homeassistant",
-		Commands: []string{"answer", "open"}}, p, func(f control.Fault) { said <- f.Text }, slog.New(slog.DiscardHandler))
+	bridge := New(Config{URL: b.url(), TLS: b.tls, User: "door", Password: password, CUID: "front_door",
+		Name: "Front door", Prefix: "home", Discovery: "homeassistant",
+		Commands: []string{"answer", "open"}}, p, func(f control.Fault) { said <- f.Text },
+		slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(b.ctx)
 	done := make(chan error, 1)
 	go func() { done <- bridge.Run(ctx) }()
@@ -218,13 +226,16 @@ func TestAStationAtABroker(t *testing.T) {
 	b.await(got, "home/front_door/state", `"phase":"idle","ringing":false`, `"healthy":true`)
 
 	// What happens is told.
-	p.becomes(control.Event{Event: "state", Phase: call.Ringing, Call: "1", Peer: "gate", Name: "Garden gate", Context: "Parcel"}, func(s *control.Status) { s.Phase, s.Peer = call.Ringing, "gate" })
+	p.becomes(control.Event{Event: "state", Phase: call.Ringing, Call: "1", Peer: "gate", Name: "Garden gate",
+		Context: "Parcel"}, func(s *control.Status) { s.Phase, s.Peer = call.Ringing, "gate" })
 	b.await(got, "home/front_door/event", `"event_type":"ring"`, `"from":"gate"`, `"context":"Parcel"`)
 	b.await(got, "home/front_door/state", `"ringing":true`, `"last_caller":"Garden gate"`)
-	p.becomes(control.Event{Event: "press", Button: "bell", Press: "short"}, func(s *control.Status) { s.Door.Ajar = true })
+	p.becomes(control.Event{Event: "press", Button: "bell", Press: "short"},
+		func(s *control.Status) { s.Door.Ajar = true })
 	b.await(got, "home/front_door/event", `"event_type":"press"`, `"button":"bell"`)
 	b.await(got, "home/front_door/state", `"door":true`)
-	p.becomes(control.Event{Event: "ended", Result: &outcome.Result{Outcome: outcome.Outcome{Status: outcome.Missed}, From: "gate"}}, func(s *control.Status) {
+	p.becomes(control.Event{Event: "ended", Result: &outcome.Result{Outcome: outcome.Outcome{Status: outcome.Missed},
+		From: "gate"}}, func(s *control.Status) {
 		s.Phase, s.Troubles = call.Idle, []control.Trouble{{Code: "SOUND_CAPTURE", Text: "none"}}
 	})
 	b.await(got, "home/front_door/event", `"event_type":"missed"`)
@@ -233,7 +244,8 @@ func TestAStationAtABroker(t *testing.T) {
 	// What is written there is done, where it is allowed, and not when it was left lying about.
 	say := func(what string, retain bool) {
 		t.Helper()
-		if _, err := other.Publish(b.ctx, &paho.Publish{Topic: "home/front_door/do", QoS: 1, Retain: retain, Payload: []byte(what)}); err != nil {
+		if _, err := other.Publish(b.ctx, &paho.Publish{Topic: "home/front_door/do", QoS: 1, Retain: retain,
+			Payload: []byte(what)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -283,7 +295,8 @@ func TestAWrongPassword(t *testing.T) {
 	end()
 }
 
-// Messages of 20 MB do not reach the station, which stays connected: the broker drops them for it, as it was told in CONNECT.
+// Messages of 20 MB do not reach the station, which stays connected: the broker drops them for it, as it was told in
+// CONNECT.
 func TestMessagesThatAreTooLarge(t *testing.T) {
 	b := startBroker(t)
 	_, got := b.listener()
@@ -292,7 +305,8 @@ func TestMessagesThatAreTooLarge(t *testing.T) {
 	port := b.address[strings.LastIndexByte(b.address, ':')+1:]
 	pub := func(args ...string) {
 		t.Helper()
-		args = append([]string{"-h", "127.0.0.1", "-p", port, "--cafile", filepath.Join(b.dir, "cert.pem"), "-V", "5", "-u", "door", "-P", "right", "-t", "home/front_door/do"}, args...)
+		args = append([]string{"-h", "127.0.0.1", "-p", port, "--cafile", filepath.Join(b.dir, "cert.pem"), "-V", "5",
+			"-u", "door", "-P", "right", "-t", "home/front_door/do"}, args...)
 		if out, err := exec.CommandContext(b.ctx, "mosquitto_pub", args...).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
@@ -321,8 +335,8 @@ func TestMessagesThatAreTooLarge(t *testing.T) {
 	end()
 }
 
-// false broker is one that takes no notice of what it is told. It gives what a connection of it sends after CONNACK, and
-// reports how many bytes the station has taken.
+// false broker is one that takes no notice of what it is told. It gives what a connection of it sends after CONNACK,
+// and reports how many bytes the station has taken.
 func falseBroker(t *testing.T, says func(net.Conn) error) (address string, dials <-chan error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -354,8 +368,8 @@ func falseBroker(t *testing.T, says func(net.Conn) error) (address string, dials
 	return l.Addr().String(), said
 }
 
-// A broker that sends more than it was told to loses the connection before the station has taken much of it, and is tried
-// again; the fault says why.
+// A broker that sends more than it was told to loses the connection before the station has taken much of it, and is
+// tried again; the fault says why.
 func TestABrokerThatSendsTooMuch(t *testing.T) {
 	for name, header := range map[string][]byte{
 		"256 MB":               {0x30, 0xff, 0xff, 0xff, 0x7f},
@@ -378,9 +392,12 @@ func TestABrokerThatSendsTooMuch(t *testing.T) {
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
-			p := &puppet{events: make(chan control.Event, 10), told: make(chan string, 10), status: control.Status{CUID: "front_door", Phase: call.Idle}}
+			p := &puppet{events: make(chan control.Event, 10), told: make(chan string, 10),
+				status: control.Status{CUID: "front_door", Phase: call.Idle}}
 			faults := make(chan string, 100)
-			bridge := New(Config{URL: &url.URL{Scheme: "mqtt", Host: address}, CUID: "front_door", Prefix: "home", Commands: []string{"open"}}, p, func(f control.Fault) { faults <- f.Text }, slog.New(slog.DiscardHandler))
+			bridge := New(Config{URL: &url.URL{Scheme: "mqtt", Host: address}, CUID: "front_door", Prefix: "home",
+				Commands: []string{"open"}}, p, func(f control.Fault) { faults <- f.Text },
+				slog.New(slog.DiscardHandler))
 			ended := make(chan error, 1)
 			go func() { ended <- bridge.Run(ctx) }()
 			for range 2 { // and comes back by itself

@@ -75,8 +75,8 @@ func Watch(ctx context.Context, changed func()) error {
 
 // Way watches how packets leave this machine from one address to another. moved reports whether they leave otherwise by
 // now: from is gone, or another interface or router is the next hop. While there is no way at all it reports false: the
-// old one may come back, and there is no better one. An invalid or unspecified from stands for the address that the kernel
-// chooses.
+// old one may come back, and there is no better one. An invalid or unspecified from stands for the address that the
+// kernel chooses.
 func Way(from, to netip.Addr) (moved func() bool) {
 	from, to = from.Unmap(), to.Unmap()
 	before := hop(from, to)

@@ -50,7 +50,8 @@ func TestAWay(t *testing.T) {
 	// Two uplinks, of which eth0 is the default, in both families.
 	ip(t, "link set lo up", "link add eth0 type veth peer name r0", "link add eth1 type veth peer name r1",
 		"link set r0 up", "link set r1 up", "addr add 10.1.0.2/24 dev eth0", "addr add 10.2.0.2/24 dev eth1",
-		"addr add fd01::2/64 dev eth0 nodad", "addr add fd02::2/64 dev eth1 nodad", "link set eth0 up", "link set eth1 up",
+		"addr add fd01::2/64 dev eth0 nodad", "addr add fd02::2/64 dev eth1 nodad", "link set eth0 up",
+		"link set eth1 up",
 		"route add default via 10.1.0.1 metric 100", "-6 route add default via fd01::1 metric 100")
 	for _, c := range []struct {
 		name         string
@@ -59,24 +60,45 @@ func TestAWay(t *testing.T) {
 		moved        bool
 	}{
 		{"nothing", "10.1.0.2", "192.0.2.1", nil, nil, false},
-		{"its address goes, and there is another way", "10.1.0.2", "192.0.2.1", []string{"addr del 10.1.0.2/24 dev eth0", "addr add 10.1.0.7/24 dev eth0", "route replace default via 10.1.0.1 metric 100"},
-			[]string{"addr del 10.1.0.7/24 dev eth0", "addr add 10.1.0.2/24 dev eth0", "route replace default via 10.1.0.1 metric 100"}, true},
-		{"its address goes, and nothing else is there", "10.1.0.2", "192.0.2.1", []string{"addr del 10.1.0.2/24 dev eth0"},
+		{"its address goes, and there is another way", "10.1.0.2", "192.0.2.1",
+			[]string{"addr del 10.1.0.2/24 dev eth0", "addr add 10.1.0.7/24 dev eth0",
+				"route replace default via 10.1.0.1 metric 100"},
+			[]string{"addr del 10.1.0.7/24 dev eth0", "addr add 10.1.0.2/24 dev eth0",
+				"route replace default via 10.1.0.1 metric 100"}, true},
+		{"its address goes, and nothing else is there", "10.1.0.2", "192.0.2.1",
+			[]string{"addr del 10.1.0.2/24 dev eth0"},
 			[]string{"addr add 10.1.0.2/24 dev eth0", "route add default via 10.1.0.1 metric 100"}, false},
-		{"the default route goes to another interface", "10.1.0.2", "192.0.2.1", []string{"route add default via 10.2.0.1 metric 50"}, []string{"route del default metric 50"}, true},
-		{"the default route goes to another router", "10.1.0.2", "192.0.2.1", []string{"route add default via 10.1.0.9 metric 50"}, []string{"route del default metric 50"}, true},
-		{"a worse default route comes", "10.1.0.2", "192.0.2.1", []string{"route add default via 10.2.0.1 metric 500"}, []string{"route del default metric 500"}, false},
-		{"the default route changes, but it is a neighbour", "10.1.0.2", "10.1.0.5", []string{"route add default via 10.2.0.1 metric 50"}, []string{"route del default metric 50"}, false},
-		{"a container's bridge comes", "10.1.0.2", "192.0.2.1", []string{"link add docker0 type bridge", "addr add 172.17.0.1/16 dev docker0", "link set docker0 up"}, []string{"link del docker0"}, false},
-		{"a VPN that has the other side", "10.1.0.2", "192.0.2.1", []string{"link add vpn type veth peer name far", "addr add 10.8.0.2/24 dev vpn", "link set vpn up", "route add 192.0.2.0/24 dev vpn"}, []string{"link del vpn"}, true},
-		{"its interface goes down, and there is another", "10.1.0.2", "192.0.2.1", []string{"route add default via 10.2.0.1 metric 200", "link set eth0 down"},
-			[]string{"link set eth0 up", "route del default metric 200", "route replace default via 10.1.0.1 metric 100", "-6 addr replace fd01::2/64 dev eth0 nodad", "-6 route replace default via fd01::1 metric 100"}, true},
-		{"an address that the kernel chose", "0.0.0.0", "192.0.2.1", []string{"route add default via 10.2.0.1 metric 50"}, []string{"route del default metric 50"}, true},
-		{"a temporary IPv6 address follows, and the old one is still valid", "fd01::2", "2001:db8::1", []string{"addr add fd01::77/64 dev eth0 nodad", "addr change fd01::2/64 dev eth0 preferred_lft 0 valid_lft 3600"},
-			[]string{"addr del fd01::77/64 dev eth0", "addr change fd01::2/64 dev eth0 preferred_lft forever valid_lft forever"}, false},
-		{"the old IPv6 address goes", "fd01::2", "2001:db8::1", []string{"addr add fd01::77/64 dev eth0 nodad", "addr del fd01::2/64 dev eth0"},
+		{"the default route goes to another interface", "10.1.0.2", "192.0.2.1",
+			[]string{"route add default via 10.2.0.1 metric 50"}, []string{"route del default metric 50"}, true},
+		{"the default route goes to another router", "10.1.0.2", "192.0.2.1",
+			[]string{"route add default via 10.1.0.9 metric 50"}, []string{"route del default metric 50"}, true},
+		{"a worse default route comes", "10.1.0.2", "192.0.2.1", []string{"route add default via 10.2.0.1 metric 500"},
+			[]string{"route del default metric 500"}, false},
+		{"the default route changes, but it is a neighbour", "10.1.0.2", "10.1.0.5",
+			[]string{"route add default via 10.2.0.1 metric 50"}, []string{"route del default metric 50"}, false},
+		{"a container's bridge comes", "10.1.0.2", "192.0.2.1",
+			[]string{"link add docker0 type bridge", "addr add 172.17.0.1/16 dev docker0", "link set docker0 up"},
+			[]string{"link del docker0"}, false},
+		{"a VPN that has the other side", "10.1.0.2", "192.0.2.1",
+			[]string{"link add vpn type veth peer name far", "addr add 10.8.0.2/24 dev vpn", "link set vpn up",
+				"route add 192.0.2.0/24 dev vpn"}, []string{"link del vpn"}, true},
+		{"its interface goes down, and there is another", "10.1.0.2", "192.0.2.1",
+			[]string{"route add default via 10.2.0.1 metric 200", "link set eth0 down"},
+			[]string{"link set eth0 up", "route del default metric 200",
+				"route replace default via 10.1.0.1 metric 100", "-6 addr replace fd01::2/64 dev eth0 nodad",
+				"-6 route replace default via fd01::1 metric 100"}, true},
+		{"an address that the kernel chose", "0.0.0.0", "192.0.2.1",
+			[]string{"route add default via 10.2.0.1 metric 50"}, []string{"route del default metric 50"}, true},
+		{"a temporary IPv6 address follows, and the old one is still valid", "fd01::2", "2001:db8::1",
+			[]string{"addr add fd01::77/64 dev eth0 nodad",
+				"addr change fd01::2/64 dev eth0 preferred_lft 0 valid_lft 3600"},
+			[]string{"addr del fd01::77/64 dev eth0",
+				"addr change fd01::2/64 dev eth0 preferred_lft forever valid_lft forever"}, false},
+		{"the old IPv6 address goes", "fd01::2", "2001:db8::1",
+			[]string{"addr add fd01::77/64 dev eth0 nodad", "addr del fd01::2/64 dev eth0"},
 			[]string{"addr add fd01::2/64 dev eth0 nodad", "addr del fd01::77/64 dev eth0"}, true},
-		{"another IPv6 router", "fd01::2", "2001:db8::1", []string{"-6 route add default via fd02::1 metric 50"}, []string{"-6 route del default via fd02::1 metric 50"}, true},
+		{"another IPv6 router", "fd01::2", "2001:db8::1", []string{"-6 route add default via fd02::1 metric 50"},
+			[]string{"-6 route del default via fd02::1 metric 50"}, true},
 	} {
 		from, to := netip.MustParseAddr(c.from), netip.MustParseAddr(c.to)
 		moved := Way(from, to)
@@ -156,7 +178,8 @@ func TestTheUnitPermitsNetlink(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(unit)) {
-		if families, ok := strings.CutPrefix(line, "RestrictAddressFamilies="); ok && !strings.Contains(families, "AF_NETLINK") {
+		if families, ok := strings.CutPrefix(line, "RestrictAddressFamilies="); ok &&
+			!strings.Contains(families, "AF_NETLINK") {
 			t.Errorf("intercomd.service has %s", line)
 		}
 	}

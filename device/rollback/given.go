@@ -59,8 +59,8 @@ const (
 	refusalName  = "settings-refused.json"
 )
 
-// refusal are settings of the hub that the station does not use. It stands as long as the station's own files are the same:
-// with others, as with a key more, they may be good.
+// refusal are settings of the hub that the station does not use. It stands as long as the station's own files are the
+// same: with others, as with a key more, they may be good.
 type refusal struct {
 	Version uint64 `json:"version"`
 	Why     string `json:"why,omitempty"` // empty where there was nothing to take back

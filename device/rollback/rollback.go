@@ -1,9 +1,9 @@
-// Package rollback decides which configuration a station runs: the one that is written, or the last one with which it was
-// registered and had sound. It also keeps what the hub gives of the configuration.
+// Package rollback decides which configuration a station runs: the one that is written, or the last one with which it
+// was registered and had sound. It also keeps what the hub gives of the configuration.
 //
-// The rules are pure ([State]). A [Configuration] applies them to the files, and is a part of the daemon: Run owns it and
-// looks at the station; everybody else asks it (Reload, Take). cmd/intercomd makes it, before the station, which it is given
-// when it runs. Files in the state's folder: configuration.json, settings.json, settings-refused.json.
+// The rules are pure ([State]). A [Configuration] applies them to the files, and is a part of the daemon: Run owns it
+// and looks at the station; everybody else asks it (Reload, Take). cmd/intercomd makes it, before the station, which it
+// is given when it runs. Files in the state's folder: configuration.json, settings.json, settings-refused.json.
 package rollback
 
 import (
@@ -39,8 +39,8 @@ type Station interface {
 // stateName is the file with the [State].
 const stateName = "configuration.json"
 
-// Configuration is what a station runs, and what it keeps of that. Make it with [Open]; its methods may be called by many at
-// once.
+// Configuration is what a station runs, and what it keeps of that. Make it with [Open]; its methods may be called by
+// many at once.
 type Configuration struct {
 	file  string // of the administrator
 	dir   string // of the state
@@ -61,16 +61,17 @@ type Configuration struct {
 	decided bool          // the trial is over
 }
 
-// Open reads what is written and says what to run. The error is that of a configuration that is not valid, where there was
-// never a good one.
+// Open reads what is written and says what to run. The error is that of a configuration that is not valid, where there
+// was never a good one.
 func Open(file string) (*setup.Config, *Configuration, error) {
 	cfg, origins, own, bad := read(file)
-	c := &Configuration{file: file, dir: cfg.StateDir, asked: make(chan func(Station)), fault: control.Well(control.PartConfiguration)}
+	c := &Configuration{file: file, dir: cfg.StateDir, asked: make(chan func(Station)),
+		fault: control.Well(control.PartConfiguration)}
 	c.given.load(cfg, own)
 	c.load()
 	good := setup.Defaults()
-	if c.state.Good == "" || config.Parse(file, []byte(c.state.Good), good) != nil { // of another release, or its key is gone
-		c.state.Good = ""
+	if c.state.Good == "" || config.Parse(file, []byte(c.state.Good), good) != nil {
+		c.state.Good = "" // of another release, or its key is gone
 	}
 	if bad == nil {
 		c.written = string(config.Encode(cfg))
@@ -115,8 +116,8 @@ const (
 	lookAnyway  = 10 * time.Second
 )
 
-// Run tells the station what is wrong with its configuration, waits until it has proven itself with it, gives up what does
-// not in time, and does what others ask for, until ctx ends.
+// Run tells the station what is wrong with its configuration, waits until it has proven itself with it, gives up what
+// does not in time, and does what others ask for, until ctx ends.
 func (c *Configuration) Run(ctx context.Context, s Station, log *slog.Logger) error {
 	c.log = log
 	s.Fault(c.fault)
@@ -236,7 +237,8 @@ func (c *Configuration) took(next *setup.Config, origins config.Origins, waits [
 	c.fault = control.Well(control.PartConfiguration)
 	if len(waits) > 0 {
 		c.fault.Code = control.ConfigWaits
-		c.fault.Text = fmt.Sprintf("what changed in %s waits for a restart: intercomctl restart", strings.Join(waits, ", "))
+		c.fault.Text = fmt.Sprintf("what changed in %s waits for a restart: intercomctl restart",
+			strings.Join(waits, ", "))
 	} else { // it runs now
 		c.running = c.written
 		if c.choice == Written {
@@ -246,12 +248,13 @@ func (c *Configuration) took(next *setup.Config, origins config.Origins, waits [
 	c.keep()
 }
 
-// Versions are those of the latest settings of the hub that were taken, and of later ones that were refused; 0 for none.
+// Versions are those of the latest settings of the hub that were taken, and of later ones that were refused; 0 for
+// none.
 func (c *Configuration) Versions() (taken, refused uint64) { return c.given.versions() }
 
 // Take keeps settings of the hub, if they are later, signed for this station, and valid with its files, and reads the
-// configuration again; it names the keys that wait for a restart. What it refuses is remembered, so that nobody has to offer
-// it again.
+// configuration again; it names the keys that wait for a restart. What it refuses is remembered, so that nobody has to
+// offer it again.
 func (c *Configuration) Take(ctx context.Context, b wire.SettingsBody) (waits []string, err error) {
 	return c.ask(ctx, func(s Station) ([]string, error) {
 		if fresh, err := c.given.take(c.file, c.dir, b, c.log); err != nil || !fresh {
@@ -277,7 +280,8 @@ func (c *Configuration) load() {
 func (c *Configuration) keep() {
 	path := filepath.Join(c.dir, stateName)
 	if err := write(path, c.state); err != nil {
-		c.log.Warn("what is kept of the configuration cannot be written; make state_dir writable", "path", path, "err", err)
+		c.log.Warn("what is kept of the configuration cannot be written; make state_dir writable", "path", path, "err",
+			err)
 	}
 }
 
@@ -290,7 +294,8 @@ func write(path string, v any) error {
 	return err
 }
 
-// invalid is the fault of what is written and not valid, givenUp that of what did not prove itself; then is what happens.
+// invalid is the fault of what is written and not valid, givenUp that of what did not prove itself; then is what
+// happens.
 func invalid(err error, then string) control.Fault {
 	return control.Fault{Code: control.ConfigInvalid, Part: control.PartConfiguration, Text: oneLine(err) + "; " + then}
 }

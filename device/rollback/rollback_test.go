@@ -184,10 +184,12 @@ func TestAConfigurationThatDoesNotWorkIsGivenUp(t *testing.T) {
 		s.change(`name = "Side door"` + "\n")
 		s.registered(false)
 		cfg, restarts := s.life()
-		if cfg.Name != "Side door" || len(restarts) != 1 || !strings.Contains(restarts[0], "not registered (no route to host)") {
+		if cfg.Name != "Side door" || len(restarts) != 1 ||
+			!strings.Contains(restarts[0], "not registered (no route to host)") {
 			t.Fatalf("%q %q", cfg.Name, restarts)
 		}
-		// Its next start takes the good one, and says why. It goes on with that, at each start, once that has proven itself.
+		// Its next start takes the good one, and says why. It goes on with that, at each start, once that has proven
+		// itself.
 		s.registered(true)
 		for range 2 {
 			cfg, c, stop := s.start()
@@ -309,7 +311,8 @@ func TestAFileThatIsNotValid(t *testing.T) {
 		}
 		s.has("CONFIG_INVALID", "the one before is kept")
 		s.change("log_level = \"debug\"\n")
-		if _, err := c.Reload(t.Context()); err != nil || s.reloaded.LogLevel != "debug" || c.Level().Level() != slog.LevelDebug {
+		if _, err := c.Reload(t.Context()); err != nil || s.reloaded.LogLevel != "debug" ||
+			c.Level().Level() != slog.LevelDebug {
 			t.Errorf("%v %v", err, c.Level().Level())
 		}
 		s.has()
@@ -319,7 +322,8 @@ func TestAFileThatIsNotValid(t *testing.T) {
 		s.registered(false)
 		cfg, _, stop := s.start()
 		time.Sleep(2 * trial)
-		if s.has("CONFIG_INVALID", "the last good configuration is used until it is mended"); cfg.LogLevel != "debug" || len(s.restarts) > 0 {
+		s.has("CONFIG_INVALID", "the last good configuration is used until it is mended")
+		if cfg.LogLevel != "debug" || len(s.restarts) > 0 {
 			t.Errorf("%q %q", cfg.LogLevel, s.restarts)
 		}
 		stop()
@@ -379,7 +383,8 @@ func TestWhatTheHubGives(t *testing.T) {
 		forged, other := s.settings(9, ""), s.settings(8, "")
 		forged.Sign(stranger, "demo", "front_door")
 		other.Sign(s.key, "demo", "back_door")
-		for _, b := range []wire.SettingsBody{forged, other, s.settings(7, "cuid = \"back_door\""), s.settings(6, "colour = \"red\"")} {
+		for _, b := range []wire.SettingsBody{forged, other, s.settings(7, "cuid = \"back_door\""),
+			s.settings(6, "colour = \"red\"")} {
 			if err := give(b); err == nil || s.reloaded != nil {
 				t.Errorf("%d: %v", b.Version, err)
 			}

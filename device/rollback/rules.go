@@ -5,12 +5,12 @@ import (
 	"encoding/hex"
 )
 
-// State is what a station remembers of its configurations from one start to the next. Its methods are the rules: pure, without
-// files and without a clock.
+// State is what a station remembers of its configurations from one start to the next. Its methods are the rules: pure,
+// without files and without a clock.
 //
-// A configuration that was changed is on trial for a while. One that does not prove itself in that time is given up for the
-// last good one. When that does not work either, the configuration was not to blame, but perhaps the network: the written one
-// is taken again, and stays.
+// A configuration that was changed is on trial for a while. One that does not prove itself in that time is given up for
+// the last good one. When that does not work either, the configuration was not to blame, but perhaps the network: the
+// written one is taken again, and stays.
 type State struct {
 	Good    string `json:"good,omitempty"`    // the text of the last one that proved itself
 	Bad     string `json:"bad,omitempty"`     // the sum of one that did not

@@ -47,7 +47,8 @@ func TestAChangedConfigurationProvesItselfOrIsGivenUp(t *testing.T) {
 // However it goes, a station whose hub is away ends at what is written, and does not swap for ever.
 func TestItComesToRest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := State{Good: rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "good"), Bad: rapid.SampledFrom([]string{"", Sum("a"), Sum("b")}).Draw(t, "bad"),
+		s := State{Good: rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "good"),
+			Bad:     rapid.SampledFrom([]string{"", Sum("a"), Sum("b")}).Draw(t, "bad"),
 			Excused: rapid.SampledFrom([]string{"", Sum("a"), Sum("b")}).Draw(t, "excused")}
 		for range 3 {
 			switch c := s.Choose("b", true); c {

@@ -26,7 +26,8 @@ type date struct {
 
 var names = [7]string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
-// Problem is what is wrong, and with which of Parse's parameters: days, from, until or dates; none for their combination.
+// Problem is what is wrong, and with which of Parse's parameters: days, from, until or dates; none for their
+// combination.
 type Problem struct {
 	Key string
 	Err error
@@ -35,9 +36,9 @@ type Problem struct {
 func (p *Problem) Error() string { return p.Err.Error() }
 func (p *Problem) Unwrap() error { return p.Err }
 
-// Parse reads days like "mon-fri" or "sat sun", empty for all; times like "22:00", both empty for the whole day, where the
-// second may be on the next morning; and dates like "2026-12-25", or "12-25" for every year. With dates alone, only those
-// days count. The error is a *Problem.
+// Parse reads days like "mon-fri" or "sat sun", empty for all; times like "22:00", both empty for the whole day, where
+// the second may be on the next morning; and dates like "2026-12-25", or "12-25" for every year. With dates alone, only
+// those days count. The error is a *Problem.
 func Parse(days, from, until string, dates []string) (h Hours, err error) {
 	if h.days, err = parseDays(days); err != nil {
 		return h, &Problem{"days", err}

@@ -25,7 +25,8 @@ import (
 // Check names every problem of the file.
 func (c *Config) Check(r *config.Report) {
 	if c.CUID == "" {
-		r.Addf("cuid", "ERR_MISSING_INITPARAMETERS: missing; give the station an address of its own, for example front_door")
+		r.Addf("cuid", "ERR_MISSING_INITPARAMETERS: missing; "+
+			"give the station an address of its own, for example front_door")
 	} else if err := wire.CheckCUID(c.CUID); err != nil {
 		r.Addf("cuid", "%s: %s", err.Code, err.Message)
 	}
@@ -137,7 +138,8 @@ func (k *Kiosk) check(r *config.Report) {
 	var err error
 	switch k.token, err = r.ReadSecret(k.TokenFile); {
 	case k.TokenFile == "":
-		r.Addf("kiosk.token_file", "is missing; put a long random word into a file that only the daemon and the page's owner can read")
+		r.Addf("kiosk.token_file", "is missing; "+
+			"put a long random word into a file that only the daemon and the page's owner can read")
 	case err != nil:
 		r.Addf("kiosk.token_file", "%v", err)
 	case len(k.token.Reveal()) < 16:
@@ -154,7 +156,8 @@ func (m *MQTT) check(r *config.Report) {
 	case err != nil || (u.Scheme != "mqtt" && u.Scheme != "mqtts") || u.Host == "" || u.User != nil:
 		r.Addf("mqtt.url", "%q is not a broker's address; write it like mqtts://broker.example.org", m.URL)
 	case u.Scheme == "mqtt" && !config.Loopback(u.Hostname()) && !m.AllowPlain:
-		r.Addf("mqtt.url", "mqtt:// to another host is not encrypted; use mqtts://, or set mqtt.allow_plain = true and let everybody on the way read along")
+		r.Addf("mqtt.url", "mqtt:// to another host is not encrypted; use mqtts://, "+
+			"or set mqtt.allow_plain = true and let everybody on the way read along")
 	}
 	if m.PasswordFile != "" {
 		if m.password, err = r.ReadSecret(m.PasswordFile); err != nil {
@@ -165,7 +168,8 @@ func (m *MQTT) check(r *config.Report) {
 		r.Addf("mqtt.ca_file", "%v", err)
 	}
 	for key, topic := range map[string]string{"mqtt.prefix": m.Prefix, "mqtt.discovery": m.Discovery} {
-		if strings.ContainsAny(topic, "+#\x00") || strings.HasPrefix(topic, "/") || strings.HasSuffix(topic, "/") || key == "mqtt.prefix" && topic == "" {
+		if strings.ContainsAny(topic, "+#\x00") || strings.HasPrefix(topic, "/") || strings.HasSuffix(topic, "/") ||
+			key == "mqtt.prefix" && topic == "" {
 			r.Addf(key, "%q cannot begin a topic; write it like home/intercom", topic)
 		}
 	}
@@ -183,8 +187,10 @@ func (m *MQTT) TLS() (*tls.Config, error) { return authority(m.CAFile) }
 // patternsOf checks a list of cuids, or patterns of them.
 func patternsOf(r *config.Report, key string, patterns []string) {
 	for i, p := range patterns {
-		if _, err := path.Match(p, ""); err != nil || p == "" || strings.Trim(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_*?") != "" {
-			r.Addf(fmt.Sprintf("%s[%d]", key, i), "%q is no cuid and no pattern; write it like reception, or guard_*", p)
+		if _, err := path.Match(p, ""); err != nil || p == "" ||
+			strings.Trim(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_*?") != "" {
+			r.Addf(fmt.Sprintf("%s[%d]", key, i),
+				"%q is no cuid and no pattern; write it like reception, or guard_*", p)
 		}
 	}
 }
@@ -192,7 +198,8 @@ func patternsOf(r *config.Report, key string, patterns []string) {
 // checkPattern says what is wrong with a name or pattern of a sound device.
 func checkPattern(pattern string) error {
 	if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-		return fmt.Errorf("%q is no pattern; write a name as 'pactl list short' shows it, with * for any part of it", pattern)
+		return fmt.Errorf("%q is no pattern; write a name as 'pactl list short' shows it, with * for any part of it",
+			pattern)
 	}
 	return nil
 }
@@ -204,7 +211,9 @@ func Listed(patterns []string, cuid string) bool {
 
 // Files are the files and addresses of the tones, by the tone's name; empty for one that is made by code.
 func (t Tones) Files() map[string]string {
-	return map[string]string{"ring": t.Ring, "ringback": t.Ringback, "declined": t.Declined, "busy": t.Busy, "missed": t.Missed, "offline": t.Offline, "limit": t.Limit, "press": t.Press, "speak": t.Speak, "door": t.Door, "auto": t.Auto}
+	return map[string]string{"ring": t.Ring, "ringback": t.Ringback, "declined": t.Declined, "busy": t.Busy,
+		"missed": t.Missed, "offline": t.Offline, "limit": t.Limit, "press": t.Press, "speak": t.Speak, "door": t.Door,
+		"auto": t.Auto}
 }
 
 func (h *Hub) check(r *config.Report) {
@@ -244,9 +253,11 @@ func (h *Hub) checkURL(r *config.Report, key string, address *string) {
 	u, err := url.Parse(*address)
 	switch {
 	case err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "":
-		r.Addf(key, "ERR_INVALID_INITPARAMETERS: %q is not a hub's address; write it like wss://hub.example.org%s", *address, wire.Path)
+		r.Addf(key, "ERR_INVALID_INITPARAMETERS: %q is not a hub's address; write it like wss://hub.example.org%s",
+			*address, wire.Path)
 	case u.Scheme == "ws" && !config.Loopback(u.Hostname()) && !h.AllowPlain:
-		r.Addf(key, "ERR_INVALID_INITPARAMETERS: ws:// to another host is not encrypted; use wss://, or set hub.allow_plain = true and let everybody on the way listen in")
+		r.Addf(key, "ERR_INVALID_INITPARAMETERS: ws:// to another host is not encrypted; use wss://, "+
+			"or set hub.allow_plain = true and let everybody on the way listen in")
 	case u.Path == "":
 		*address += wire.Path
 	}
@@ -290,7 +301,8 @@ func Receivers(to string) (all wire.Receivers) {
 func (c *Config) receivers(r *config.Report, key, to string) {
 	all := Receivers(to)
 	if len(all) > wire.MaxReceivers {
-		r.Addf(key, "names %d; a call has %d receivers at most, a group on the hub may have more", len(all), wire.MaxReceivers)
+		r.Addf(key, "names %d; a call has %d receivers at most, a group on the hub may have more",
+			len(all), wire.MaxReceivers)
 	}
 	for _, one := range all {
 		if err := wire.CheckReceiver(one, c.CUID); err != nil {
@@ -317,7 +329,8 @@ const (
 	ActSelfTest = "selftest"
 )
 
-var actions = []string{ActCall, ActAnswer, ActDecline, ActHangUp, ActToggle, ActAnnounce, ActMute, ActTalk, ActUp, ActDown, ActDoor, ActDND, ActPrivacy, ActSelfTest}
+var actions = []string{ActCall, ActAnswer, ActDecline, ActHangUp, ActToggle, ActAnnounce, ActMute, ActTalk, ActUp,
+	ActDown, ActDoor, ActDND, ActPrivacy, ActSelfTest}
 
 // Calls reports whether an action can place a call.
 func Calls(action string) bool {
@@ -345,7 +358,8 @@ func (c *Config) checkLines(r *config.Report) {
 		at := fmt.Sprintf("led[%d]", i)
 		l.named(at, led.Name, led.Line)
 		if led.Shows != "" {
-			oneOf(r, at+".shows", led.Shows, slices.Concat([]string{ShowsState, ShowsMic, ShowsDoor, ShowsHub}, lightNames())...)
+			oneOf(r, at+".shows", led.Shows, slices.Concat([]string{ShowsState, ShowsMic, ShowsDoor, ShowsHub},
+				lightNames())...)
 		}
 		for state, p := range led.Patterns {
 			if _, ok := Lights(c.Profile)[control.Light(state)]; !ok {
@@ -400,7 +414,8 @@ func (c *Config) checkDoor(r *config.Report, l *lines) {
 		}
 	}
 	if len(d.Remote) > wire.MaxOpeners {
-		r.Addf("door.remote", "has %d entries; %d are enough, with patterns like \"console_*\"", len(d.Remote), wire.MaxOpeners)
+		r.Addf("door.remote", "has %d entries; %d are enough, with patterns like \"console_*\"",
+			len(d.Remote), wire.MaxOpeners)
 	}
 	l.named("door", "door", d.Line)
 	for name, in := range d.Inputs() {

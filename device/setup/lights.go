@@ -46,8 +46,10 @@ func Lights(profile string) map[control.Light]string {
 }
 
 // LightOrder is that of the lights' weight: the first that is so is shown.
-var LightOrder = []control.Light{control.LightDoor, control.LightPressed, control.LightCalling, control.LightAuto, control.LightRinging, control.LightTalking, control.LightUnreachable,
-	control.LightIdentify, control.LightOffline, control.LightFault, control.LightMissed, control.LightDND, control.LightPrivacy, control.LightWarning, control.LightIdle}
+var LightOrder = []control.Light{control.LightDoor, control.LightPressed, control.LightCalling, control.LightAuto,
+	control.LightRinging, control.LightTalking, control.LightUnreachable,
+	control.LightIdentify, control.LightOffline, control.LightFault, control.LightMissed, control.LightDND,
+	control.LightPrivacy, control.LightWarning, control.LightIdle}
 
 func lightNames() (all []string) {
 	for _, l := range LightOrder {

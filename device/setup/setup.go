@@ -1,5 +1,5 @@
-// Package setup is a station's configuration: what can be written into its file, what holds where nothing is, and what is
-// wrong with it. It opens no device, so that the hub can check what it is to give a station.
+// Package setup is a station's configuration: what can be written into its file, what holds where nothing is, and what
+// is wrong with it. It opens no device, so that the hub can check what it is to give a station.
 package setup
 
 import (
@@ -240,8 +240,10 @@ func Defaults() *Config {
 	c.Audio.MostDelay = config.Duration(200 * time.Millisecond)
 	c.GPIO.Driver = "chip"
 	c.GPIO.Debounce = config.Duration(20 * time.Millisecond)
-	c.GPIO.Long, c.GPIO.Double, c.GPIO.Stuck = config.Duration(800*time.Millisecond), config.Duration(350*time.Millisecond), config.Duration(time.Minute)
-	c.MQTT.Prefix, c.MQTT.Discovery, c.MQTT.Commands = "intercom", "homeassistant", []string{"answer", "decline", "hangup"}
+	c.GPIO.Long, c.GPIO.Double = config.Duration(800*time.Millisecond), config.Duration(350*time.Millisecond)
+	c.GPIO.Stuck = config.Duration(time.Minute)
+	c.MQTT.Prefix, c.MQTT.Discovery = "intercom", "homeassistant"
+	c.MQTT.Commands = []string{"answer", "decline", "hangup"}
 	c.Auto.After = config.Duration(2 * time.Second)
 	c.Door.Pulse, c.Door.TooLong = config.Duration(3*time.Second), config.Duration(time.Minute)
 	return c
