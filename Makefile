@@ -1,5 +1,6 @@
 # make demo          a hub and two stations on this machine, live on the terminal
 # make demo ONCE=1   four calls, measured, with one line of JSON at the end
+# make quick         format, vet, staticcheck and the unit tests: needs Go only, and a minute
 # make test          everything that is checked, as CI does
 # make test-web      its part in real browsers: the SDK and the operator's pages (root, six minutes)
 # make test-attacks  its part that attacks a hub and stations, and says what got through (docs/security.md)
@@ -19,7 +20,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
 
-.PHONY: build web sdk deb image test-image deps-image test-packages deps-packages test-attacks test-web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
+.PHONY: build quick format web sdk deb image test-image deps-image test-packages deps-packages test-attacks test-web test-board deps-board bench-hub bench-audio bench-web demo test deps deps-test check unit pure arm64 generate clean
 
 build: deps
 	go build -trimpath -o bin/ ./cmd/...
@@ -29,6 +30,19 @@ demo: build
 
 test: deps deps-test web check unit pure test-attacks test-web test-packages test-board test-image
 	@echo "all checks passed"
+
+# What one runs after each change: without cgo, root, packages of Debian, and tests that take their time (package needs).
+# internal/house is not cached: it reads files that the test cache does not see.
+quick: export CGO_ENABLED := 0
+quick: format
+	go vet ./...
+	go tool staticcheck ./...
+	go test -short ./...
+	go test -short -count=1 ./internal/house
+	@echo "quick checks passed; 'make test' is everything"
+
+format:
+	@bad=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); if [ -n "$$bad" ]; then echo "gofmt would change: $$bad"; exit 1; fi
 
 # What checks and tests the pages, from npm, as web/package-lock.json has it.
 web: web/node_modules/.package-lock.json
@@ -52,8 +66,7 @@ test-web: web deps-test
 	go test -tags=browser -count=1 -v -run TestInBrowsers ./web
 
 # gofmt, vet, staticcheck; types, lint and unit tests of the SDK
-check: web
-	@bad=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); if [ -n "$$bad" ]; then echo "gofmt would change: $$bad"; exit 1; fi
+check: web format
 	go vet ./...
 	go vet -tags=board ./images/...
 	go vet -tags=browser ./web

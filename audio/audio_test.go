@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"intercom/audio/codec"
+	"intercom/internal/needs"
 	"intercom/internal/stage"
 )
 
@@ -77,9 +78,11 @@ type maker func(change func(*Settings)) *lab
 // onEach runs a test on PulseAudio and on PipeWire.
 func onEach(t *testing.T, test func(*testing.T, maker)) {
 	t.Run("PulseAudio", func(t *testing.T) {
+		needs.Programs(t, "pulseaudio", "pactl")
 		test(t, func(change func(*Settings)) *lab { return newLab(t, stage.StartSound, change) })
 	})
 	t.Run("PipeWire", func(t *testing.T) {
+		needs.Programs(t, "dbus-daemon", "pipewire", "pipewire-pulse", "wireplumber", "pactl")
 		test(t, func(change func(*Settings)) *lab { return newLab(t, stage.StartPipeWire, change) })
 	})
 }

@@ -21,6 +21,7 @@ import (
 
 	"intercom/hub/access"
 	"intercom/hub/hubtest"
+	"intercom/internal/needs"
 	"intercom/internal/outcome"
 	"intercom/wire"
 	"intercom/wire/wiretest"
@@ -65,6 +66,7 @@ func frame(first byte, payload []byte) []byte {
 
 // Those who say nothing, a byte a second, or half a frame, are sent away in time, and the others notice nothing.
 func TestSlowClients(t *testing.T) {
+	needs.Time(t)
 	s := serve(t)
 	a := s.sign("alpha", "1")
 	var work sync.WaitGroup

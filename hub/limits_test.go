@@ -22,6 +22,7 @@ import (
 	"intercom/hub/record"
 	"intercom/internal/backoff"
 	"intercom/internal/fault"
+	"intercom/internal/needs"
 	"intercom/wire"
 )
 
@@ -81,6 +82,7 @@ func (x *crowding) loop(n int, do func()) {
 
 // Whatever an address holds or tries, a right key of the same address comes in at once; and so behind a proxy.
 func TestARightKeyAlwaysComesIn(t *testing.T) {
+	needs.Time(t)
 	const proxy, bad, roundTrip = "192.0.2.1", "198.51.100.7", 20 * time.Millisecond
 	for name, hold := range map[string]func(x *crowding){
 		"silent connections": func(x *crowding) {

@@ -21,6 +21,7 @@ import (
 	"intercom/hub/hubtest"
 	"intercom/hub/record"
 	"intercom/internal/fault"
+	"intercom/internal/needs"
 	"intercom/internal/outcome"
 	"intercom/wire"
 )
@@ -314,6 +315,7 @@ func TestARevokedKey(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
+	needs.Time(t)
 	s := serve(t)
 	key := s.dir.Account("demo").Keys[0].Grant()
 	another := key

@@ -20,6 +20,7 @@ import (
 	"intercom/hub/hubtest"
 	"intercom/hub/record"
 	"intercom/internal/durable"
+	"intercom/internal/needs"
 	"intercom/internal/outcome"
 	"intercom/wire"
 )
@@ -382,6 +383,7 @@ func sumOf(s *server) string {
 
 // The set-up link makes the first administrator, and nothing when there is one, whoever made it.
 func TestTheSetupLinkAfterTheFirst(t *testing.T) {
+	needs.Time(t)
 	for name, c := range map[string]struct {
 		name  string
 		first func(s *server) error
@@ -587,6 +589,7 @@ func TestRequestsAtTheSameTime(t *testing.T) {
 
 // A flood of passwords from one address waits in its own queue, and is told; a right one from another has its turn.
 func TestPasswordsTakeTurns(t *testing.T) {
+	needs.Time(t)
 	s, _ := newHouse(t).hub("one")
 	var free []func()
 	for range s.hub.hashing.most { // others are at it
@@ -672,6 +675,7 @@ func TestTakenAwayInACall(t *testing.T) {
 
 // Signing out holds while the disk is full, is said once, and is written as soon as it can be.
 func TestSignedOutOnAFullDisk(t *testing.T) {
+	needs.Time(t)
 	h := newHouse(t)
 	s, stop := h.hub("one")
 	anna := s.signIn("anna")

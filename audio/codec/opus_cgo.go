@@ -57,3 +57,16 @@ func (o *opusDecoder) Conceal(pcm []int16) {
 		clear(pcm)
 	}
 }
+
+// opusRedundant reports whether a mono packet of one frame carries the one before it: the flag behind those of voice
+// activity (RFC 6716, section 4.2.3).
+func opusRedundant(b []byte) bool {
+	if len(b) < 2 || b[0]&3 != 0 || b[0]>>3 >= 16 { // several frames, or CELT, which has none
+		return false
+	}
+	frames := 1 // of SILK, 20 ms each
+	if config := b[0] >> 3; config < 12 && config%4 > 1 {
+		frames = int(config % 4)
+	}
+	return b[1]>>(7-frames)&1 == 1
+}

@@ -10,11 +10,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"intercom/internal/needs"
 )
 
 // The laboratory as a user runs it, once through: a call over a clean cable, one over a cable that loses a tenth of the
 // packets and holds the others back, and one in a room with an echo. How good the figures are is for the benchmark.
 func TestTheLabMeasures(t *testing.T) {
+	needs.Programs(t, "pulseaudio", "pactl", "espeak-ng", "ip", "unshare")
+	needs.Root(t)
 	bin, dir := t.TempDir(), t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", bin, "../intercomd",
 		"../intercom-hub").CombinedOutput(); err != nil {

@@ -22,6 +22,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"intercom/internal/needs"
 	"intercom/wire"
 )
 
@@ -75,6 +76,7 @@ func begin(t *testing.T, hubs int, withTLS bool) (context.Context, *cluster) {
 
 // The program as a user runs it, against a hub with TLS: all sign in, hold, call, and come back when the hub is killed.
 func TestAsAUserRunsIt(t *testing.T) {
+	needs.Time(t)
 	ctx, c := begin(t, 1, true)
 	target, err := c.target()
 	if err != nil {
@@ -138,6 +140,7 @@ func (w *word) wait(ctx context.Context, t *testing.T) {
 // Ten thousand devices lose their hub at once and come back with TLS. Both programs are built as users have them: the
 // race detector's shadow of so many connections would be what is measured.
 func TestTenThousandComeBack(t *testing.T) {
+	needs.Time(t)
 	const many = 10_000
 	dir := t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", dir, "../intercom-hub", ".").CombinedOutput(); err != nil {
@@ -254,6 +257,7 @@ func TestWrongUse(t *testing.T) {
 // Three hubs with servers of their own: calls across them, one owner a cuid, nobody said to be offline who has just
 // signed in, and a hub that dies. Each hub has every record.
 func TestThreeHubs(t *testing.T) {
+	needs.Time(t)
 	ctx, c := begin(t, 3, false)
 	if _, err := c.cross(ctx, time.Second); err != nil {
 		t.Error(err)
@@ -287,6 +291,7 @@ func TestThreeHubs(t *testing.T) {
 
 // A client in another language, written by docs/protocol.md alone, takes a call and makes one.
 func TestAClientInAnotherLanguage(t *testing.T) {
+	needs.Programs(t, "python3")
 	ctx, c := begin(t, 1, false)
 	target, err := c.target()
 	if err != nil {
@@ -331,6 +336,7 @@ func TestAClientInAnotherLanguage(t *testing.T) {
 
 // It does not say its key where a redirect leads to.
 func TestTheClientInAnotherLanguageFollowsNoRedirect(t *testing.T) {
+	needs.Programs(t, "python3")
 	var elsewhere atomic.Int32
 	thief := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
 	defer thief.Close()

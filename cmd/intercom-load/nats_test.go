@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"intercom/internal/needs"
 	"intercom/internal/stage"
 )
 
@@ -75,6 +76,7 @@ func (n *natsCluster) url() string {
 // Hubs on a NATS cluster elsewhere: calls across them; a server of it dies, and nothing happens; all of it is gone for
 // a minute: calls within a hub go on, across hubs there is a clear end within two seconds, and it comes back by itself.
 func TestHubsOnANATSClusterElsewhere(t *testing.T) {
+	needs.Time(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 170*time.Second)
 	t.Cleanup(cancel)
 	n := newNATS(ctx, t)

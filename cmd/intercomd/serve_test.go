@@ -8,10 +8,13 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"intercom/internal/needs"
 )
 
 // Requests that are never finished and connections that say nothing end by themselves, and those who come after are served.
 func TestTheControlSocketIsNotHeldUp(t *testing.T) {
+	needs.Time(t)
 	path := filepath.Join(t.TempDir(), "control.sock")
 	l, err := net.Listen("unix", path)
 	if err != nil {

@@ -26,6 +26,7 @@ import (
 
 	"intercom/call"
 	"intercom/device/control"
+	"intercom/internal/needs"
 	"intercom/internal/outcome"
 	"intercom/internal/stage"
 )
@@ -72,12 +73,10 @@ type broker struct {
 }
 
 func startBroker(t *testing.T) *broker {
-	program, err := exec.LookPath("mosquitto")
+	needs.Programs(t, "mosquitto", "mosquitto_passwd", "mosquitto_pub")
+	program, err := needs.Find("mosquitto")
 	if err != nil {
-		program = "/usr/sbin/mosquitto"
-	}
-	if _, err := os.Stat(program); err != nil {
-		t.Fatal("mosquitto is not installed; run 'make deps-test'")
+		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)

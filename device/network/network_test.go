@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"intercom/internal/needs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -22,6 +24,7 @@ func elsewhere(t *testing.T) bool {
 	if os.Getenv(inside) != "" {
 		return true
 	}
+	needs.Programs(t, "unshare", "ip")
 	args := []string{"--net", os.Args[0], "-test.run=^" + t.Name() + "$", "-test.v"}
 	if os.Getuid() != 0 {
 		args = append([]string{"--map-root-user"}, args...)

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"intercom/internal/needs"
 )
 
 var today = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
@@ -63,6 +65,7 @@ func TestAHubIsTrustedByItsNamesAndNoOther(t *testing.T) {
 
 // Whoever has taken the key vouches for nobody else with it, by this library and by another.
 func TestATakenKeyVouchesForNobodyElse(t *testing.T) {
+	needs.Programs(t, "openssl")
 	for _, hosts := range [][]string{{"intercom.lan", "192.168.1.20"}, {"intercom.lan"}, {"192.168.1.20"},
 		{"fd00::20"}} {
 		dir := filepath.Join(t.TempDir(), "tls")

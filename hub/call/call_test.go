@@ -25,7 +25,6 @@ var (
 	offline  = outcome.Of(outcome.Missed, outcome.Offline)
 	noAnswer = outcome.Of(outcome.Missed, outcome.NoAnswer)
 	lost     = outcome.Of(outcome.Failed, outcome.NetworkLost)
-	hungUp   = outcome.Of(outcome.Over, outcome.HangUp)
 )
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"intercom/hub/bus"
+	"intercom/internal/needs"
 	"intercom/internal/stage"
 )
 
@@ -105,6 +106,7 @@ func listen(t *testing.T, b *Bus) *ear {
 }
 
 func TestThreeHubsOnServersOfTheirOwn(t *testing.T) {
+	needs.Time(t)
 	buses := three(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()

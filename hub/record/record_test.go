@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"intercom/internal/needs"
 	"intercom/internal/outcome"
 )
 
@@ -145,6 +146,8 @@ func TestHubsShareTheirRecords(t *testing.T) {
 
 // A disk that is full loses nothing that was there, and gets what waited when there is room.
 func TestAFullDisk(t *testing.T) {
+	needs.Programs(t, "mount", "umount")
+	needs.Root(t)
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", dir).CombinedOutput(); err != nil {
 		t.Fatalf("a small disk cannot be made: %v: %s", err, out)

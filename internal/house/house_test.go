@@ -73,6 +73,8 @@ type pkg struct {
 	Imports, TestImports     []string
 	XTestImports             []string
 	CgoFiles, IgnoredGoFiles []string
+	TestGoFiles              []string
+	XTestGoFiles             []string
 }
 
 func packages(t *testing.T) []pkg {

@@ -6,12 +6,13 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"intercom/internal/needs"
 )
 
 func TestSettled(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("network namespaces need root")
-	}
+	needs.Programs(t, "ip")
+	needs.Root(t)
 	ns := fmt.Sprintf("settled%d", os.Getpid())
 	t.Cleanup(func() { removeNamespaces(ns) })
 	err := run("ip netns add "+ns, "ip -n "+ns+" link add one type veth peer name two", "ip -n "+ns+" link set one up")
