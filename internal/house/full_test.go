@@ -16,7 +16,7 @@ const (
 
 // full are the rooms that are not yet divided.
 var full = []string{
-	"audio", "audio/jitter", "call/rtc", "cmd/intercom-attack", "cmd/intercom-lab", "cmd/intercomctl", "device/setup",
+	"audio", "audio/jitter", "call/rtc", "cmd/intercom-attack", "cmd/intercom-lab", "cmd/intercomctl",
 	"hub", "wire/link",
 }
 
