@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +71,7 @@ type broker struct {
 	tls          *tls.Config
 	ctx          context.Context
 	listeners    int
+	warned       atomic.Int32 // by the bridge
 }
 
 func startBroker(t *testing.T) *broker {
@@ -179,6 +181,15 @@ func (b *broker) await(got <-chan message, topic string, has ...string) string {
 	}
 }
 
+// warnings counts them: a bridge warns of each message that it does not obey.
+type warnings struct {
+	slog.Handler
+	n *atomic.Int32
+}
+
+func (w warnings) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+func (w warnings) Handle(context.Context, slog.Record) error    { w.n.Add(1); return nil }
+
 // bridge runs one between a puppet and the broker.
 func (b *broker) bridge(password string) (p *puppet, faults <-chan string, end func()) {
 	p = &puppet{events: make(chan control.Event, 10), told: make(chan string, 10),
@@ -187,7 +198,7 @@ func (b *broker) bridge(password string) (p *puppet, faults <-chan string, end f
 	bridge := New(Config{URL: b.url(), TLS: b.tls, User: "door", Password: password, CUID: "front_door",
 		Name: "Front door", Prefix: "home", Discovery: "homeassistant",
 		Commands: []string{"answer", "open"}}, p, func(f control.Fault) { said <- f.Text },
-		slog.New(slog.DiscardHandler))
+		slog.New(warnings{slog.DiscardHandler, &b.warned}))
 	ctx, cancel := context.WithCancel(b.ctx)
 	done := make(chan error, 1)
 	go func() { done <- bridge.Run(ctx) }()
@@ -332,6 +343,9 @@ func TestMessagesThatAreTooLarge(t *testing.T) {
 		}
 	}
 	end()
+	if n := b.warned.Load(); n != 1 { // about the command, since the puppet does nothing
+		t.Errorf("%d messages came to it that are too large", n-1)
+	}
 }
 
 // false broker is one that takes no notice of what it is told. It gives what a connection of it sends after CONNACK,
@@ -400,8 +414,13 @@ func TestABrokerThatSendsTooMuch(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- bridge.Run(ctx) }()
 			for range 2 { // and comes back by itself
-				if err := <-dials; err != nil {
-					t.Fatal(err)
+				select {
+				case err := <-dials:
+					if err != nil {
+						t.Fatal(err)
+					}
+				case <-ctx.Done():
+					t.Fatal("it keeps the connection")
 				}
 				if n := <-took; n > 16<<20 { // what the kernel holds on both sides
 					t.Fatalf("it has taken %d bytes", n)
