@@ -9,6 +9,7 @@ import (
 
 	"intercom/hub/bus"
 	"intercom/hub/call"
+	"intercom/hub/cluster"
 	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
@@ -20,7 +21,7 @@ import (
 // search looks for a callee at other hubs and asks the one that has it to make it ring. A claim is a hint, the open
 // socket is the truth: when the hint is wrong, all are asked before anybody says offline.
 func (r *router) search(c *ownedCall, w who, e wire.Envelope, hint bool) {
-	hub, err := r.locate(w, hint)
+	hub, err := r.hubs.Locate(r.ctx, w.account, w.cuid, hint)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.offering(w.cuid) || c.at[w.cuid] != nil { // it came by itself
@@ -33,9 +34,9 @@ func (r *router) search(c *ownedCall, w who, e wire.Envelope, hint bool) {
 		o = outcome.Of(outcome.Missed, outcome.Offline)
 	default:
 		c.at[w.cuid] = &place{hub: hub}
-		s := slip{Kind: kOffer, Hub: r.name, Account: w.account, CUID: w.cuid, Call: c.key.id, Env: &e}
-		if r.bus.Send(hub, s.bytes(), s.token()) == nil {
-			c.at[w.cuid].away = time.AfterFunc(askBus, func() { c.unheard(w.cuid, hub) })
+		offer := cluster.Message{Kind: cluster.Offer, Account: w.account, CUID: w.cuid, Call: c.key.id, Env: &e}
+		if r.hubs.Send(hub, offer) == nil {
+			c.at[w.cuid].away = time.AfterFunc(cluster.AskTime, func() { c.unheard(w.cuid, hub) })
 			return
 		}
 	}
@@ -71,66 +72,21 @@ func (c *ownedCall) taken(cuid, hub string) {
 }
 
 // refusedBy says that a hub cannot make a callee ring. One that is not there after all may be elsewhere.
-func (c *ownedCall) refusedBy(w who, s slip) {
+func (c *ownedCall) refusedBy(hub, cuid string, o outcome.Outcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.at[w.cuid]
-	if p == nil || p.hub != s.Hub || !c.offering(w.cuid) {
+	p := c.at[cuid]
+	if p == nil || p.hub != hub || !c.offering(cuid) {
 		return
 	}
 	p.here()
-	delete(c.at, w.cuid)
-	if s.Outcome.Reason == outcome.Offline && !s.Final {
-		e := c.state.Incoming(c.state.Leg(w.cuid), time.Now())
-		c.r.background(func() { c.r.search(c, w, e, false) })
+	delete(c.at, cuid)
+	if o.Reason == outcome.Offline {
+		e := c.state.Incoming(c.state.Leg(cuid), time.Now())
+		c.r.background(func() { c.r.search(c, who{c.key.account, cuid}, e, false) })
 		return
 	}
-	c.next(call.Unavailable{By: w.cuid, Outcome: s.Outcome})
-}
-
-// locate says which other hub has a device, "" for none. The hint is its claim.
-func (r *router) locate(w who, hint bool) (string, error) {
-	ctx, cancel := context.WithTimeout(r.ctx, askBus)
-	defer cancel()
-	if hint {
-		value, revision, err := r.bus.Claimed(ctx, deviceClaim(w))
-		if hub := holder(value); err == nil && revision != 0 && hub != r.name {
-			return hub, nil
-		}
-	}
-	return r.askAll(ctx, slip{Kind: kHolds, Hub: r.name, Account: w.account, CUID: w.cuid})
-}
-
-// askAll asks all other hubs; "" when none answers.
-func (r *router) askAll(ctx context.Context, s slip) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, askAll)
-	defer cancel()
-	answer, err := r.bus.AskAll(ctx, s.bytes())
-	if errors.Is(err, bus.ErrNobody) {
-		return "", nil
-	}
-	return string(answer), err
-}
-
-// Undelivered says that a hub was not there to hear what it was told about a party of a call.
-func (r *router) Undelivered(hub, token string) {
-	account, id, cuid := tokenOf(token)
-	c := r.find(account, id)
-	if c == nil {
-		r.orphaned(who{account, cuid}, id)
-		return
-	}
-	c.mu.Lock()
-	p := c.at[cuid]
-	there := p != nil && p.hub == hub
-	offering := there && c.offering(cuid)
-	if there && !offering && !c.state.Ended() {
-		c.disconnected(cuid, false)
-	}
-	c.mu.Unlock()
-	if offering {
-		c.refusedBy(who{account, cuid}, slip{Hub: hub, Outcome: outcome.Of(outcome.Missed, outcome.Offline)})
-	}
+	c.next(call.Unavailable{By: cuid, Outcome: o})
 }
 
 // recall sets right what a device that signed in and the cluster believe of its calls.
@@ -141,21 +97,21 @@ func (r *router) recall(m *member, h hello, was legRef, resumed bool) {
 		c := r.find(m.account, ref.Call)
 		switch {
 		case c != nil && c.has(m.cuid):
-			r.hold(m, legRef{ref.Call, r.name}, c)
-			c.back(m.cuid, r.name, resumed && ref.Call == was.id)
+			r.hold(m, legRef{ref.Call, r.hubs.Self()}, c)
+			c.back(m.cuid, r.hubs.Self(), resumed && ref.Call == was.id)
 		case ref.Call == was.id && was.owner != "":
-			r.send(was.owner, slip{Kind: kBack, Account: m.account, CUID: m.cuid, Call: ref.Call, Final: resumed})
-		case ref.Ticket != "" || r.bus.Peers():
+			r.hubs.Send(was.owner, cluster.Message{Kind: cluster.Back, Account: m.account, CUID: m.cuid, Call: ref.Call, Final: resumed})
+		case ref.Ticket != "" || r.hubs.Peers():
 			r.seek(m, ref)
 		}
 	}
 	if was.id != "" && !named && !resumed { // it came back without the call that it was in
 		r.away(m.who, was, true)
 	} else if was.id != "" && !named { // its session went on: the call began while the hello was on its way
-		if c := r.find(m.account, was.id); c != nil && was.owner == r.name {
-			c.back(m.cuid, r.name, true)
+		if c := r.find(m.account, was.id); c != nil && was.owner == r.hubs.Self() {
+			c.back(m.cuid, r.hubs.Self(), true)
 		} else if was.owner != "" {
-			r.send(was.owner, slip{Kind: kBack, Account: m.account, CUID: m.cuid, Call: was.id, Final: true})
+			r.hubs.Send(was.owner, cluster.Message{Kind: cluster.Back, Account: m.account, CUID: m.cuid, Call: was.id, Final: true})
 		}
 	}
 }
@@ -175,7 +131,7 @@ func (r *router) hold(m *member, of legRef, c *ownedCall) {
 
 // seek finds the owner of a call that a device names, or adopts the call. What the device says of it meanwhile waits.
 func (r *router) seek(m *member, c wire.CallRef) {
-	if r.known(m, c.Call) {
+	if r.tellResult(m, c.Call) {
 		return
 	}
 	r.mu.Lock()
@@ -185,14 +141,14 @@ func (r *router) seek(m *member, c wire.CallRef) {
 	}
 	m.seeking = append(m.seeking, c.Call)
 	r.background(func() {
-		owner := r.owner(m.who, c)
-		if own := r.find(m.account, c.Call); owner == r.name && own != nil {
+		owner := r.findOrAdopt(m.who, c)
+		if own := r.find(m.account, c.Call); owner == r.hubs.Self() && own != nil {
 			r.hold(m, legRef{c.Call, owner}, own)
-			own.back(m.cuid, r.name, false)
+			own.back(m.cuid, r.hubs.Self(), false)
 		}
 		r.mu.Lock()
 		switch {
-		case owner != "" && (m.call.id == "" && owner != r.name || m.call.id == c.Call):
+		case owner != "" && (m.call.id == "" && owner != r.hubs.Self() || m.call.id == c.Call):
 			m.call = legRef{c.Call, owner}
 		case owner == "" && m.call.id == c.Call: // it was lost for good
 			m.call, m.answered = legRef{}, nil
@@ -206,8 +162,8 @@ func (r *router) seek(m *member, c wire.CallRef) {
 			return e.Call == c.Call
 		})
 		r.mu.Unlock()
-		if owner != "" && owner != r.name {
-			r.send(owner, slip{Kind: kBack, Account: m.account, CUID: m.cuid, Call: c.Call})
+		if owner != "" && owner != r.hubs.Self() {
+			r.hubs.Send(owner, cluster.Message{Kind: cluster.Back, Account: m.account, CUID: m.cuid, Call: c.Call})
 		}
 		for _, e := range held {
 			r.receive(m, e)
@@ -215,8 +171,8 @@ func (r *router) seek(m *member, c wire.CallRef) {
 	})
 }
 
-// known tells a device the result of a call that was recorded long ago: a ticket does not bring it back.
-func (r *router) known(m *member, id string) bool {
+// tellResult tells a device the result of a call that was recorded long ago: a ticket does not bring it back.
+func (r *router) tellResult(m *member, id string) bool {
 	result, ok := r.recorded(m.account, id)
 	if ok = ok && (result.From == m.cuid || result.To == m.cuid); ok {
 		r.deliver(m.who, call.Ended(result))
@@ -224,12 +180,12 @@ func (r *router) known(m *member, id string) bool {
 	return ok
 }
 
-// owner finds the hub that owns a call; this one, if it adopted it now; "" if nobody does and nobody can.
-func (r *router) owner(w who, c wire.CallRef) string {
-	ctx, cancel := context.WithTimeout(r.ctx, askBus)
+// findOrAdopt finds the hub that owns a call; this one, if it adopted it now; "" if nobody does and nobody can.
+func (r *router) findOrAdopt(w who, c wire.CallRef) string {
+	ctx, cancel := context.WithTimeout(r.ctx, cluster.AskTime)
 	defer cancel()
-	if r.bus.Peers() {
-		if hub, err := r.askAll(ctx, slip{Kind: kOwns, Hub: r.name, Account: w.account, CUID: w.cuid, Call: c.Call}); err == nil && hub != "" {
+	if r.hubs.Peers() {
+		if hub, err := r.hubs.AskAll(ctx, cluster.Message{Kind: cluster.Owns, Account: w.account, CUID: w.cuid, Call: c.Call}); err == nil && hub != "" {
 			return hub
 		}
 	}
@@ -238,20 +194,20 @@ func (r *router) owner(w who, c wire.CallRef) string {
 		return ""
 	}
 	// Several hubs may want it: the claim decides.
-	key := callClaim(callKey{w.account, c.Call})
+	key := cluster.CallClaim(w.account, c.Call)
 	revision := uint64(0)
 	for range joinTries {
-		got, err := r.bus.Claim(ctx, key, r.value(), revision)
+		got, err := r.hubs.Claim(ctx, key, revision)
 		if err == nil || !errors.Is(err, bus.ErrTaken) { // without the bus there is nobody to share it with
 			r.adopt(w, k, got)
-			return r.name
+			return r.hubs.Self()
 		}
-		value, at, err := r.bus.Claimed(ctx, key)
+		hub, at, err := r.hubs.Holder(ctx, key)
 		if err != nil {
 			continue
 		}
-		if hub := holder(value); at != 0 && hub != r.name {
-			_, err := r.bus.Ask(ctx, hub, slip{Kind: kOwns, Hub: r.name, Account: w.account, Call: c.Call}.bytes())
+		if at != 0 && hub != r.hubs.Self() {
+			_, err := r.hubs.Ask(ctx, hub, cluster.Message{Kind: cluster.Owns, Account: w.account, Call: c.Call})
 			if !errors.Is(err, bus.ErrNobody) {
 				return hub
 			}
@@ -285,25 +241,25 @@ func (r *router) adopt(w who, k call.Ticket, claim uint64) {
 	r.mu.Unlock()
 	r.liveCalls.Add(1)
 	r.log.Info("call adopted", event.Call(k.Call), event.Account(w.account), event.CUID(k.From), event.Peer(k.To))
-	c.at[w.cuid] = &place{hub: r.name}
+	c.at[w.cuid] = &place{hub: r.hubs.Self()}
 	peer := who{w.account, k.Peer(w.cuid)}
 	c.next(call.Begin{})
 	r.mu.Lock()
 	m := r.members[peer]
 	here := m != nil && m.online() && m.call.id == k.Call
 	if here {
-		m.call.owner = r.name
+		m.call.owner = r.hubs.Self()
 	}
 	r.mu.Unlock()
 	if here {
-		c.at[peer.cuid] = &place{hub: r.name}
+		c.at[peer.cuid] = &place{hub: r.hubs.Self()}
 		return
 	}
 	c.disconnected(peer.cuid, false)
-	if r.bus.Peers() {
+	if r.hubs.Peers() {
 		r.background(func() {
-			if hub, err := r.locate(peer, true); err == nil && hub != "" {
-				r.send(hub, slip{Kind: kAdopted, Account: peer.account, CUID: peer.cuid, Call: k.Call})
+			if hub, err := r.hubs.Locate(r.ctx, peer.account, peer.cuid, true); err == nil && hub != "" {
+				r.hubs.Send(hub, cluster.Message{Kind: cluster.Adopted, Account: peer.account, CUID: peer.cuid, Call: k.Call})
 			}
 		})
 	}
@@ -319,7 +275,7 @@ func (r *router) adoptedBy(w who, call, owner string) {
 	}
 	m.call.owner = owner
 	r.mu.Unlock()
-	r.send(owner, slip{Kind: kBack, Account: w.account, CUID: w.cuid, Call: call, Final: true})
+	r.hubs.Send(owner, cluster.Message{Kind: cluster.Back, Account: w.account, CUID: w.cuid, Call: call, Final: true})
 }
 
 // orphaned says that the owner of a device's call is gone. An answered call is adopted with the ticket that passed
@@ -345,14 +301,14 @@ func (r *router) orphaned(w who, call string) {
 	m.send(wire.Reply(wire.Envelope{Call: call}, fault.New(fault.NotParty)))
 }
 
-// late handles the end of a call that nobody here knows, told with its ticket: its hub was gone when it ended. It
+// takeLateHangUp handles the end of a call that nobody here knows, told with its ticket: its hub was gone when it ended. It
 // reports whether that is what it was.
-func (r *router) late(m *member, e wire.Envelope) bool {
+func (r *router) takeLateHangUp(m *member, e wire.Envelope) bool {
 	b, err := wire.Body[wire.HangUpBody](e)
 	if e.T != wire.HangUp || err != nil {
 		return false
 	}
-	if r.known(m, e.Call) {
+	if r.tellResult(m, e.Call) {
 		m.reply(e, nil, nil)
 		return true
 	}
@@ -361,8 +317,8 @@ func (r *router) late(m *member, e wire.Envelope) bool {
 		return false
 	}
 	r.background(func() {
-		switch owner := r.owner(m.who, c); {
-		case owner != "" && owner != r.name:
+		switch owner := r.findOrAdopt(m.who, c); {
+		case owner != "" && owner != r.hubs.Self():
 			r.forward(m, owner, e)
 		default: // this hub has it now, or nobody can
 			m.reply(e, nil, r.heardFrom(r.find(m.account, e.Call), m.who, e))

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"intercom/hub/cluster"
 	"intercom/hub/presence"
 	"intercom/internal/fault"
 	"intercom/wire"
@@ -41,25 +42,25 @@ func (l local) Device(account, cuid string) wire.Device {
 	if m := l.r.members[who{account, cuid}]; m != nil && m.online() {
 		return l.r.describe(m)
 	}
-	return wire.Device{CUID: cuid, State: wire.Offline, Hub: l.r.name}
+	return wire.Device{CUID: cuid, State: wire.Offline, Hub: l.r.hubs.Self()}
 }
 
 // Watching tells the other hubs that somebody here watches an account.
 func (l local) Watching(account string) {
-	if l.r.bus.Peers() {
-		_ = l.r.bus.Tell(slip{Kind: kWatch, Hub: l.r.name, Account: account}.bytes()) // again in a moment
+	if l.r.hubs.Peers() {
+		l.r.hubs.Tell(cluster.Message{Kind: cluster.Watch, Account: account})
 	}
 }
 
 // Report tells another hub of devices of this one.
 func (l local) Report(hub, account string, devices []wire.Device) {
 	if b, err := json.Marshal(devices); err == nil {
-		l.r.send(hub, slip{Kind: kDevices, Account: account, Text: string(b)})
+		l.r.hubs.Send(hub, cluster.Message{Kind: cluster.Devices, Account: account, Text: string(b)})
 	}
 }
 
 // reported is what another hub tells of its devices.
-func (r *router) reported(s slip) {
+func (r *router) reported(s cluster.Message) {
 	var devices []wire.Device
 	if json.Unmarshal([]byte(s.Text), &devices) == nil {
 		r.presence.Reported(s.Hub, s.Account, devices)
@@ -98,7 +99,7 @@ func (r *router) changed(w who) { r.presence.Changed(w.account, w.cuid) }
 
 // describe says how a device that is online is. The lock is held.
 func (r *router) describe(m *member) wire.Device {
-	d := wire.Device{CUID: m.cuid, Name: m.name, State: wire.Idle, Agent: m.agent, Hub: r.name, Since: m.since}
+	d := wire.Device{CUID: m.cuid, Name: m.name, State: wire.Idle, Agent: m.agent, Hub: r.hubs.Self(), Since: m.since}
 	if m.state != nil {
 		d.Health, d.Faults, d.Codes, d.Light = m.state.Health, m.state.Faults, m.state.Codes, m.state.Light
 		d.Settings, d.Refused, d.Openers = m.state.Settings, m.state.Refused, m.state.Door

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"intercom/hub/access"
+	"intercom/hub/cluster"
 	"intercom/internal/fault"
 )
 
@@ -17,7 +18,7 @@ import (
 // At one hub the count is exact. The others say how many they have every few seconds, and at once when that grew by a
 // hundredth of the limit; so hubs together may let in a hundredth more each, and what signs in at the same moment.
 type devices struct {
-	bus    Bus
+	hubs   *cluster.Hubs
 	access *access.Directory
 
 	mu     sync.Mutex            // below the router's
@@ -40,8 +41,8 @@ const (
 	countsAt       = 1000             // accounts in one message
 )
 
-func newDevices(bus Bus, d *access.Directory) *devices {
-	return &devices{bus: bus, access: d, here: map[string]int{}, coming: map[string]int{}, told: map[string]int{}, there: map[string]*hubCounts{}}
+func newDevices(hubs *cluster.Hubs, d *access.Directory) *devices {
+	return &devices{hubs: hubs, access: d, here: map[string]int{}, coming: map[string]int{}, told: map[string]int{}, there: map[string]*hubCounts{}}
 }
 
 // reservation is a place in an account, kept for a device while it signs in.
@@ -51,7 +52,7 @@ type reservation struct {
 }
 
 // reserve keeps a place for a device that has none here.
-func (d *devices) reserve(ctx context.Context, w who, h hello, self string) (*reservation, *fault.Error) {
+func (d *devices) reserve(ctx context.Context, w who, h hello) (*reservation, *fault.Error) {
 	acct := d.access.Account(w.account)
 	if acct == nil {
 		return nil, fault.New(fault.Credentials) // it was taken away this moment
@@ -63,7 +64,7 @@ func (d *devices) reserve(ctx context.Context, w who, h hello, self string) (*re
 	if p := d.take(w.account, most); p != nil {
 		return p, nil
 	}
-	if d.known(ctx, acct, w, self) {
+	if d.known(ctx, acct, w) {
 		return d.take(w.account, -1), nil
 	}
 	err := fault.In(fault.NotAllowed, "account", "%d devices of the account are signed in, as many as it may have; sign others out, or have max_devices raised in the account's file.", acct.MaxDevices)
@@ -95,17 +96,17 @@ func (d *devices) count(account string) int {
 
 // known tells those who come in also when the account is full: whom its files name, and who has a place already, at
 // another hub.
-func (d *devices) known(ctx context.Context, acct *access.Account, w who, self string) bool {
+func (d *devices) known(ctx context.Context, acct *access.Account, w who) bool {
 	if _, ok := d.access.Settings(w.account, w.cuid); ok || acct.Names(w.cuid) {
 		return true
 	}
-	if !d.bus.Peers() {
+	if !d.hubs.Peers() {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, askBus)
+	ctx, cancel := context.WithTimeout(ctx, cluster.AskTime)
 	defer cancel()
-	value, revision, err := d.bus.Claimed(ctx, deviceClaim(w))
-	return err != nil || revision != 0 && holder(value) != self // who cannot be asked keeps nobody out
+	hub, revision, err := d.hubs.Holder(ctx, cluster.DeviceClaim(w.account, w.cuid))
+	return err != nil || revision != 0 && hub != d.hubs.Self() // who cannot be asked keeps nobody out
 }
 
 // free gives a place back that nobody took.
@@ -129,7 +130,7 @@ func (d *devices) seated(w who, p *reservation) {
 	d.release(p)
 	d.here[w.account]++
 	acct := d.access.Account(w.account)
-	if n := d.here[w.account]; acct != nil && n-d.told[w.account] > acct.MaxDevices/100 && d.bus.Peers() {
+	if n := d.here[w.account]; acct != nil && n-d.told[w.account] > acct.MaxDevices/100 && d.hubs.Peers() {
 		d.told[w.account] = n
 		d.tell(map[string]int{w.account: n})
 	}
@@ -152,7 +153,7 @@ func (d *devices) round() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	maps.DeleteFunc(d.there, func(_ string, other *hubCounts) bool { return time.Since(other.heard) >= countEnds })
-	if !d.bus.Peers() {
+	if !d.hubs.Peers() {
 		return
 	}
 	all := map[string]int{}
@@ -172,7 +173,7 @@ func (d *devices) round() {
 
 func (d *devices) tell(counts map[string]int) {
 	if b, err := json.Marshal(counts); err == nil {
-		_ = d.bus.Tell(slip{Kind: kCounts, Hub: d.bus.Name(), Text: string(b)}.bytes()) // again in a moment
+		d.hubs.Tell(cluster.Message{Kind: cluster.Counts, Text: string(b)}) // again in a moment
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"intercom/hub/access"
 	"intercom/hub/bus"
+	"intercom/hub/cluster"
 	"intercom/hub/hubtest"
 	"intercom/internal/fault"
 	"intercom/wire"
@@ -200,10 +201,10 @@ func TestAFullAccountWithoutTheBus(t *testing.T) {
 
 // Operators have places of their own, a limited number.
 func TestOperatorsComeIntoAFullAccount(t *testing.T) {
-	d := newDevices((&hubtest.Net{}).Join("hub"), accounts(t, "max_devices = 2\n"))
+	d := newDevices(cluster.New((&hubtest.Net{}).Join("hub"), quiet), accounts(t, "max_devices = 2\n"))
 	ask := func(i int, g access.Grant) *fault.Error {
 		w := dev(fmt.Sprint("device_", i))
-		p, err := d.reserve(t.Context(), w, hello{grant: g}, "hub")
+		p, err := d.reserve(t.Context(), w, hello{grant: g})
 		if err == nil {
 			d.seated(w, p)
 		}

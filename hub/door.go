@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"intercom/hub/access"
+	"intercom/hub/cluster"
 	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/wire"
@@ -123,10 +124,10 @@ func (r *router) pass(w who, e wire.Envelope) *fault.Error {
 		m.send(e)
 		return nil
 	}
-	hub, err := r.locate(w, false)
+	hub, err := r.hubs.Locate(r.ctx, w.account, w.cuid, false)
 	if err != nil || hub == "" {
 		return fault.New(fault.ReceiverOffline)
 	}
-	r.send(hub, slip{Kind: kTell, Account: w.account, CUID: w.cuid, Env: &e})
+	r.hubs.Send(hub, cluster.Message{Kind: cluster.Deliver, Account: w.account, CUID: w.cuid, Env: &e})
 	return nil
 }

@@ -2,7 +2,7 @@
 //
 // The rules of a call are in package call, which is pure; owned.go drives them at the call's owner, the caller's hub.
 // The router (router.go) knows the devices of this hub, seat.go gives each its one place in the cluster, adopt.go finds
-// what is elsewhere. A socket is one connection (socket.go). Hubs talk over a [Bus].
+// what is elsewhere. A socket is one connection (socket.go). Hubs talk by package cluster.
 //
 // The lock order is call, router, then presence or member, socket; nothing waits while holding one. A [Hub] serves HTTP
 // until Stop, which lets answered calls go on and tells the devices to come back. Only cmd/intercom-hub imports it.
@@ -25,6 +25,7 @@ import (
 	"intercom/hub/access"
 	"intercom/hub/api"
 	"intercom/hub/bus"
+	"intercom/hub/cluster"
 	"intercom/hub/record"
 	"intercom/internal/backoff"
 	"intercom/internal/outcome"
@@ -34,7 +35,7 @@ import (
 
 // Settings are what a hub stands on.
 type Settings struct {
-	Bus      Bus
+	Bus      cluster.Bus
 	Access   *access.Directory
 	Secret   *access.Secret
 	Ended    *access.Ended // sessions of operators; nil for one that lives as long as the hub
@@ -150,7 +151,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer h.router.end()
 	defer h.unwatch()
 	served := make(chan error, 1)
-	go func() { served <- h.set.Bus.Serve(ctx, h.router) }()
+	go func() { served <- h.router.hubs.Serve(ctx, h.router) }()
 	began, every := time.Now(), 100*time.Millisecond // until the bus is there for the first time
 	for ctx.Err() == nil {
 		h.router.fenceIfStale()

@@ -22,7 +22,7 @@ func (r *router) invite(m *member, e wire.Envelope) *fault.Error {
 	if raw, err := hex.DecodeString(e.Call); err != nil || len(raw) != 16 {
 		return fault.In(fault.InvalidCall, "call", "The call id must be 128 random bits as 32 hexadecimal digits.")
 	}
-	if r.known(m, e.Call) { // it had an end, of which the device had not heard
+	if r.tellResult(m, e.Call) { // it had an end, of which the device had not heard
 		m.reply(e, nil, nil)
 		return nil
 	}
@@ -38,7 +38,7 @@ func (r *router) invite(m *member, e wire.Envelope) *fault.Error {
 
 	// The call is locked before others can find it.
 	c := r.newCall(m.account, state)
-	c.at[m.cuid] = &place{hub: r.name}
+	c.at[m.cuid] = &place{hub: r.hubs.Self()}
 	if len(state.Legs) == 1 {
 		c.target = state.Legs[0].CUID
 	}
@@ -58,7 +58,7 @@ func (r *router) invite(m *member, e wire.Envelope) *fault.Error {
 		return fault.New(fault.CallInProgress)
 	}
 	c.state.Name = m.name
-	m.call, m.caller, m.ringing = legRef{e.Call, r.name}, "", false
+	m.call, m.caller, m.ringing = legRef{e.Call, r.hubs.Self()}, "", false
 	r.changed(m.who)
 	r.calls[c.key] = c
 	r.mu.Unlock()

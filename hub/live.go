@@ -1,6 +1,10 @@
 package hub
 
-import "context"
+import (
+	"context"
+
+	"intercom/hub/cluster"
+)
 
 // This file answers the relay, which carries for the parties of live calls only.
 
@@ -14,12 +18,12 @@ func (h *Hub) Live(account, cuid, call string) (live, known bool) {
 // known is false when none has it; an error says that they could not be asked.
 func (h *Hub) LiveElsewhere(ctx context.Context, account, cuid, call string) (live, known bool, err error) {
 	r := h.router
-	if !r.bus.Peers() {
+	if !r.hubs.Peers() {
 		return false, false, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, askBus)
+	ctx, cancel := context.WithTimeout(ctx, cluster.AskTime)
 	defer cancel()
-	answer, err := r.askAll(ctx, slip{Kind: kLive, Hub: r.name, Account: account, CUID: cuid, Call: call})
+	answer, err := r.hubs.AskAll(ctx, cluster.Message{Kind: cluster.Live, Account: account, CUID: cuid, Call: call})
 	return answer == inCall, answer != "", err
 }
 

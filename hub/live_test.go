@@ -22,7 +22,7 @@ func withRelay(t *testing.T, name string, hubs int, settings string, f func(w *w
 func (w *world) relay(i int) {
 	r := w.hubs[i].router
 	r.servers = func(_, cuid, call string) []wire.ICEServer {
-		return []wire.ICEServer{{URLs: []string{"turn:" + r.name}, Username: cuid, Credential: call}}
+		return []wire.ICEServer{{URLs: []string{"turn:" + r.hubs.Self()}, Username: cuid, Credential: call}}
 	}
 }
 
@@ -42,7 +42,7 @@ func (w *world) served(name string, hub int, id string) {
 	w.notes.Lock()
 	defer w.notes.Unlock()
 	s := w.at[name].served
-	if len(s) != 1 || s[0].URLs[0] != "turn:"+w.hubs[hub].router.name || s[0].Username != name || s[0].Credential != id {
+	if len(s) != 1 || s[0].URLs[0] != "turn:"+w.hubs[hub].router.hubs.Self() || s[0].Username != name || s[0].Credential != id {
 		w.t.Errorf("%s was told %+v, want those of hub %d for itself", name, s, hub)
 	}
 }

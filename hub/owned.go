@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"intercom/hub/call"
+	"intercom/hub/cluster"
 	"intercom/internal/event"
 	"intercom/internal/outcome"
 	"intercom/wire"
@@ -123,16 +124,16 @@ func (c *ownedCall) offer(a call.Offer) (failed call.Event) {
 	if acct := c.r.access.Account(c.key.account); acct != nil && !acct.MayCall(c.caller(), a.To) {
 		return unavailable(outcome.Declined, outcome.NotAllowed)
 	}
-	switch c.r.ring(w, c.caller(), legRef{c.key.id, c.r.name}, a.Message) {
+	switch c.r.ring(w, c.caller(), legRef{c.key.id, c.r.hubs.Self()}, a.Message) {
 	case rang:
-		c.at[a.To] = &place{hub: c.r.name}
+		c.at[a.To] = &place{hub: c.r.hubs.Self()}
 		return nil
 	case busy:
 		return unavailable(outcome.Declined, outcome.Busy)
 	case yours:
 		return unavailable(outcome.Cancelled, outcome.ByCaller)
 	}
-	if !c.r.bus.Peers() {
+	if !c.r.hubs.Peers() {
 		return unavailable(outcome.Missed, outcome.Offline)
 	}
 	c.r.background(func() { c.r.search(c, w, a.Message, true) })
@@ -146,12 +147,12 @@ func (c *ownedCall) send(cuid string, e wire.Envelope) {
 		return
 	}
 	w := who{c.key.account, cuid}
-	if p.hub == c.r.name {
+	if p.hub == c.r.hubs.Self() {
 		c.r.deliver(w, e)
 		return
 	}
-	s := slip{Kind: kTell, Hub: c.r.name, Account: w.account, CUID: w.cuid, Call: c.key.id, Env: &e}
-	if c.r.bus.Send(p.hub, s.bytes(), s.token()) != nil && !c.state.Ended() {
+	m := cluster.Message{Kind: cluster.Deliver, Account: w.account, CUID: w.cuid, Call: c.key.id, Env: &e}
+	if c.r.hubs.Send(p.hub, m) != nil && !c.state.Ended() {
 		c.disconnected(cuid, false)
 	}
 }

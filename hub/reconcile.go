@@ -7,6 +7,7 @@ import (
 
 	"intercom/hub/bus"
 	"intercom/hub/call"
+	"intercom/hub/cluster"
 )
 
 // What hubs say to one another can be lost with a connection. So each asks again and again whether the other end still
@@ -32,7 +33,7 @@ func (r *router) reconcile(ctx context.Context) {
 	var own []*ownedCall
 	r.mu.Lock()
 	for w, m := range r.members {
-		if m.call.owner != "" && m.call.owner != r.name {
+		if m.call.owner != "" && m.call.owner != r.hubs.Self() {
 			legs = append(legs, leg{w, m.call, m.answered == nil})
 		}
 	}
@@ -41,14 +42,14 @@ func (r *router) reconcile(ctx context.Context) {
 	}
 	r.mu.Unlock()
 	for _, l := range legs {
-		switch answer, err := r.agree(ctx, l.call.owner, slip{Kind: kParty, Account: l.w.account, CUID: l.w.cuid, Call: l.call.id}); {
+		switch answer, err := r.agree(ctx, l.call.owner, cluster.Message{Kind: cluster.Party, Account: l.w.account, CUID: l.w.cuid, Call: l.call.id}); {
 		case l.rings && errors.Is(err, bus.ErrNobody), err == nil && answer == unknown:
 			r.orphaned(l.w, l.call.id)
 		}
 	}
 	for _, c := range own {
 		for cuid, hub := range c.elsewhere() {
-			answer, err := r.agree(ctx, hub, slip{Kind: kSeated, Account: c.key.account, CUID: cuid, Call: c.key.id})
+			answer, err := r.agree(ctx, hub, cluster.Message{Kind: cluster.Seated, Account: c.key.account, CUID: cuid, Call: c.key.id})
 			if err == nil && answer == notSo {
 				c.left(cuid, hub, false)
 			}
@@ -56,12 +57,10 @@ func (r *router) reconcile(ctx context.Context) {
 	}
 }
 
-func (r *router) agree(ctx context.Context, hub string, s slip) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, askBus)
+func (r *router) agree(ctx context.Context, hub string, m cluster.Message) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, cluster.AskTime)
 	defer cancel()
-	s.Hub = r.name
-	answer, err := r.bus.Ask(ctx, hub, s.bytes())
-	return string(answer), err
+	return r.hubs.Ask(ctx, hub, m)
 }
 
 // elsewhere are the parties that ring or talk at other hubs, as far as is known.
@@ -71,15 +70,15 @@ func (c *ownedCall) elsewhere() map[string]string {
 	all := map[string]string{}
 	for cuid, p := range c.at {
 		g := c.state.Leg(cuid)
-		if !c.state.Ended() && p.hub != "" && p.hub != c.r.name && p.away == nil && (g == nil || g.Phase == call.Ringing || g.Phase == call.Talking) {
+		if !c.state.Ended() && p.hub != "" && p.hub != c.r.hubs.Self() && p.away == nil && (g == nil || g.Phase == call.Ringing || g.Phase == call.Talking) {
 			all[cuid] = p.hub
 		}
 	}
 	return all
 }
 
-// party says whether a device is in a call of this hub. One that is not, and should know, is told again.
-func (r *router) party(w who, id string) string {
+// confirmParty says whether a device is in a call of this hub. One that is not, and should know, is told again.
+func (r *router) confirmParty(w who, id string) string {
 	c := r.find(w.account, id)
 	if c == nil {
 		return unknown

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"slices"
 	"sync"
@@ -11,8 +10,8 @@ import (
 
 	"intercom/hub/access"
 	"intercom/hub/call"
+	"intercom/hub/cluster"
 	"intercom/hub/presence"
-	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/internal/tasks"
@@ -23,8 +22,7 @@ import (
 // them, here and at other hubs.
 type router struct {
 	log      *slog.Logger
-	name     string // of this hub
-	bus      Bus
+	hubs     *cluster.Hubs
 	access   *access.Directory
 	ended    *access.Ended
 	tickets  *access.Signer
@@ -54,12 +52,12 @@ type router struct {
 }
 
 func newRouter(cfg Settings, log *slog.Logger) *router {
-	r := &router{log: log, name: cfg.Bus.Name(), bus: cfg.Bus, access: cfg.Access, ended: cfg.Ended, tickets: cfg.Secret.For("call ticket"), times: cfg.Times,
+	r := &router{log: log, hubs: cluster.New(cfg.Bus, log), access: cfg.Access, ended: cfg.Ended, tickets: cfg.Secret.For("call ticket"), times: cfg.Times,
 		record: cfg.Record, recorded: cfg.Recorded, note: cfg.Note, members: map[who]*member{}, calls: map[callKey]*ownedCall{}, signing: map[who]chan struct{}{}}
 	if r.servers = cfg.Servers; r.servers == nil {
 		r.servers = func(string, string, string) []wire.ICEServer { return nil }
 	}
-	r.presence, r.devices, r.born = presence.New(local{r}, local{r}, cfg.Access), newDevices(cfg.Bus, cfg.Access), time.Now()
+	r.presence, r.devices, r.born = presence.New(local{r}, local{r}, cfg.Access), newDevices(r.hubs, cfg.Access), time.Now()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -78,6 +76,14 @@ func (r *router) count() (devices, calls int) {
 	return devices, int(r.liveCalls.Load())
 }
 
+// online reports whether a device is signed in here.
+func (r *router) online(w who) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.members[w]
+	return m != nil && m.online()
+}
+
 func (r *router) find(account, id string) *ownedCall {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,7 +97,7 @@ func (r *router) forget(c *ownedCall) {
 	}
 	r.mu.Unlock()
 	if c.claim != 0 {
-		r.background(func() { r.release(callClaim(c.key), c.claim) })
+		r.background(func() { r.release(cluster.CallClaim(c.key.account, c.key.id), c.claim) })
 	}
 }
 
@@ -169,7 +175,7 @@ func (r *router) receive(m *member, e wire.Envelope) {
 		return
 	case m.call.id == e.Call:
 		owner = m.call.owner
-	case m.last.id == e.Call && m.last.owner != r.name:
+	case m.last.id == e.Call && m.last.owner != r.hubs.Self():
 		owner = m.last.owner
 	}
 	r.mu.Unlock()
@@ -180,7 +186,7 @@ func (r *router) receive(m *member, e wire.Envelope) {
 		if err := r.invite(m, e); err != nil {
 			m.reply(e, nil, err)
 		}
-	case c == nil && r.late(m, e):
+	case c == nil && r.takeLateHangUp(m, e):
 	default:
 		m.reply(e, nil, r.heardFrom(c, m.who, e))
 	}
@@ -188,8 +194,8 @@ func (r *router) receive(m *member, e wire.Envelope) {
 
 // forward gives what a device says about a call to the hub that owns it.
 func (r *router) forward(m *member, owner string, e wire.Envelope) {
-	s := slip{Kind: kSaid, Hub: r.name, Account: m.account, CUID: m.cuid, Call: e.Call, Env: &e}
-	if r.bus.Send(owner, s.bytes(), s.token()) != nil {
+	said := cluster.Message{Kind: cluster.Said, Account: m.account, CUID: m.cuid, Call: e.Call, Env: &e}
+	if r.hubs.Send(owner, said) != nil {
 		r.orphaned(m.who, e.Call)
 		m.reply(e, nil, fault.New(fault.HubDegraded))
 	}
@@ -232,125 +238,4 @@ func (r *router) heardFrom(c *ownedCall, w who, e wire.Envelope) *fault.Error {
 	}
 	c.apply(said)
 	return nil
-}
-
-// Heard takes a slip of another hub.
-func (r *router) Heard(b []byte) {
-	var s slip
-	if json.Unmarshal(b, &s) != nil {
-		return
-	}
-	w := s.who()
-	switch s.Kind {
-	case kOffer:
-		r.offered(s)
-	case kTell:
-		if s.Env != nil && !r.deliver(w, *s.Env) {
-			r.send(s.Hub, slip{Kind: kGone, Account: s.Account, CUID: s.CUID, Call: s.Call})
-		}
-	case kAdopted:
-		r.adoptedBy(w, s.Call, s.Hub)
-	case kLeaves:
-		r.orphaned(w, s.Call)
-	case kWatch:
-		r.presence.WatchedBy(s.Hub, s.Account)
-		return
-	case kDevices:
-		r.reported(s)
-		return
-	case kCounts:
-		r.devices.learned(s.Hub, s.Text)
-		return
-	case kEnded:
-		r.learnEnds(s)
-		return
-	case kSaid:
-		if s.Env == nil {
-			return
-		}
-		err := r.heardFrom(r.find(s.Account, s.Call), w, *s.Env)
-		if s.Env.ID != 0 || err != nil {
-			reply := wire.Reply(*s.Env, err)
-			r.send(s.Hub, slip{Kind: kTell, Account: s.Account, CUID: s.CUID, Call: s.Call, Env: &reply})
-		}
-	}
-	c := r.find(s.Account, s.Call)
-	if c == nil {
-		return
-	}
-	switch s.Kind {
-	case kTaken:
-		c.taken(s.CUID, s.Hub)
-	case kRefuse:
-		c.refusedBy(w, s)
-	case kGone:
-		c.left(s.CUID, s.Hub, s.Final)
-	case kBack:
-		c.back(s.CUID, s.Hub, s.Final)
-	}
-}
-
-// send says something to another hub; see Undelivered for when nobody hears it.
-func (r *router) send(hub string, s slip) {
-	s.Hub = r.name
-	if err := r.bus.Send(hub, s.bytes(), s.token()); err != nil {
-		r.log.Debug("another hub cannot be told", event.Hub(hub), "err", err)
-	}
-}
-
-// offered is another hub's wish that a device here rings.
-func (r *router) offered(s slip) {
-	if s.Env == nil {
-		return
-	}
-	b, err := wire.Body[wire.IncomingBody](*s.Env)
-	if err != nil {
-		return
-	}
-	answer := slip{Kind: kRefuse, Account: s.Account, CUID: s.CUID, Call: s.Call}
-	switch r.ring(s.who(), b.From, legRef{s.Call, s.Hub}, *s.Env) {
-	case rang:
-		answer.Kind = kTaken
-	case absent:
-		answer.Outcome = outcome.Of(outcome.Missed, outcome.Offline)
-	case busy:
-		answer.Outcome = outcome.Of(outcome.Declined, outcome.Busy)
-	case yours:
-		answer.Outcome = outcome.Of(outcome.Cancelled, outcome.ByCaller)
-	}
-	r.send(s.Hub, answer)
-}
-
-// Asked answers a question of another hub.
-func (r *router) Asked(b []byte, reply func([]byte)) {
-	var s slip
-	if json.Unmarshal(b, &s) != nil {
-		return
-	}
-	switch s.Kind {
-	case kHolds:
-		r.mu.Lock()
-		m := r.members[s.who()]
-		r.mu.Unlock()
-		if m != nil && m.online() {
-			reply([]byte(r.name))
-		}
-	case kOwns:
-		if r.find(s.Account, s.Call) != nil {
-			reply([]byte(r.name))
-		}
-	case kLive:
-		switch live, known := r.live(s.who(), s.Call); {
-		case live:
-			reply([]byte(inCall))
-		case known:
-			reply([]byte(notSo))
-		}
-	case kParty:
-		reply([]byte(r.party(s.who(), s.Call)))
-	case kSeated:
-		reply([]byte(r.seated(s.who(), s.Call)))
-	case kYield:
-		r.background(func() { reply([]byte(r.yield(s.who(), s.Text))) })
-	}
 }

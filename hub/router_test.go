@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"intercom/hub/access"
+	"intercom/hub/cluster"
 	"intercom/hub/hubtest"
 	"intercom/hub/presence"
 	"intercom/internal/fault"
@@ -256,7 +257,7 @@ func (w *world) back(name string, i int) *station {
 	s := w.sign(name, "one", i, nil, calls...)
 	if s != nil {
 		if len(w.hubs) > 1 {
-			time.Sleep(2 * askAll) // the hubs are asked whose the calls are
+			time.Sleep(2 * cluster.AskAllTime) // the hubs are asked whose the calls are
 		}
 		w.notes.Lock()
 		defer w.notes.Unlock()
@@ -654,7 +655,7 @@ func TestSeveralAreCalled(t *testing.T) {
 			w.expect("bravo<call.incoming")
 			rings(w, "bravo")
 			w.clear()
-			time.Sleep(10*time.Second + 2*askAll)
+			time.Sleep(10*time.Second + 2*cluster.AskAllTime)
 			w.expect("bravo<call.ended missed/no_answer", "delta<call.incoming")
 			rings(w, "delta")
 			w.expect("alpha<call.ringing delta")
@@ -879,14 +880,14 @@ func TestASilentStationRaisesOneAlarm(t *testing.T) {
 					t.Fatal(err)
 				}
 				for i, h := range w.hubs {
-					if h.router.name == string(value) {
+					if h.router.hubs.Self() == string(value) {
 						w.kill(i)
 						defer w.start(i)
 					}
 				}
 				time.Sleep(time.Minute)
 				for i := range w.hubs {
-					if w.hubs[i].router.name != string(value) && w.sign("bravo", "one", i, nil) != nil {
+					if w.hubs[i].router.hubs.Self() != string(value) && w.sign("bravo", "one", i, nil) != nil {
 						break
 					}
 				}
@@ -949,7 +950,7 @@ func TestHubs(t *testing.T) {
 		}
 	})
 	on("a claim that is wrong is only a hint", 2, func(w *world) {
-		w.net.Forge(deviceClaim(dev("bravo")), []byte("hub7"))
+		w.net.Forge(cluster.DeviceClaim("demo", "bravo"), []byte("hub7"))
 		w.invite("alpha", "bravo", idA)
 		time.Sleep(time.Second)
 		w.expect("bravo<call.incoming")
@@ -1063,7 +1064,7 @@ func TestHubs(t *testing.T) {
 		w.sign("echo_1", "one", 0, nil)
 		bus.Down(false)
 		time.Sleep(10 * time.Second)
-		if _, revision, _ := bus.Claimed(context.Background(), deviceClaim(dev("echo_1"))); revision == 0 || w.at["echo_1"].lost {
+		if _, revision, _ := bus.Claimed(context.Background(), cluster.DeviceClaim("demo", "echo_1")); revision == 0 || w.at["echo_1"].lost {
 			t.Error("its claim was not made good")
 		}
 	})

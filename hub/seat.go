@@ -5,12 +5,12 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"intercom/hub/access"
 	"intercom/hub/bus"
 	"intercom/hub/call"
+	"intercom/hub/cluster"
 	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/wire"
@@ -22,22 +22,8 @@ import (
 const (
 	askOwner  = 2 * time.Second        // how long the owner of a cuid has to prove that it is there
 	askHub    = askOwner + time.Second // the same through its hub
-	askBus    = 1500 * time.Millisecond
-	askAll    = 150 * time.Millisecond
 	joinTries = 5
 )
-
-func deviceClaim(w who) string   { return "device." + w.account + "." + w.cuid }
-func callClaim(k callKey) string { return "call." + k.account + "." + k.id }
-func (r *router) value() []byte  { return []byte(r.name) }
-func holder(value []byte) string { return string(value) }
-func tokenOf(t string) (account, call, cuid string) {
-	p := strings.SplitN(t, ".", 3)
-	for len(p) < 3 {
-		p = append(p, "")
-	}
-	return p[0], p[1], p[2]
-}
 
 // hello is a sign-in whose credentials are good.
 type hello struct {
@@ -65,7 +51,7 @@ func (r *router) enter(ctx context.Context, w who, h hello, c conn, welcome wire
 		}
 		return r.seat(w, h, c, welcome, m.revision)
 	}
-	p, ferr := r.devices.reserve(ctx, w, h, r.name)
+	p, ferr := r.devices.reserve(ctx, w, h)
 	if ferr != nil {
 		return nil, ferr
 	}
@@ -77,7 +63,7 @@ func (r *router) enter(ctx context.Context, w who, h hello, c conn, welcome wire
 	h.place = p
 	m, ferr = r.seat(w, h, c, welcome, revision)
 	if ferr != nil && revision != 0 {
-		r.release(deviceClaim(w), revision)
+		r.release(cluster.DeviceClaim(w.account, w.cuid), revision)
 	}
 	return m, ferr
 }
@@ -110,24 +96,24 @@ func (r *router) alone(ctx context.Context, w who) (done func(), err error) {
 // claim takes the cuid in the cluster. While the bus is away the seat is given without a claim, which is made good
 // later.
 func (r *router) claim(ctx context.Context, w who, instance string) (uint64, *fault.Error) {
-	key := deviceClaim(w)
-	var value []byte
+	key := cluster.DeviceClaim(w.account, w.cuid)
+	var other string
 	var revision uint64
 	for range joinTries {
-		bctx, cancel := context.WithTimeout(ctx, askBus)
-		got, err := r.bus.Claim(bctx, key, r.value(), revision)
+		bctx, cancel := context.WithTimeout(ctx, cluster.AskTime)
+		got, err := r.hubs.Claim(bctx, key, revision)
 		if err == nil {
 			cancel()
 			return got, nil
 		}
 		if errors.Is(err, bus.ErrTaken) {
-			value, revision, err = r.bus.Claimed(bctx, key)
+			other, revision, err = r.hubs.Holder(bctx, key)
 		}
 		cancel()
 		if err != nil {
 			return 0, r.claimLater(ctx, w, instance, err)
 		}
-		if other := holder(value); revision != 0 && other != r.name {
+		if revision != 0 && other != r.hubs.Self() {
 			if err := r.askToYield(ctx, other, w, instance); err != nil {
 				return 0, err
 			}
@@ -141,10 +127,10 @@ func (r *router) claim(ctx context.Context, w who, instance string) (uint64, *fa
 func (r *router) claimLater(ctx context.Context, w who, instance string, why error) *fault.Error {
 	r.log.Warn("a device is let in without a claim: the bus does not answer", event.Account(w.account),
 		event.CUID(w.cuid), "err", why)
-	if !r.bus.Peers() {
+	if !r.hubs.Peers() {
 		return nil
 	}
-	hub, err := r.askAll(ctx, slip{Kind: kHolds, Hub: r.name, Account: w.account, CUID: w.cuid})
+	hub, err := r.hubs.AskAll(ctx, cluster.Message{Kind: cluster.Holds, Account: w.account, CUID: w.cuid})
 	if err != nil || hub == "" {
 		return nil
 	}
@@ -160,13 +146,13 @@ const (
 func (r *router) askToYield(ctx context.Context, hub string, w who, instance string) *fault.Error {
 	ctx, cancel := context.WithTimeout(ctx, askHub)
 	defer cancel()
-	answer, err := r.bus.Ask(ctx, hub, slip{Kind: kYield, Hub: r.name, Account: w.account, CUID: w.cuid, Text: instance}.bytes())
+	answer, err := r.hubs.Ask(ctx, hub, cluster.Message{Kind: cluster.Yield, Account: w.account, CUID: w.cuid, Text: instance})
 	switch {
 	case errors.Is(err, bus.ErrNobody):
 		return nil
 	case err != nil: // it is there and does not answer: frozen, perhaps; its lease will tell
 		return fault.New(fault.HubDegraded)
-	case string(answer) == yielded:
+	case answer == yielded:
 		return nil
 	}
 	return fault.New(fault.AlreadySignedIn)
@@ -278,10 +264,10 @@ func (r *router) away(w who, of legRef, forGood bool) {
 	if of.id == "" || of.owner == "" {
 		return
 	}
-	if of.owner != r.name {
-		r.send(of.owner, slip{Kind: kGone, Account: w.account, CUID: w.cuid, Call: of.id, Final: forGood})
+	if of.owner != r.hubs.Self() {
+		r.hubs.Send(of.owner, cluster.Message{Kind: cluster.Gone, Account: w.account, CUID: w.cuid, Call: of.id, Final: forGood})
 	} else if c := r.find(w.account, of.id); c != nil {
-		c.left(w.cuid, r.name, forGood)
+		c.left(w.cuid, r.hubs.Self(), forGood)
 	}
 }
 
@@ -289,7 +275,7 @@ func (r *router) away(w who, of legRef, forGood bool) {
 func (r *router) drop(m *member) {
 	r.remove(m)
 	if m.revision != 0 && !r.stopped {
-		r.background(func() { r.release(deviceClaim(m.who), m.revision) })
+		r.background(func() { r.release(cluster.DeviceClaim(m.account, m.cuid), m.revision) })
 	}
 }
 
@@ -308,9 +294,7 @@ func (r *router) remove(m *member) {
 }
 
 func (r *router) release(key string, revision uint64) {
-	ctx, cancel := context.WithTimeout(r.ctx, askBus)
-	defer cancel()
-	if err := r.bus.Release(ctx, key, revision); err != nil && !errors.Is(err, bus.ErrTaken) {
+	if err := r.hubs.Release(r.ctx, key, revision); err != nil && !errors.Is(err, bus.ErrTaken) {
 		r.log.Debug("a claim is left behind", "key", key, "err", err) // a hint only: whoever wants it asks
 	}
 }
@@ -343,8 +327,8 @@ func (c *ownedCall) handOver() {
 		return
 	}
 	for cuid, p := range c.at {
-		if p.hub != "" && p.hub != c.r.name {
-			c.r.send(p.hub, slip{Kind: kLeaves, Account: c.key.account, CUID: cuid, Call: c.key.id})
+		if p.hub != "" && p.hub != c.r.hubs.Self() {
+			c.r.hubs.Send(p.hub, cluster.Message{Kind: cluster.Leaves, Account: c.key.account, CUID: cuid, Call: c.key.id})
 		}
 	}
 }

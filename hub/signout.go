@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"intercom/hub/access"
+	"intercom/hub/cluster"
 )
 
 // This file ends operators' sessions: here at once, and at the other hubs. Each hub says now and then what it knows, as a
@@ -17,7 +18,7 @@ func (r *router) endSession(account string, g access.Grant) {
 	r.endsSaved(err)
 	if news {
 		r.expel()
-		_ = r.bus.Tell(slip{Kind: kEnded, Hub: r.name, Ends: []access.End{one}, Final: true}.bytes()) // else they hear it by the sum
+		r.hubs.Tell(cluster.Message{Kind: cluster.Ended, Ends: []access.End{one}, Final: true}) // else they hear it by the sum
 	}
 }
 
@@ -35,16 +36,16 @@ func (r *router) endsSaved(err error) {
 // sayEnds compares with the other hubs, and writes down what could not be written before.
 func (r *router) sayEnds() {
 	r.endsSaved(r.ended.Save(time.Now()))
-	if r.bus.Peers() {
+	if r.hubs.Peers() {
 		_, sum := r.ended.All(time.Now())
-		_ = r.bus.Tell(slip{Kind: kEnded, Hub: r.name, Text: sum}.bytes())
+		r.hubs.Tell(cluster.Message{Kind: cluster.Ended, Text: sum})
 	}
 }
 
 const endsInSlip = 1000 // well within what a bus carries
 
 // learnEnds hears what another hub knows.
-func (r *router) learnEnds(s slip) {
+func (r *router) learnEnds(s cluster.Message) {
 	news, err := r.ended.Add(time.Now(), s.Ends...)
 	r.endsSaved(err)
 	if news {
@@ -58,6 +59,6 @@ func (r *router) learnEnds(s slip) {
 		return
 	}
 	for part := range slices.Chunk(all, endsInSlip) {
-		r.send(s.Hub, slip{Kind: kEnded, Ends: part, Final: true})
+		r.hubs.Send(s.Hub, cluster.Message{Kind: cluster.Ended, Ends: part, Final: true})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"intercom/hub/bus"
+	"intercom/hub/cluster"
 	"intercom/internal/backoff"
 	"intercom/internal/event"
 )
@@ -42,7 +43,7 @@ func (s *silence) look(ctx context.Context) {
 		}
 		for _, one := range acct.Stations {
 			w := who{id, one.CUID}
-			there, asked := s.there(w)
+			there, asked := s.there(ctx, w)
 			if !asked { // nobody is called silent, or back, on a guess
 				continue
 			}
@@ -66,24 +67,21 @@ func (s *silence) look(ctx context.Context) {
 }
 
 // there reports whether a station is signed in, here or at another hub, and whether all others could be asked.
-func (s *silence) there(w who) (there, asked bool) {
-	s.r.mu.Lock()
-	m := s.r.members[w]
-	s.r.mu.Unlock()
-	if m != nil && m.online() {
+func (s *silence) there(ctx context.Context, w who) (there, asked bool) {
+	if s.r.online(w) {
 		return true, true
 	}
-	if !s.r.bus.Peers() {
+	if !s.r.hubs.Peers() {
 		return false, true
 	}
-	hub, err := s.r.locate(w, false)
+	hub, err := s.r.hubs.Locate(ctx, w.account, w.cuid, false)
 	return hub != "", err == nil
 }
 
 func (s *silence) raise(ctx context.Context, w who, since time.Time) {
-	bctx, cancel := context.WithTimeout(ctx, askBus)
+	bctx, cancel := context.WithTimeout(ctx, cluster.AskTime)
 	defer cancel()
-	revision, err := s.r.bus.Claim(bctx, alarmClaim(w), s.r.value(), 0)
+	revision, err := s.r.hubs.Claim(bctx, cluster.AlarmClaim(w.account, w.cuid), 0)
 	s.raised[w] = revision
 	if errors.Is(err, bus.ErrTaken) { // told already
 		s.inherit(ctx, w)
@@ -96,18 +94,18 @@ func (s *silence) raise(ctx context.Context, w who, since time.Time) {
 // inherit takes over an alarm that was told by a hub that is gone, or by this one in a life before, so that its end is
 // told as well.
 func (s *silence) inherit(ctx context.Context, w who) {
-	ctx, cancel := context.WithTimeout(ctx, askBus)
+	ctx, cancel := context.WithTimeout(ctx, cluster.AskTime)
 	defer cancel()
-	value, revision, err := s.r.bus.Claimed(ctx, alarmClaim(w))
+	hub, revision, err := s.r.hubs.Holder(ctx, cluster.AlarmClaim(w.account, w.cuid))
 	if err != nil || revision == 0 {
 		return
 	}
-	if hub := holder(value); hub != s.r.name {
-		if _, err := s.r.bus.Ask(ctx, hub, slip{Kind: kHolds, Hub: s.r.name, Account: w.account, CUID: w.cuid}.bytes()); !errors.Is(err, bus.ErrNobody) {
+	if hub != s.r.hubs.Self() {
+		if _, err := s.r.hubs.Ask(ctx, hub, cluster.Message{Kind: cluster.Holds, Account: w.account, CUID: w.cuid}); !errors.Is(err, bus.ErrNobody) {
 			return // it is there: the alarm is its
 		}
 	}
-	if got, err := s.r.bus.Claim(ctx, alarmClaim(w), s.r.value(), revision); err == nil {
+	if got, err := s.r.hubs.Claim(ctx, cluster.AlarmClaim(w.account, w.cuid), revision); err == nil {
 		s.raised[w] = got
 	}
 }
@@ -123,9 +121,7 @@ func (s *silence) back(ctx context.Context, w who) {
 	if !was || !told || revision == 0 {
 		return
 	}
-	bctx, cancel := context.WithTimeout(ctx, askBus)
-	defer cancel()
-	if err := s.r.bus.Release(bctx, alarmClaim(w), revision); errors.Is(err, bus.ErrTaken) {
+	if err := s.r.hubs.Release(ctx, cluster.AlarmClaim(w.account, w.cuid), revision); errors.Is(err, bus.ErrTaken) {
 		return // another hub has taken it over, and tells its end
 	} // a claim that stays for another reason keeps the next alarm from being told twice, at worst
 	s.r.log.Info("a silent station is back", event.Account(w.account), event.CUID(w.cuid))

@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"call", "wire"},
 	{"gpio", "audio", "call/rtc", "wire/link", "systemd", "hub/bus", "hub/call"},
 	{"hub/access", "hub/authority", "hub/nats", "hub/record", "hub/hubtest", "hub/relay"},
-	{"hub/hook", "hub/presence", "hub/api"},
+	{"hub/hook", "hub/presence", "hub/api", "hub/cluster"},
 	{"device", "hub", "web"},
 	{"cmd", "images/board"},
 }
