@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ import (
 	"intercom/wire"
 )
 
-// ask sends a request over HTTP and gives the status, the JSON of the answer and its cookies.
+// ask sends a request over HTTP and gives the status, the JSON of the answer and its cookies, but for [api.KnownCookie].
 func (s *server) ask(method, path, body string, change func(*http.Request)) (int, map[string]any, []*http.Cookie) {
 	s.Helper()
 	q, err := http.NewRequestWithContext(s.Context(), method, s.URL+path, strings.NewReader(body))
@@ -39,7 +40,7 @@ func (s *server) ask(method, path, body string, change func(*http.Request)) (int
 	}
 	var got map[string]any
 	_ = json.NewDecoder(r.Body).Decode(&got)
-	return r.StatusCode, got, r.Cookies()
+	return r.StatusCode, got, slices.DeleteFunc(r.Cookies(), func(c *http.Cookie) bool { return c.Name == api.KnownCookie })
 }
 
 // add adds an operator to the account demo.

@@ -43,7 +43,9 @@ var accessAttacks = []attack{
 	{"access/too-many-devices",
 		"signs in under ever new cuids with one key; then a station comes back, and an operator wants to put it right",
 		tooManyDevices},
-	{"access/password-flood", "floods the hub with password sign-ins from one address", passwordFlood},
+	{"access/password-flood",
+		"floods the hub with passwords from one address, while others sign in, and a known browser of that address",
+		passwordFlood},
 }
 
 // leaveTime is how long what was taken away may be good.
@@ -51,9 +53,11 @@ const leaveTime = 5 * time.Second
 
 const goodPassword = "correct horse battery"
 
-// web is a request to the hub with a cookie, from an address of this machine where one is named.
+// web is a request to the hub with the cookies of a session and of a known browser, from an address of this machine
+// where one is named.
 type web struct {
 	method, path, body, cookie, from string
+	known                            *string // read, and set by the answer
 }
 
 // send gives the status, 0 where there was no answer, the JSON of the answer and the cookie that it sets.
@@ -70,6 +74,9 @@ func (t *trial) send(w web) (status int, got map[string]any, cookie string) {
 	if w.cookie != "" {
 		q.AddCookie(&http.Cookie{Name: api.Cookie, Value: w.cookie})
 	}
+	if w.known != nil && *w.known != "" {
+		q.AddCookie(&http.Cookie{Name: api.KnownCookie, Value: *w.known})
+	}
 	r, err := client.Do(q)
 	if err != nil {
 		return 0, nil, ""
@@ -77,7 +84,12 @@ func (t *trial) send(w web) (status int, got map[string]any, cookie string) {
 	defer r.Body.Close()
 	_ = json.NewDecoder(r.Body).Decode(&got)
 	for _, c := range r.Cookies() {
-		cookie = c.Value
+		switch {
+		case c.Name == api.Cookie:
+			cookie = c.Value
+		case c.Name == api.KnownCookie && w.known != nil:
+			*w.known = c.Value
+		}
 	}
 	return r.StatusCode, got, cookie
 }
@@ -466,6 +478,11 @@ func halfAFile(t *trial) {
 func passwordFlood(t *trial) {
 	h := t.startHub("")
 	t.operator("anna", "operator")
+	known := ""
+	if status, _, _ := t.send(web{method: http.MethodPost, path: api.SessionPath, known: &known,
+		body: signInBody("anna", goodPassword)}); status != http.StatusOK || known == "" {
+		t.must(fmt.Errorf("the browser is not remembered: %d", status))
+	}
 	before := memory(t, h.Process.PID())
 	var answers atomic.Int64
 	t.served(40, func(ctx context.Context) {
@@ -481,6 +498,15 @@ func passwordFlood(t *trial) {
 				}
 			})
 		}
+		all.Go(func() {
+			for range 5 {
+				if status, got, _ := t.send(web{method: http.MethodPost, path: api.SessionPath,
+					body: signInBody("anna", goodPassword), from: "127.0.0.7", known: &known,
+				}); status != http.StatusOK && ctx.Err() == nil {
+					t.through("a right password of a known browser at the same address: %d %v", status, got)
+				}
+			}
+		})
 		all.Go(func() {
 			var took []float64
 			for range 5 {

@@ -45,8 +45,9 @@ type Guard interface {
 	Wrong(r *http.Request)
 	// Proved counts a request among those of strangers no longer: it showed a right credential.
 	Proved(r *http.Request)
-	// Turn waits for a turn to hash a password, to be ended with done.
-	Turn(r *http.Request) (done func(), err *fault.Error)
+	// Turn waits for a turn to hash a password, to be ended with done. Who comes with a known browser of an account does
+	// not wait behind its address; account is "" for everybody else.
+	Turn(r *http.Request, account string) (done func(), err *fault.Error)
 	// MayAsk and MayMint say how often an account may ask for records and mint tokens.
 	MayAsk(account string) *fault.Error
 	MayMint(account string) *fault.Error
@@ -63,7 +64,7 @@ type API struct {
 // New makes the API.
 func New(s Settings) *API {
 	signer := s.Secret.For(access.ForTokens)
-	o := &operators{Settings: s, tokens: signer, sessions: s.Secret.For("operator session")}
+	o := &operators{Settings: s, tokens: signer, sessions: s.Secret.For("operator session"), browsers: s.Secret.For("known browser")}
 	return &API{
 		operators: o,
 		records:   &records{Settings: s, operators: o, reading: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))},

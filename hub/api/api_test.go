@@ -34,8 +34,8 @@ type door struct {
 func (d *door) Wrong(*http.Request)  { d.asked = append(d.asked, "wrong") }
 func (d *door) Proved(*http.Request) { d.asked = append(d.asked, "proved") }
 
-func (d *door) Turn(*http.Request) (func(), *fault.Error) {
-	d.asked = append(d.asked, "turn")
+func (d *door) Turn(_ *http.Request, account string) (func(), *fault.Error) {
+	d.asked = append(d.asked, strings.TrimSpace("turn "+account))
 	if d.full {
 		return nil, fault.New(fault.RateLimited)
 	}
@@ -110,9 +110,12 @@ func TestTheGuardIsAskedAboutEachCredential(t *testing.T) {
 	d := newDoor(t)
 	d.send(d.signIn("wrong horse"), 401, "turn", "done", "wrong")
 	cookies := d.send(d.signIn(password), 200, "turn", "done").Cookies()
-	if len(cookies) != 1 {
+	if len(cookies) != 2 {
 		t.Fatal("not let in")
 	}
+	again := d.signIn(password)
+	again.AddCookie(cookies[1])
+	d.send(again, 200, "turn demo", "done")
 	d.send(d.request(http.MethodPost, SetupPath, `{"account":"demo","name":"bert","code":"x"}`, ""), 401, "wrong")
 	d.send(d.request(http.MethodGet, CallsPath+"?account=demo", "", ""), 401)
 	d.send(d.request(http.MethodGet, CallsPath+"?account=demo", "", "x"), 401, "wrong")

@@ -20,8 +20,8 @@ const SessionTime = 12 * time.Hour
 // operators are the people who sign in with a password.
 type operators struct {
 	Settings
-	tokens, sessions *access.Signer
-	setup            setupCode
+	tokens, sessions, browsers *access.Signer
+	setup                      setupCode
 }
 
 // operator is what the cookie says, signed.
@@ -69,14 +69,9 @@ func (s *operators) guarded(w http.ResponseWriter, r *http.Request, then func(q 
 
 func (s *operators) signIn(w http.ResponseWriter, r *http.Request) {
 	s.guarded(w, r, func(q signInRequest) *fault.Error {
-		done, busy := s.Guard.Turn(r)
-		if busy != nil {
-			return busy
-		}
-		u, ok := s.Access.CheckPassword(q.Account, q.Name, q.Password)
-		done()
-		if !ok {
-			return fault.In(fault.Credentials, "", "The account, the name or the password is wrong.")
+		u, err := s.checkPassword(r, q)
+		if err != nil {
+			return err
 		}
 		s.Log.Info("operator signed in", event.Account(q.Account), "name", q.Name)
 		return s.admit(w, q.Account, u)
@@ -85,7 +80,7 @@ func (s *operators) signIn(w http.ResponseWriter, r *http.Request) {
 
 // hash makes what is kept of a password, in turn with all the others.
 func (s *operators) hash(r *http.Request, password string) (string, *fault.Error) {
-	done, busy := s.Guard.Turn(r)
+	done, busy := s.Guard.Turn(r, "")
 	if busy != nil {
 		return "", busy
 	}
@@ -101,6 +96,7 @@ func (s *operators) hash(r *http.Request, password string) (string, *fault.Error
 func (s *operators) admit(w http.ResponseWriter, account string, u access.User) *fault.Error {
 	o, err := s.begin(w, account, u)
 	if err == nil {
+		s.remember(w, account, u.Name)
 		s.introduce(w, o, u)
 	}
 	return err
@@ -115,12 +111,12 @@ func (s *operators) begin(w http.ResponseWriter, account string, u access.User) 
 	if err != nil {
 		return o, fault.New(fault.Internal)
 	}
-	setCookie(w, http.Cookie{Value: s.sessions.Sign(b), Expires: until})
+	setCookie(w, http.Cookie{Name: Cookie, Value: s.sessions.Sign(b), Expires: until})
 	return o, nil
 }
 
 func setCookie(w http.ResponseWriter, c http.Cookie) {
-	c.Name, c.Path, c.Secure, c.HttpOnly, c.SameSite = Cookie, "/", true, true, http.SameSiteStrictMode
+	c.Path, c.Secure, c.HttpOnly, c.SameSite = "/", true, true, http.SameSiteStrictMode
 	http.SetCookie(w, &c)
 }
 
@@ -173,6 +169,6 @@ func (s *operators) signOut(w http.ResponseWriter, r *http.Request) {
 		s.End(o.Account, o.Grant)
 		s.Log.Info("operator signed out", event.Account(o.Account), "name", o.User)
 	}
-	setCookie(w, http.Cookie{MaxAge: -1})
+	setCookie(w, http.Cookie{Name: Cookie, MaxAge: -1})
 	w.WriteHeader(http.StatusNoContent)
 }

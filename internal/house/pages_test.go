@@ -62,3 +62,27 @@ func TestWhatThePagesMakeIsThere(t *testing.T) {
 		}
 	}
 }
+
+// Each decision has a number of its own, the same in its name and its title, so that "decision 14" means one of them.
+func TestEveryDecisionHasANumberOfItsOwn(t *testing.T) {
+	pages, err := filepath.Glob(root + "/docs/decisions/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(pages, err)
+	}
+	seen := map[string]string{}
+	for _, page := range pages {
+		name := filepath.Base(page)
+		number, _, _ := strings.Cut(name, "-")
+		if other := seen[number]; other != "" {
+			t.Errorf("%s and %s have the same number; give the later one the next that is free", other, name)
+		}
+		seen[number] = name
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if title := "# " + strings.TrimLeft(number, "0") + ". "; !strings.HasPrefix(string(b), title) {
+			t.Errorf("the title of %s does not begin with %q", name, title)
+		}
+	}
+}

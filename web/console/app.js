@@ -4,6 +4,7 @@ import { html, render, useEffect, useReducer, useState } from './vendor/htm-prea
 import { address, enter, leaveAddress, session, signIn, signOut, unusable } from './hub.js';
 import { Admin } from './admin.js';
 import { Calls } from './calls.js';
+import { patiently } from './patience.js';
 import { Settings } from './settings.js';
 import { Station } from './station.js';
 import { Stations } from './stations.js';
@@ -11,16 +12,19 @@ import { Stations } from './stations.js';
 function SignIn({ done }) {
   const [error, fail] = useState('');
   const [busy, wait] = useState(false);
+  const [queued, queue] = useState(false);
   const submit = async (e) => {
     e.preventDefault();
     fail('');
     wait(true);
+    const form = Object.fromEntries(new FormData(e.target));
     try {
-      await signIn(Object.fromEntries(new FormData(e.target)));
+      await patiently(() => signIn(form), () => queue(true));
       done(await session().catch((err) => { throw err.code === 'ERR_INVALID_CREDENTIALS' ? new Error('This browser did not keep the sign-in. It keeps it from https addresses only, and with cookies allowed.') : err; }));
     } catch (err) {
       fail(err.message);
     }
+    queue(false);
     wait(false);
   };
   return html`<main class="card">
@@ -31,6 +35,7 @@ function SignIn({ done }) {
       <label>Your name <input name="name" required autocomplete="username" /></label>
       <label>Password <input name="password" type="password" required autocomplete="current-password" /></label>
       ${error && html`<p class="error" role="alert">${error}</p>`}
+      ${queued && html`<p role="status">Too many sign-ins from your network at the moment. Trying again automatically…</p>`}
       <button disabled=${busy}>Sign in</button>
     </form>
   </main>`;
