@@ -8,6 +8,7 @@ import { patiently } from './patience.js';
 import { Settings } from './settings.js';
 import { Station } from './station.js';
 import { Stations } from './stations.js';
+import { fill, texts } from './texts.js';
 
 function SignIn({ done }) {
   const [error, fail] = useState('');
@@ -20,7 +21,7 @@ function SignIn({ done }) {
     const form = Object.fromEntries(new FormData(e.target));
     try {
       await patiently(() => signIn(form), () => queue(true));
-      done(await session().catch((err) => { throw err.code === 'ERR_INVALID_CREDENTIALS' ? new Error('This browser did not keep the sign-in. It keeps it from https addresses only, and with cookies allowed.') : err; }));
+      done(await session().catch((err) => { throw err.code === 'ERR_INVALID_CREDENTIALS' ? new Error(texts.notKept) : err; }));
     } catch (err) {
       fail(err.message);
     }
@@ -28,28 +29,27 @@ function SignIn({ done }) {
     wait(false);
   };
   return html`<main class="card">
-    <h1>Sign in</h1>
-    <p class="quiet">To see your stations, and to talk with who is at the door.</p>
+    <h1>${texts.signIn}</h1>
+    <p class="quiet">${texts.signInWhy}</p>
     <form onSubmit=${submit}>
-      <label>Account <input name="account" required autocomplete="organization" /></label>
-      <label>Your name <input name="name" required autocomplete="username" /></label>
-      <label>Password <input name="password" type="password" required autocomplete="current-password" /></label>
+      <label>${texts.account} <input name="account" required autocomplete="organization" /></label>
+      <label>${texts.yourName} <input name="name" required autocomplete="username" /></label>
+      <label>${texts.password} <input name="password" type="password" required autocomplete="current-password" /></label>
       ${error && html`<p class="error" role="alert">${error}</p>`}
-      ${queued && html`<p role="status">Too many sign-ins from your network at the moment. Trying again automatically…</p>`}
-      <button disabled=${busy}>Sign in</button>
+      ${queued && html`<p role="status">${texts.queued}</p>`}
+      <button disabled=${busy}>${texts.signIn}</button>
     </form>
   </main>`;
 }
 
 /** Insecure is in the place of the sign-in where no browser would keep it: the page came over plain HTTP. */
 const Insecure = () => html`<main class="card">
-  <h1>Not secure</h1>
-  <p>This page came over plain HTTP, from ${location.origin}. Browsers then keep no sign-in and give no microphone, so nobody can sign in or talk here.</p>
-  <p>Open the hub at its https address. <a href="/trust">How a hub gets one</a>, also in a house without a public name.</p>
+  <h1>${texts.notSecure}</h1>
+  <p>${fill(texts.notSecureWhy, { origin: location.origin })}</p>
+  <p>${texts.openByTLS} <a href="/trust">${texts.howToTLS}</a>${texts.howToTLSWhere}</p>
 </main>`;
 
-const pages = [['', 'Stations'], ['calls', 'Calls'], ['settings', 'Settings']];
-const words = { registered: 'Connected', reconnecting: 'Reconnecting…', connecting: 'Connecting…', signed_out: 'Signed out' };
+const pages = [['', texts.stations], ['calls', texts.calls], ['settings', texts.settings]];
 
 /** place is the page that the address names: its name, and what of it. */
 const place = () => decodeURIComponent(location.hash.slice(2)).split('/');
@@ -85,8 +85,8 @@ function App() {
     const refused = (err) => {
       if (left) return;
       if (unusable(err)) { // whoever has the address keeps it, and this browser goes on with another
-        const why = err.code === 'ERR_ALREADY_SIGNEDIN' ? 'is in use on another device' : 'cannot be an address';
-        tell(`${cuid} ${why}, so this browser is ${leaveAddress(cuid, who.name)} now. Settings can change it.`);
+        const why = err.code === 'ERR_ALREADY_SIGNEDIN' ? texts.addressInUse : texts.addressInvalid;
+        tell(fill(why, { cuid, mine: leaveAddress(cuid, who.name) }));
         return again();
       }
       complain(err.message);
@@ -123,13 +123,13 @@ function App() {
   const state = hub ? hub.client.state : 'connecting';
   return html`
     <header>
-      <a class="logo" href="#/"><img src="/console/icon.svg" alt="" />Intercom</a>
-      <nav aria-label="Pages">${pages.concat(who.role === 'administrator' ? [['admin', 'Administration']] : []).map(([name, title]) => html`<a href=${`#/${name}`} aria-current=${page === name || (page === 'station' && name === '') ? 'page' : undefined}>${title}</a>`)}</nav>
-      <div class="me"><span class=${`state ${state}`} role="status">${words[state]}</span><span class="quiet">${who.name}</span><button onClick=${leave}>Sign out</button></div>
+      <a class="logo" href="#/"><img src="/console/icon.svg" alt="" />${texts.product}</a>
+      <nav aria-label=${texts.pages}>${pages.concat(who.role === 'administrator' ? [['admin', texts.administration]] : []).map(([name, title]) => html`<a href=${`#/${name}`} aria-current=${page === name || (page === 'station' && name === '') ? 'page' : undefined}>${title}</a>`)}</nav>
+      <div class="me"><span class=${`state ${state}`} role="status">${texts.connection[state]}</span><span class="quiet">${who.name}</span><button onClick=${leave}>${texts.signOut}</button></div>
     </header>
     <main class="page">
       ${trouble && html`<p class="alarm" role="alert">${trouble}</p>`}
-      ${moved && html`<p class="alarm bar" role="alert"><span>${moved}</span><button onClick=${() => tell('')}>Close</button></p>`}
+      ${moved && html`<p class="alarm bar" role="alert"><span>${moved}</span><button onClick=${() => tell('')}>${texts.close}</button></p>`}
       ${hub && (page === 'calls' ? html`<${Calls} hub=${hub} />` : page === 'settings' ? html`<${Settings} hub=${hub} who=${who} />`
     : page === 'admin' ? html`<${Admin} who=${who} />` : page === 'station' ? html`<${Station} key=${what} hub=${hub} cuid=${what} />` : html`<${Stations} hub=${hub} />`)}
     </main>`;

@@ -1,27 +1,35 @@
 // What several pages show.
 
-import { ofDoor, texts } from '/sdk/texts.js';
+import { ofDoor, texts as screens } from '/sdk/texts.js';
 import { html, useEffect, useState } from './vendor/htm-preact.js';
+import { fill, texts } from './texts.js';
 
-/** what a state of a device, or an outcome of a call, is called. */
-export const words = {
-  idle: 'Ready', ringing: 'Ringing', busy: 'In a call', dnd: 'Do not disturb', degraded: 'Needs attention', offline: 'Offline',
-  over: 'Answered', declined: 'Declined', missed: 'Missed', cancelled: 'Cancelled', failed: 'Failed',
-};
-
-export const State = ({ state }) => html`<span class=${`state ${state}`}>${words[state] ?? state}</span>`;
+export const State = ({ state }) => html`<span class=${`state ${state}`}>${texts.states[state] ?? state}</span>`;
 
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' });
 
-/** ago says how long ago a time was. */
-export function ago(time) {
-  const s = (Date.parse(time) - Date.now()) / 1000;
-  for (const [unit, n] of [['day', 86400], ['hour', 3600], ['minute', 60]]) if (Math.abs(s) >= n) return relative.format(Math.round(s / n), unit);
-  return relative.format(Math.round(s), 'second');
+/** since gives the time since then in the unit that suits it. */
+function since(time) {
+  const s = (Date.now() - Date.parse(time)) / 1000;
+  for (const [unit, n] of [['day', 86400], ['hour', 3600], ['minute', 60]]) if (Math.abs(s) >= n) return [Math.round(s / n), unit];
+  return [Math.round(s), 'second'];
+}
+
+function ago(time) {
+  const [n, unit] = since(time);
+  return relative.format(-n, unit);
+}
+
+function duration(time) {
+  const [n, unit] = since(time);
+  return new Intl.NumberFormat(undefined, { style: 'unit', unit, unitDisplay: 'short' }).format(Math.max(n, 0));
 }
 
 const whole = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 export const Time = ({ at }) => (at ? html`<time datetime=${at} title=${whole.format(new Date(at))}>${ago(at)}</time>` : '');
+
+/** Since is how long it has been since a time. */
+export const Since = ({ at }) => html`<time datetime=${at} title=${whole.format(new Date(at))}>${duration(at)}</time>`;
 
 /** lasting writes milliseconds as minutes and seconds. */
 export const lasting = (ms) => `${Math.floor(ms / 60000)}:${String(Math.floor(ms / 1000) % 60).padStart(2, '0')}`;
@@ -47,7 +55,7 @@ export function useTick(ms) {
 }
 
 /** Call is a button that calls somebody; what is wrong is said below it. */
-export function Call({ hub, to, context, title = 'Call' }) {
+export function Call({ hub, to, context, title = texts.call }) {
   const [error, fail] = useState('');
   const go = () => {
     fail('');
@@ -67,12 +75,12 @@ export function Door({ hub, d }) {
   const [bad, worry] = useState(false);
   const [busy, wait] = useState(false);
   const open = async () => {
-    if (!confirm(`Open the door of ${d.name || d.cuid}?`)) return;
+    if (!confirm(fill(texts.openDoorSure, { name: d.name || d.cuid }))) return;
     wait(true);
     say('');
     const answer = await hub.client.openDoor(d.cuid).catch((err) => err);
     worry(answer.result !== 'opened');
-    say(ofDoor(texts, answer));
+    say(ofDoor(screens, answer));
     wait(false);
   };
   useEffect(() => {
@@ -80,7 +88,7 @@ export function Door({ hub, d }) {
     return () => clearTimeout(t);
   }, [said]);
   if (!d.door) return '';
-  return html`<button onClick=${open} disabled=${busy} aria-label=${`Open door: ${d.name || d.cuid}`}>Open door</button><span class=${bad ? 'error' : 'good'} role="status">${said}</span>`;
+  return html`<button onClick=${open} disabled=${busy} aria-label=${fill(texts.openDoorOf, { name: d.name || d.cuid })}>${texts.openDoor}</button><span class=${bad ? 'error' : 'good'} role="status">${said}</span>`;
 }
 
 export const Empty = ({ title, children }) => html`<div class="empty"><h2>${title}</h2><p>${children}</p></div>`;

@@ -1,6 +1,7 @@
 // Makes the first operator with the code in the address. A fragment never leaves the browser by itself.
 
 import { again } from '/sdk/again.js';
+import { texts } from './texts.js';
 
 const code = location.hash.slice(1);
 if (isSecureContext) history.replaceState(null, '', location.pathname); // else the address is still needed, with https
@@ -16,7 +17,7 @@ function fail(text) {
 if (!isSecureContext) {
   form.hidden = $('about').hidden = true;
   $('insecure').hidden = false;
-} else if (!code) fail('This address has no set-up code. Open the whole link that the hub wrote to its log when it started.');
+} else if (!code) fail(texts.noCode);
 
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
@@ -34,7 +35,7 @@ form.addEventListener('submit', async (event) => {
     form.hidden = true;
     $('done').hidden = false;
   } catch {
-    fail('The hub does not answer. Try again.');
+    fail(texts.noAnswer);
   } finally {
     button.disabled = false;
   }

@@ -2,7 +2,8 @@
 
 import { html } from './vendor/htm-preact.js';
 import { ask } from './hub.js';
-import { Call, Door, Empty, State, Time, useAsk, useTick } from './parts.js';
+import { Call, Door, Empty, Since, State, Time, useAsk, useTick } from './parts.js';
+import { fill, texts } from './texts.js';
 
 /** silent are the stations that must be there, and are not since too long. */
 function silent(hub, expected) {
@@ -29,13 +30,13 @@ export function Stations({ hub }) {
   const absent = expected.filter(({ cuid }) => !hub.devices.has(cuid)).map(({ cuid }) => ({ cuid, state: 'offline' }));
   const all = [...hub.devices.values(), ...absent].filter((d) => d.cuid !== hub.client.cuid).sort((a, b) => order[a.state] - order[b.state] || a.cuid.localeCompare(b.cuid));
   return html`
-    <h1>Stations</h1>
-    ${away.map(({ cuid }) => html`<p class="alarm" role="alert">${cuid} is silent: it must be there, and is not. Look at its power and its network.</p>`)}
+    <h1>${texts.stations}</h1>
+    ${away.map(({ cuid }) => html`<p class="alarm" role="alert">${fill(texts.offlineAlarm, { cuid })}</p>`)}
     ${missed.length > 0 && html`<section class="box" aria-labelledby="missed">
-      <h2 id="missed">Missed calls</h2>
-      <ul>${missed.map((c) => html`<li class="bar"><span><b>${hub.devices.get(c.from)?.name ?? c.from}</b> · ${c.context} · <${Time} at=${c.invited_at} /></span><${Call} hub=${hub} to=${c.from} context="Calling back" title="Call back" /></li>`)}</ul>
+      <h2 id="missed">${texts.missedCalls}</h2>
+      <ul>${missed.map((c) => html`<li class="bar"><span><b>${hub.devices.get(c.from)?.name ?? c.from}</b> · ${c.context} · <${Time} at=${c.invited_at} /></span><${Call} hub=${hub} to=${c.from} context=${texts.callingBack} title=${texts.callBack} /></li>`)}</ul>
     </section>`}
-    ${all.length === 0 ? html`<div class="box"><${Empty} title="No stations yet">Install intercomd on a board, give it a cuid and a key of this account, and it appears here. This browser is ${hub.client.cuid}.<//></div>`
+    ${all.length === 0 ? html`<div class="box"><${Empty} title=${texts.noStations}>${fill(texts.noStationsWhy, { cuid: hub.client.cuid })}<//></div>`
     : html`<div class="grid">${all.map((d) => html`<${Card} key=${d.cuid} hub=${hub} d=${d} />`)}</div>`}`;
 }
 
@@ -46,8 +47,8 @@ function Card({ hub, d }) {
     <p class="quiet">${d.name ? d.cuid : ''}</p>
     <p><${State} state=${d.state} /></p>
     ${faults.slice(0, 2).map(([part, text]) => html`<p><b>${part}</b>: ${text}</p>`)}
-    ${d.light && d.light !== 'idle' && html`<p class="quiet">Lamp: ${d.light.replaceAll('_', ' ')}</p>`}
-    <p class="quiet">${d.state === 'offline' ? d.last_seen ? html`last seen <${Time} at=${d.last_seen} />` : 'not seen since this hub started' : html`here since <${Time} at=${d.since} />`}</p>
-    <div class="bar">${d.state !== 'offline' && html`<${Call} hub=${hub} to=${d.cuid} context=${`${hub.client.name ?? 'The operator'} calls`} />`}<${Door} hub=${hub} d=${d} /></div>
+    ${d.light && d.light !== 'idle' && html`<p class="quiet">${texts.led}: ${d.light.replaceAll('_', ' ')}</p>`}
+    <p class="quiet">${d.state === 'offline' ? d.last_seen ? html`${texts.lastSeen} <${Time} at=${d.last_seen} />` : texts.neverSeen : html`${texts.onlineFor} <${Since} at=${d.since} />`}</p>
+    <div class="bar">${d.state !== 'offline' && html`<${Call} hub=${hub} to=${d.cuid} context=${fill(texts.operatorCalls, { name: hub.client.name ?? texts.theOperator })} />`}<${Door} hub=${hub} d=${d} /></div>
   </article>`;
 }

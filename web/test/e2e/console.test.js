@@ -63,7 +63,7 @@ test('a station that must be there and is not', async () => {
     Date.now = () => real() + 31_000;
   });
   await door('dnd', { on: true });
-  await page.getByText('garage_1 is silent').waitFor();
+  await page.getByText('garage_1 is offline.').waitFor();
   await look('silent');
   await door('dnd', { on: false });
   await page.reload();
@@ -74,7 +74,7 @@ test('calling a station, and its page', async () => {
   await page.getByRole('link', { name: 'Front door' }).click();
   await page.getByRole('heading', { name: 'Front door' }).waitFor();
   await page.getByRole('button', { name: 'Identify' }).click();
-  await page.getByText('It blinks and sounds for six seconds.').waitFor();
+  await page.getByText('It blinks and beeps for six seconds.').waitFor();
   await page.getByText('identify', { exact: true }).waitFor();
   assert.equal((await door('status')).light, 'identify');
   await page.getByRole('button', { name: 'Call', exact: true }).click();
@@ -140,7 +140,7 @@ test('history', async () => {
   await page.getByRole('row', { name: /Answered/ }).first().waitFor();
   await look('calls');
   await page.getByLabel('Outcome').selectOption('failed');
-  await page.getByText('None is like that').waitFor();
+  await page.getByText('No calls match these filters.').waitFor();
 });
 
 /** saveAndReload takes the address that is typed; the page was connected before, too. */
@@ -192,7 +192,7 @@ test('a browser whose kept address cannot be used recovers by itself', async () 
     await page.evaluate((cuid) => localStorage.setItem('intercom.console.cuid', cuid), bad);
     await page.goto(`${home}/#/`);
     await page.reload();
-    await page.getByText(`${bad} ${why}, so this browser is console_Anna_`).waitFor();
+    await page.getByText(`${bad} ${why}, so this browser is now console_Anna_`).waitFor();
     await page.getByText('Connected', { exact: true }).waitFor();
     await page.getByRole('heading', { name: 'Front door' }).waitFor();
     assert.match(await page.evaluate(() => localStorage.getItem('intercom.console.cuid')), /^console_Anna_/);
@@ -217,7 +217,7 @@ test('a browser that loses its address while it is away goes on with another', a
   const other = await open(browser);
   await other.evaluate(async ([url, apikey]) => { window.client = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'reception_1', screens: false }); }, [hub, key]);
   await page.evaluate(() => { window.WebSocket = window.realWebSocket; });
-  await page.getByText('reception_1 is in use on another device, so this browser is console_Anna_').waitFor();
+  await page.getByText('reception_1 is in use on another device, so this browser is now console_Anna_').waitFor();
   await page.getByText('Connected', { exact: true }).waitFor();
   await page.getByRole('link', { name: 'Stations' }).click();
   await page.getByRole('heading', { name: 'Front door' }).waitFor();
@@ -231,20 +231,20 @@ test('a browser that loses its address while it is away goes on with another', a
 
 test('keys, groups and operators', async () => {
   await page.getByRole('link', { name: 'Administration' }).click();
-  await page.getByRole('button', { name: 'Make a key' }).click();
+  await page.getByRole('button', { name: 'Create key' }).click();
   await page.getByText(/ik_/).waitFor();
   await page.getByLabel('Name').first().fill('house');
   await page.getByLabel('Members').fill('reception_1, office_1');
-  await page.getByRole('button', { name: 'Save the group' }).click();
-  await page.getByText('Stations can call house now.').waitFor();
+  await page.getByRole('button', { name: 'Save group' }).click();
+  await page.getByText('Stations can now call house.').waitFor();
   await page.getByLabel('Name').last().fill('Berta');
   await page.getByLabel('Password').last().fill('another horse');
-  await page.getByRole('button', { name: 'Add the operator' }).click();
-  await page.getByText('Berta can sign in now.').waitFor();
+  await page.getByRole('button', { name: 'Add operator' }).click();
+  await page.getByText('Berta can now sign in.').waitFor();
   // One who is there is changed, and not made again; the last administrator stays one, and signed in with a new password.
   await page.getByLabel('Name').last().fill('Berta');
   await page.getByLabel('Password').last().fill('a third horse');
-  await page.getByRole('button', { name: 'Add the operator' }).click();
+  await page.getByRole('button', { name: 'Add operator' }).click();
   await page.getByText('Berta is an operator of demo already').waitFor();
   let loaded = false;
   const change = async (name, what) => {
@@ -265,7 +265,7 @@ test('keys, groups and operators', async () => {
   await look('admin');
   page.once('dialog', (d) => d.accept());
   await page.getByRole('button', { name: 'Remove Berta' }).click();
-  await page.getByText('The operator Berta is gone.').waitFor();
+  await page.getByText('Berta is removed.').waitFor();
   await door('call', { to: 'house', context: 'For the house' });
   await page.getByText('For the house').waitFor();
   await page.getByRole('button', { name: 'Decline' }).click();
@@ -292,7 +292,7 @@ test('the first administrator, by the link that the hub wrote to its log', async
   await page.getByLabel('Account').fill('another');
   await page.getByLabel('Your name').fill('Carla');
   await page.getByLabel('Password').fill('one more good horse');
-  await page.getByRole('button', { name: 'Make the administrator' }).click();
+  await page.getByRole('button', { name: 'Create administrator' }).click();
   await page.getByRole('link', { name: 'Go to your stations' }).click();
   await page.getByRole('heading', { name: 'No stations yet' }).waitFor();
   await look('empty');

@@ -76,7 +76,7 @@ test('the door of the other side opens by keyboard, once, and a refusal says why
   await shut();
   await page.evaluate(() => { window.client.current.openDoor = () => Promise.resolve({ from: 'front_door', result: 'refused', reason: 'locked' }); }); // a double: its case cannot be opened here
   await button.click();
-  await page.getByText('The door was not opened: it is locked, since the case was opened.').waitFor();
+  await page.getByText('The door was not opened: the station is locked because its case was opened.').waitFor();
   await look('door-refused');
   await press('hangup');
   await page.getByText('Call ended').waitFor();

@@ -99,7 +99,7 @@ test('a page without TLS in the network says so, asks for no password, and never
   await page.getByRole('heading', { name: 'Not secure' }).waitFor();
   assert.equal(await page.getByLabel('Password').count(), 0);
   await look(page, 'insecure');
-  await page.getByRole('link', { name: 'How a hub gets one' }).click();
+  await page.getByRole('link', { name: 'How to get one' }).click();
   await page.getByRole('heading', { name: 'A secure connection to this hub' }).waitFor();
   await page.goto(PLAIN_SETUP);
   await page.getByText('This page came over plain HTTP.').waitFor();
