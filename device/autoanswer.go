@@ -8,8 +8,8 @@ import (
 	"intercom/internal/event"
 )
 
-// autoAnswer begins to answer a caller who is on the station's list, where the hub's rules allow it too: a tone and a
-// light come first.
+// autoAnswer begins to answer a caller who is on the station's list, where the hub's rules allow it too: a tone and an
+// LED come first.
 func (o *owner) autoAnswer(hubAllows bool) {
 	l := o.leg
 	if o.state.Phase != call.Ringing || l.auto != nil || !setup.Listed(o.cfg.Auto.Callers, o.state.Peer) {

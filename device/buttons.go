@@ -43,7 +43,7 @@ func (b *buttons) gesture(c setup.Button, g gpio.Gesture) {
 	b.o.lights.update()
 }
 
-// down answers a press at once, by light and sound, whatever it will mean.
+// down acknowledges a press at once, by LED and tone, whatever it will mean.
 func (b *buttons) down(c setup.Button) {
 	b.o.lights.missed = false
 	for _, act := range c.Actions() {

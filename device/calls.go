@@ -62,7 +62,7 @@ func (o *owner) pick() {
 	o.handle(call.Pick{})
 }
 
-// command does something with the call that there is, and gives its id: answer, decline or hangup.
+// command answers, declines or hangs up the current call, and returns its id.
 func (o *owner) command(what string) (id string, err error) {
 	fits, do := o.state.Phase == call.Ringing, o.pick
 	switch what {

@@ -116,7 +116,7 @@ func New(cfg *setup.Config, p Parts, log *slog.Logger) *Device {
 // Connect gives the device its wire. It must be called before Run.
 func (d *Device) Connect(w Wire) { d.owner.wire = w }
 
-// Run owns the station until ctx ends and the call that there is, if any, has its outcome.
+// Run owns the station until ctx has ended and the current call, if any, has its outcome.
 func (d *Device) Run(ctx context.Context) error {
 	defer close(d.gone)
 	defer d.inbox.close()
@@ -231,7 +231,7 @@ func (d *Device) Command(ctx context.Context, what, who string) error {
 }
 
 // Reload takes over what of a new, checked configuration can change while the station runs, and names the keys whose
-// change waits for a restart. A call that there is goes on as it began.
+// change waits for a restart. A current call goes on as it began.
 func (d *Device) Reload(ctx context.Context, next *setup.Config) (waits []string, err error) {
 	return ask(ctx, d, func(o *owner) ([]string, error) {
 		waits := o.reload(next)

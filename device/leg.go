@@ -15,10 +15,9 @@ import (
 	"intercom/wire"
 )
 
-// leg is this station's side of one call: all that is known of it, and no more, beside the state of the rules. It is
-// made anew with each call, so that nothing of the last one can be taken for this one's. While there is no call there
-// is an empty one. What a timer or a media path tells late belongs to the leg that it was made for, and changes no
-// other.
+// leg is this station's side of one call: everything that belongs to the call, except the state of the rules. Each call
+// gets a new one, so that nothing of an earlier call can be mistaken for this one's; between calls there is an empty
+// one. A timer or a media path that reports late reports to the leg that it was made for, and changes no other.
 type leg struct {
 	id     string
 	wants  placing           // of a call of ours: whom it is to
@@ -77,7 +76,7 @@ func (l *leg) reached(s call.State) {
 	}
 }
 
-// set starts a timer, in place of the one of that name.
+// set starts a timer, and stops an earlier one of that name.
 func (l *leg) set(name call.Timer, after time.Duration, tell func(func()), expired func()) {
 	l.stop(name)
 	var t *time.Timer

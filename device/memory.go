@@ -128,7 +128,7 @@ func (m *memory) restore() {
 	m.o.handle(call.DoNotDisturb{On: m.DND})
 }
 
-// keep has what is to be remembered written.
+// keep writes the memory, soon.
 func (m *memory) keep() {
 	if m.o.Keeper != nil {
 		m.o.Keeper.Keep(m.Memory)

@@ -127,7 +127,7 @@ func (h *signalling) failed(m link.Message, e *fault.Error) {
 	h.o.handle(call.Rejected{ID: m.Call, Code: fault.New(e.Code).Code})
 }
 
-// incoming is told of a call that comes in. Of a call that there is, nothing is changed: the first word of who calls
+// incoming is told of a call that comes in. Of the current call nothing is changed: the first word of who calls
 // counts.
 func (h *signalling) incoming(id string, b wire.IncomingBody) {
 	if id == h.o.state.ID { // said twice
@@ -177,7 +177,7 @@ func (h *signalling) ended(id string, b wire.EndedBody) {
 	h.o.handle(e)
 }
 
-// believes reports whether a result of the hub can be that of the call that there is: who called whom, this station
+// believes reports whether a result of the hub can be that of the current call: who called whom, this station
 // knows itself.
 func (h *signalling) believes(id string, r outcome.Result) bool {
 	s := h.o.state

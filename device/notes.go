@@ -15,7 +15,7 @@ const mostNotes = 200
 // They lie in the memory until the hub has acknowledged them, one after the other.
 type notes struct {
 	o        *owner
-	inFlight string // id of the note that the hub is being told; empty for none
+	inFlight string // id of the note that was sent and not acknowledged; empty for none
 }
 
 // add remembers something that the hub must hear of, and tells it.

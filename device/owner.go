@@ -15,19 +15,19 @@ import (
 	"intercom/wire"
 )
 
-// owner is a station's state. Only the goroutine of [Device.Run] calls its methods and those of its parts. It has no
-// way to wait for itself: what takes time is an errand, which tells it the outcome, and telling never waits.
+// owner is a station's state. Only the goroutine of [Device.Run] calls its methods and those of its parts. They never
+// wait: what takes time is an errand, which tells the owner its outcome.
 type owner struct {
 	Parts
 	cfg    *setup.Config
 	log    *slog.Logger
 	wire   Wire
-	tell   func(func())                     // has something done here, later
+	tell   func(func())                     // queues f for the owner; never waits
 	errand func(func(life context.Context)) // runs on a goroutine of its own; life ends with the station's
 	began  time.Time
 
 	state    call.State
-	leg      *leg                    // of the call that there is; an empty one for none
+	leg      *leg                    // of the current call; an empty one for none
 	deferred func()                  // to be done when the event is dealt with
 	last     *outcome.Result         // of the latest call
 	ended    map[outcome.Outcome]int // calls, since the start

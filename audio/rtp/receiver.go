@@ -51,7 +51,7 @@ func (r *Receiver) put(p Packet, older bool) {
 		Copy: older})
 }
 
-// Read fills out with what is to be played now.
+// Read fills out with the samples to play now.
 func (r *Receiver) Read(out []int16) { r.buffer.Read(out) }
 
 // Codec is the one that came first; "" for none.

@@ -22,7 +22,7 @@ type Link struct {
 	RED   bool   // the peer knows RED
 }
 
-// Frame is what is to be sent.
+// Frame is one packet's payload.
 type Frame struct {
 	Payload []byte // valid until the next block
 	Ticks   uint32 // that it lasts, of the codec's RTP clock

@@ -16,7 +16,7 @@ import (
 )
 
 // Path makes the voice path of one call. The capture stream is made at once, but corked: the answer then needs no time,
-// and the microphone's light stays dark.
+// and the microphone's LED stays dark.
 func (v *Voice) Path(servers []wire.ICEServer, offer bool, voice setup.Mode, news device.News) device.Path {
 	p := &path{v: v, mode: voice, news: news,
 		sender: rtp.NewSender(rtp.SenderSettings{Frame: v.cfg.Audio.Frame.Std(), Bitrate: v.cfg.Audio.Bitrate})}

@@ -25,7 +25,7 @@ func standardTones() map[call.Tone]tone.Sound {
 	}
 }
 
-// Play starts a tone in place of the one before.
+// Play starts a tone, and stops the one before.
 func (v *Voice) Play(t call.Tone) {
 	v.mu.Lock()
 	p := tone.NewPlayer(v.tones[t])
