@@ -38,7 +38,7 @@ func (h *Hub) newMetrics() *metrics {
 		return 0
 	}
 	m.registry.MustRegister(m.ended, m.talked, m.refused,
-		gauge("intercom_devices", "Devices that are signed in at this hub.", func() float64 { d, _ := h.router.count(); return float64(d) }),
+		gauge("intercom_devices", "Devices that are signed in at this hub.", func() float64 { return float64(h.router.count()) }),
 		gauge("intercom_calls", "Calls that this hub owns and that go on.", func() float64 { return float64(h.router.liveCalls.Load()) }),
 		gauge("intercom_bus_up", "1 while the bus between the hubs answers.", func() float64 { return yes(!h.router.cutOff.Load()) }),
 		gauge("intercom_records_up", "1 while call records can be written.", func() float64 { return yes(h.set.Trouble() == nil) }),
@@ -79,7 +79,7 @@ func (h *Hub) stations() []Station {
 	h.router.mu.Lock()
 	defer h.router.mu.Unlock()
 	all := []Station{}
-	for w, m := range h.router.members {
+	for w, m := range h.router.sessions {
 		if m.online() {
 			d := h.router.describe(m)
 			d.Openers = nil

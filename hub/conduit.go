@@ -64,8 +64,8 @@ func (c *conduit) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Read fails with [fault.RateLimited] when too much comes: each frame costs something, also one that the library answers
-// or throws away by itself.
+// Read fails with [fault.RateLimited] when too much comes: each frame costs something, also one that the library
+// answers or throws away by itself.
 func (c *conduit) Read(b []byte) (n int, err error) {
 	if len(c.early) > 0 {
 		n = copy(b, c.early)
@@ -168,8 +168,8 @@ func (s *slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return s.out, bufio.NewReadWriter(s.in, bufio.NewWriterSize(s.out, writeBytes)), nil
 }
 
-// ping reads a ping as our own clients write it, without the decoder: {"t":"ping","id":7,"ack":3}. The stack of a reader
-// that never decodes stays small.
+// ping reads a ping as our own clients write it, without the decoder: {"t":"ping","id":7,"ack":3}. The stack of a
+// reader that never decodes stays small.
 func ping(b []byte) (e wire.Envelope, ok bool) {
 	e.T = wire.Ping
 	if b, ok = bytes.CutPrefix(b, []byte(`{"t":"ping","id":`)); !ok {

@@ -14,7 +14,7 @@ import (
 // This file is what a device says of itself, and what the hub says of it to those who watch.
 
 // local gives [presence.Presence] the devices of this hub, and says to the other hubs what it wants said.
-type local struct{ r *router }
+type local struct{ r *registrar }
 
 var (
 	_ presence.Local   = local{}
@@ -27,7 +27,7 @@ func (l local) Devices(account string) []wire.Device {
 	l.r.mu.Lock()
 	defer l.r.mu.Unlock()
 	var all []wire.Device
-	for w, m := range l.r.members {
+	for w, m := range l.r.sessions {
 		if w.account == account && m.online() {
 			all = append(all, l.r.describe(m))
 		}
@@ -39,7 +39,7 @@ func (l local) Devices(account string) []wire.Device {
 func (l local) Device(account, cuid string) wire.Device {
 	l.r.mu.Lock()
 	defer l.r.mu.Unlock()
-	if m := l.r.members[who{account, cuid}]; m != nil && m.online() {
+	if m := l.r.sessions[who{account, cuid}]; m != nil && m.online() {
 		return l.r.describe(m)
 	}
 	return wire.Device{CUID: cuid, State: wire.Offline, Hub: l.r.hubs.Self()}
@@ -60,7 +60,7 @@ func (l local) Report(hub, account string, devices []wire.Device) {
 }
 
 // reported is what another hub tells of its devices.
-func (r *router) reported(s cluster.Message) {
+func (r *registrar) reported(s cluster.Message) {
 	var devices []wire.Device
 	if json.Unmarshal([]byte(s.Text), &devices) == nil {
 		r.presence.Reported(s.Hub, s.Account, devices)
@@ -69,8 +69,8 @@ func (r *router) reported(s cluster.Message) {
 
 // watcher is a device that watches its account.
 type watcher struct {
-	r *router
-	m *member
+	r *registrar
+	m *session
 }
 
 func (w watcher) Device() (account, cuid string) { return w.m.account, w.m.cuid }
@@ -80,45 +80,13 @@ func (w watcher) Send(e wire.Envelope) { w.m.send(e) }
 func (w watcher) Here() bool {
 	w.r.mu.Lock()
 	defer w.r.mu.Unlock()
-	return w.r.members[w.m.who] == w.m
+	return w.r.sessions[w.m.who] == w.m
 }
 
 func (w watcher) Operator() bool { return w.r.operator(w.m) != "" }
 
-// operator is the name of the operator who signed a device in; "" for one that came in by a key.
-func (r *router) operator(m *member) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return m.grant.User
-}
-
-func (r *router) watch(m *member) { r.presence.Watch(watcher{r, m}) }
-
-// changed notes that something about a device here changed.
-func (r *router) changed(w who) { r.presence.Changed(w.account, w.cuid) }
-
-// describe says how a device that is online is. The lock is held.
-func (r *router) describe(m *member) wire.Device {
-	d := wire.Device{CUID: m.cuid, Name: m.name, State: wire.Idle, Agent: m.agent, Hub: r.hubs.Self(), Since: m.since}
-	if m.state != nil {
-		d.Health, d.Faults, d.Codes, d.Light = m.state.Health, m.state.Faults, m.state.Codes, m.state.Light
-		d.Settings, d.Refused, d.Openers = m.state.Settings, m.state.Refused, m.state.Door
-	}
-	switch {
-	case m.call.id != "" && m.ringing:
-		d.State = wire.Rings
-	case m.call.id != "":
-		d.State = wire.Busy
-	case m.state != nil && m.state.DND:
-		d.State = wire.DoNotDisturb
-	case m.state != nil && m.state.Health != "" && m.state.Health != "healthy":
-		d.State = wire.Degraded
-	}
-	return d
-}
-
 // declare takes what a device says of itself.
-func (r *router) declare(m *member, e wire.Envelope) *fault.Error {
+func (r *registrar) declare(m *session, e wire.Envelope) *fault.Error {
 	b, err := wire.Body[wire.StateBody](e)
 	if err != nil {
 		return err
@@ -136,7 +104,7 @@ func (r *router) declare(m *member, e wire.Envelope) *fault.Error {
 
 // offerSettings gives a device settings that are later than those it took: once in a session, whatever it says of them.
 // Those that it has refused are offered again only when it says that this is no longer so.
-func (r *router) offerSettings(m *member) {
+func (r *registrar) offerSettings(m *session) {
 	s, ok := r.access.Settings(m.account, m.cuid)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -151,23 +119,33 @@ func (r *router) offerSettings(m *member) {
 }
 
 // offerAllSettings does so for all who have said how they are.
-func (r *router) offerAllSettings() {
+func (r *registrar) offerAllSettings() {
 	r.mu.Lock()
-	all := slices.Collect(maps.Values(r.members))
+	all := slices.Collect(maps.Values(r.sessions))
 	r.mu.Unlock()
 	for _, m := range all {
 		r.offerSettings(m)
 	}
 }
 
-// identify has a station blink and sound, wherever it is signed in. Operators may ask for that.
-func (r *router) identify(m *member, e wire.Envelope) *fault.Error {
-	b, err := wire.Body[wire.IdentifyBody](e)
-	if err != nil {
-		return err
+func (r *registrar) watch(m *session) { r.presence.Watch(watcher{r, m}) }
+
+// describe says how a device that is online is. The lock is held.
+func (r *registrar) describe(m *session) wire.Device {
+	d := wire.Device{CUID: m.cuid, Name: m.name, State: wire.Idle, Agent: m.agent, Hub: r.hubs.Self(), Since: m.since}
+	if m.state != nil {
+		d.Health, d.Faults, d.Codes, d.Light = m.state.Health, m.state.Faults, m.state.Codes, m.state.Light
+		d.Settings, d.Refused, d.Openers = m.state.Settings, m.state.Refused, m.state.Door
 	}
-	if acct := r.access.Account(m.account); r.operator(m) == "" || acct == nil || !acct.MaySee(m.cuid, b.CUID) {
-		return fault.New(fault.NotAllowed)
+	switch {
+	case m.call.id != "" && m.ringing:
+		d.State = wire.Rings
+	case m.call.id != "":
+		d.State = wire.Busy
+	case m.state != nil && m.state.DND:
+		d.State = wire.DoNotDisturb
+	case m.state != nil && m.state.Health != "" && m.state.Health != "healthy":
+		d.State = wire.Degraded
 	}
-	return r.pass(who{m.account, b.CUID}, wire.New(wire.Identify, "", wire.IdentifyBody{}))
+	return d
 }

@@ -10,12 +10,18 @@ import (
 	"intercom/wire"
 )
 
+// requests are what devices ask of one another, and the account's rules have to allow: doors, and to blink.
+type requests struct {
+	*registrar
+	note func(account, cuid string, n wire.NoteBody) error // nil for nothing
+}
+
 // mostRefusals of one call are on record: whoever asks again and again fills no disk.
 const mostRefusals = 10
 
-// mayOpen refuses a party that asks for the other side's door where no rule of the account lets it, and has that written
-// down beside what the station notes. The station's own list decides after it.
-func (r *router) mayOpen(c *ownedCall, w who) *fault.Error {
+// mayOpen refuses a party that asks for the other side's door where no rule of the account lets it, and has that
+// written down beside what the station notes. The station's own list decides after it.
+func (r requests) mayOpen(c *ownedCall, w who) *fault.Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	other := c.peer(w.cuid)
@@ -45,15 +51,19 @@ func (c *ownedCall) peer(cuid string) string {
 }
 
 func noRule(from, to string) *fault.Error {
-	return fault.In(fault.NotAllowed, "", "The account does not let %s open the door of %s: no rule may_open_door has both.", from, to)
+	return fault.In(fault.NotAllowed, "",
+		"The account does not let %s open the door of %s: no rule may_open_door has both.", from, to)
 }
 
 // noteRefusal has a refusal of the account's rules written down, beside what the station notes.
-func (r *router) noteRefusal(door who, by, call string) {
+func (r requests) noteRefusal(door who, by, call string) {
 	if r.note == nil {
 		return
 	}
-	n := wire.NoteBody{ID: access.Random(), Kind: wire.DoorNote, At: time.Now().UTC(), Who: by, Why: "no rule may_open_door of the account has it", Result: wire.DoorRefused, Call: call}
+	n := wire.NoteBody{
+		ID: access.Random(), Kind: wire.DoorNote, At: time.Now().UTC(), Who: by,
+		Why: "no rule may_open_door of the account has it", Result: wire.DoorRefused, Call: call,
+	}
 	r.background(func() {
 		if err := r.note(door.account, door.cuid, n); err != nil {
 			r.log.Error("a refusal cannot be written down", event.Call(call), event.Account(door.account), event.CUID(door.cuid),
@@ -63,16 +73,16 @@ func (r *router) noteRefusal(door who, by, call string) {
 }
 
 // mayBeOpened reports whether the account's rules let the other side of a call open the door of this party.
-func (r *router) mayBeOpened(c *ownedCall, w who) bool {
+func (r requests) mayBeOpened(c *ownedCall, w who) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	acct := r.access.Account(w.account)
 	return acct != nil && acct.MayOpen(c.peer(w.cuid), w.cuid)
 }
 
-// openDoor passes on an operator's wish that a station opens its door outside a call. The account's rules are asked here,
-// and the station's own list there.
-func (r *router) openDoor(m *member, e wire.Envelope) *fault.Error {
+// openDoor passes on an operator's wish that a station opens its door outside a call. The account's rules are asked
+// here, and the station's own list there.
+func (r requests) openDoor(m *session, e wire.Envelope) *fault.Error {
 	b, err := wire.Body[wire.OpenDoorBody](e)
 	if err == nil {
 		err = b.Check()
@@ -104,7 +114,7 @@ func (r *router) openDoor(m *member, e wire.Envelope) *fault.Error {
 }
 
 // doorDone passes on what became of such a wish. The client knows its own wishes by their ids.
-func (r *router) doorDone(m *member, e wire.Envelope) *fault.Error {
+func (r requests) doorDone(m *session, e wire.Envelope) *fault.Error {
 	b, err := wire.Body[wire.OpenDoorBody](e)
 	if err == nil {
 		err = b.Check()
@@ -115,10 +125,22 @@ func (r *router) doorDone(m *member, e wire.Envelope) *fault.Error {
 	return r.pass(who{m.account, b.CUID}, wire.New(wire.OpenDone, "", wire.OpenDoorBody{ID: b.ID, From: m.cuid, Result: b.Result, Reason: b.Reason}))
 }
 
+// identify has a station blink and sound, wherever it is signed in. Operators may ask for that.
+func (r requests) identify(m *session, e wire.Envelope) *fault.Error {
+	b, err := wire.Body[wire.IdentifyBody](e)
+	if err != nil {
+		return err
+	}
+	if acct := r.access.Account(m.account); r.operator(m) == "" || acct == nil || !acct.MaySee(m.cuid, b.CUID) {
+		return fault.New(fault.NotAllowed)
+	}
+	return r.pass(who{m.account, b.CUID}, wire.New(wire.Identify, "", wire.IdentifyBody{}))
+}
+
 // pass gives a message to a device that is signed in now, wherever that is.
-func (r *router) pass(w who, e wire.Envelope) *fault.Error {
+func (r requests) pass(w who, e wire.Envelope) *fault.Error {
 	r.mu.Lock()
-	m := r.members[w]
+	m := r.sessions[w]
 	r.mu.Unlock()
 	if m != nil && m.online() {
 		m.send(e)

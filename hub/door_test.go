@@ -18,7 +18,7 @@ const wish = "000102030405060708090a0b0c0d0e0f"
 func (w *world) asks(client string, b wire.OpenDoorBody) *fault.Error {
 	w.t.Helper()
 	s := w.at[client]
-	return s.hub.router.openDoor(s.m, wire.New(wire.OpenDoor, "", b))
+	return s.hub.router.requests.openDoor(s.m, wire.New(wire.OpenDoor, "", b))
 }
 
 // told is the latest message of a kind that somebody got.
@@ -63,7 +63,7 @@ func TestADoorOutsideACall(t *testing.T) {
 			t.Errorf("the station is told %+v", b)
 		}
 		s := w.at["bravo"]
-		if err := s.hub.router.doorDone(s.m, wire.New(wire.OpenDone, "", wire.OpenDoorBody{ID: wish, CUID: "alpha", From: "charly", Result: wire.DoorRefused, Reason: wire.DoorLocked})); err != nil {
+		if err := s.hub.router.requests.doorDone(s.m, wire.New(wire.OpenDone, "", wire.OpenDoorBody{ID: wish, CUID: "alpha", From: "charly", Result: wire.DoorRefused, Reason: wire.DoorLocked})); err != nil {
 			t.Fatal(err)
 		}
 		w.expect("alpha<door.done")

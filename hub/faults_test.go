@@ -118,7 +118,7 @@ func TestAClientThatStopsReading(t *testing.T) {
 	a.until(wire.Answered)
 	h := s.hub.router
 	h.mu.Lock()
-	m := h.members[dev("alpha")]
+	m := h.sessions[dev("alpha")]
 	h.mu.Unlock()
 	big := wire.New(wire.SDP, idA, wire.SDPBody{SDP: strings.Repeat("x", wire.MaxSDP)})
 	for range 2000 { // alpha does not read
@@ -291,11 +291,12 @@ func (w writer) Write(b []byte) (int, error) { return w(b) }
 // deaf is a connection that nobody reads.
 type deaf struct{}
 
-func (deaf) send(wire.Envelope) {}
-func (deaf) close(int, string)  {}
+func (deaf) send(wire.Envelope)       {}
+func (deaf) close(int, string)        {}
+func (deaf) alive(time.Duration) bool { return false }
 
 // alone is a hub with three devices, of which the first is given.
-func alone(f *testing.F) (*Hub, *member) {
+func alone(f *testing.F) (*Hub, *session) {
 	folder := f.TempDir()
 	key, err := access.NewKey(folder, "demo", time.Now())
 	if err != nil {
@@ -310,7 +311,7 @@ func alone(f *testing.F) (*Hub, *member) {
 	h := New(Settings{Bus: net.Join("hub"), Access: d, Secret: access.NewSecret(), Times: Times{Ring: time.Second}, Record: func(string, outcome.Result) {},
 		Recorded: func(string, string) (outcome.Result, bool) { return outcome.Result{}, false }, Trouble: func() error { return nil }}, quiet)
 	f.Cleanup(h.router.end)
-	var first *member
+	var first *session
 	for _, cuid := range []string{"charly", "bravo", "alpha"} {
 		m, err := h.router.enter(f.Context(), dev(cuid), hello{grant: grant, HelloBody: wire.HelloBody{Account: "demo", CUID: cuid, Instance: cuid}}, deaf{}, wire.WelcomeBody{})
 		if err != nil {

@@ -6,10 +6,11 @@ import (
 	"intercom/wire"
 )
 
-// This file is what the other hubs say and ask; see [cluster.Handler].
+// listener takes what the other hubs say and ask; see [cluster.Handler].
+type listener struct{ *router }
 
 // Heard takes what another hub says.
-func (r *router) Heard(m cluster.Message) {
+func (r listener) Heard(m cluster.Message) {
 	w := who{m.Account, m.CUID}
 	switch m.Kind {
 	// The owner of a call, about a device here.
@@ -40,7 +41,7 @@ func (r *router) Heard(m cluster.Message) {
 	case cluster.Counts:
 		r.devices.learned(m.Hub, m.Text)
 	case cluster.Ended:
-		r.learnEnds(m)
+		r.signOuts.learn(m)
 	}
 }
 
@@ -59,7 +60,7 @@ func (c *ownedCall) heard(m cluster.Message) {
 }
 
 // offered makes a device here ring for another hub.
-func (r *router) offered(m cluster.Message) {
+func (r listener) offered(m cluster.Message) {
 	if m.Env == nil {
 		return
 	}
@@ -82,7 +83,7 @@ func (r *router) offered(m cluster.Message) {
 }
 
 // saidElsewhere handles what a party at another hub says about a call of this one.
-func (r *router) saidElsewhere(m cluster.Message) {
+func (r listener) saidElsewhere(m cluster.Message) {
 	if m.Env == nil {
 		return
 	}
@@ -95,7 +96,7 @@ func (r *router) saidElsewhere(m cluster.Message) {
 }
 
 // Asked answers a question of another hub.
-func (r *router) Asked(m cluster.Message, reply func(string)) {
+func (r listener) Asked(m cluster.Message, reply func(string)) {
 	w := who{m.Account, m.CUID}
 	switch m.Kind {
 	case cluster.Holds:
@@ -114,7 +115,7 @@ func (r *router) Asked(m cluster.Message, reply func(string)) {
 			reply(notSo)
 		}
 	case cluster.Party:
-		reply(r.confirmParty(w, m.Call))
+		reply(reconciler(r).confirmParty(w, m.Call))
 	case cluster.Seated:
 		reply(r.seated(w, m.Call))
 	case cluster.Yield:
@@ -123,7 +124,7 @@ func (r *router) Asked(m cluster.Message, reply func(string)) {
 }
 
 // Undelivered says that a hub was not there to hear what it was told about a party of a call.
-func (r *router) Undelivered(hub string, m cluster.Message) {
+func (r listener) Undelivered(hub string, m cluster.Message) {
 	if c := r.find(m.Account, m.Call); c != nil {
 		c.unreachable(hub, m.CUID)
 	} else {

@@ -1,11 +1,14 @@
-// Package hub is the signalling server: who is there, routing, the clocks of every call and its one result.
+// Package hub is the signalling server: who is signed in, routing, the timers of every call and its one result.
 //
-// The rules of a call are in package call, which is pure; owned.go drives them at the call's owner, the caller's hub.
-// The router (router.go) knows the devices of this hub, seat.go gives each its one place in the cluster, adopt.go finds
-// what is elsewhere. A socket is one connection (socket.go). Hubs talk by package cluster.
+// From the top: a socket is one connection (socket.go); the listener and the reconciler hear and ask the other hubs
+// (heard.go, reconcile.go); the router carries messages between devices and calls (router.go, failover.go); an owned
+// call performs what the rules want (owned.go, package call); the parties are devices in calls (party.go); the
+// registrar gives each device its one place in the cluster (registrar.go, claim.go, expel.go); presence and cluster are
+// packages. Each knows those below it. What the registrar has to say upwards, it says by an interface, holding no lock.
 //
-// The lock order is call, router, then presence or member, socket; nothing waits while holding one. A [Hub] serves HTTP
-// until Stop, which lets answered calls go on and tells the devices to come back. Only cmd/intercom-hub imports it.
+// So locks are taken downwards: an owned call's, the registrar's, then a session's or that of presence, of devices or
+// of the table of calls, then a socket's. Nothing waits while holding one. A [Hub] serves HTTP until Stop, which lets
+// answered calls go on and tells the devices to come back. Only cmd/intercom-hub imports it.
 package hub
 
 import (
@@ -108,7 +111,7 @@ func New(s Settings, log *slog.Logger) *Hub {
 	h.unwatch = s.Access.Watch(h.Reload)
 	h.mux.HandleFunc("GET "+wire.Path, h.serveSocket)
 	h.api = api.New(api.Settings{
-		Access: s.Access, Secret: s.Secret, Ended: s.Ended, End: h.router.endSession,
+		Access: s.Access, Secret: s.Secret, Ended: s.Ended, End: h.router.signOuts.end,
 		Calls: s.Calls, Notes: s.Notes, Guard: guard{h}, Log: log,
 	})
 	h.api.Handle(h.mux)
@@ -125,9 +128,9 @@ func (h *Hub) SetupCode() string { return h.api.SetupCode() }
 
 // health answers a probe: 200 or 503 with the same JSON.
 func (h *Hub) health(w http.ResponseWriter, ok bool) {
-	devices, calls := h.router.count()
+	devices, calls := h.router.count(), h.router.liveCalls.Load()
 	state := "healthy"
-	if h.set.Trouble() != nil || h.set.Access.Trouble() != nil || h.router.endsUnsaved.Load() || h.router.cutOff.Load() {
+	if h.set.Trouble() != nil || h.set.Access.Trouble() != nil || h.router.signOuts.unsaved.Load() || h.router.cutOff.Load() {
 		state = "degraded"
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -151,7 +154,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer h.router.end()
 	defer h.unwatch()
 	served := make(chan error, 1)
-	go func() { served <- h.router.hubs.Serve(ctx, h.router) }()
+	go func() { served <- h.router.hubs.Serve(ctx, listener{h.router}) }()
 	began, every := time.Now(), 100*time.Millisecond // until the bus is there for the first time
 	for ctx.Err() == nil {
 		h.router.fenceIfStale()
@@ -188,12 +191,12 @@ func (h *Hub) renew(ctx context.Context) bool {
 	}
 	h.router.presence.Renew()
 	h.router.devices.round()
-	h.router.sayEnds()
+	h.router.signOuts.compare()
 	rctx, cancel = context.WithTimeout(ctx, RenewEvery)
 	defer cancel()
 	h.router.reclaim(rctx)
 	if h.set.Bus.Peers() {
-		h.router.reconcile(rctx)
+		reconciler{h.router}.reconcile(rctx)
 	}
 	return true
 }
@@ -244,10 +247,10 @@ func (h *Hub) Reload() {
 	h.router.presence.Again()
 }
 
-// Alive proves progress: the router's lock is free, or becomes so before ctx ends.
+// Alive proves progress: the registrar's lock is free, or becomes so before ctx ends.
 func (h *Hub) Alive(ctx context.Context) error {
 	free := make(chan struct{})
-	go func() { h.router.find("", ""); close(free) }()
+	go func() { h.router.count(); close(free) }()
 	select {
 	case <-free:
 		return nil

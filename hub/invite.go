@@ -14,7 +14,7 @@ import (
 )
 
 // invite starts a call, which this hub owns. It replies, unless it gives an error.
-func (r *router) invite(m *member, e wire.Envelope) *fault.Error {
+func (r *router) invite(m *session, e wire.Envelope) *fault.Error {
 	b, err := wire.Body[wire.InviteBody](e)
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (r *router) invite(m *member, e wire.Envelope) *fault.Error {
 	c.state.Name = m.name
 	m.call, m.caller, m.ringing = legRef{e.Call, r.hubs.Self()}, "", false
 	r.changed(m.who)
-	r.calls[c.key] = c
+	r.owned.add(c)
 	r.mu.Unlock()
 	r.liveCalls.Add(1)
 	m.reply(e, wire.InvitedBody{RingMS: state.Plan.Ring.Milliseconds(), CallerMS: state.Plan.Caller.Milliseconds()}, nil)

@@ -14,8 +14,8 @@ func (h *Hub) Live(account, cuid, call string) (live, known bool) {
 	return h.router.live(who{account, cuid}, call)
 }
 
-// LiveElsewhere asks the other hubs about a call that this hub does not have: it moved to one of them, or is on its way.
-// known is false when none has it; an error says that they could not be asked.
+// LiveElsewhere asks the other hubs about a call that this hub does not have: it moved to one of them, or is on its
+// way. known is false when none has it; an error says that they could not be asked.
 func (h *Hub) LiveElsewhere(ctx context.Context, account, cuid, call string) (live, known bool, err error) {
 	r := h.router
 	if !r.hubs.Peers() {

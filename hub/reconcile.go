@@ -10,11 +10,12 @@ import (
 	"intercom/hub/cluster"
 )
 
-// What hubs say to one another can be lost with a connection. So each asks again and again whether the other end still
-// sees a call as it does: the hub of a party asks the owner, and the owner asks the hubs of the parties. Nobody stays
-// busy, and no call stays alive, because a word was lost.
+// reconciler keeps hubs in agreement. What they say to one another can be lost with a connection. So each asks again
+// and again whether the other end still sees a call as it does: the hub of a party asks the owner, and the owner asks
+// the hubs of the parties. Nobody stays busy, and no call stays alive, because a word was lost.
 //
 // A hub that does not answer is no reason to end an answered call: it may be cut off, and the voices go on without it.
+type reconciler struct{ *router }
 
 const (
 	inCall  = "yes"
@@ -23,22 +24,18 @@ const (
 )
 
 // reconcile asks about everything that crosses hubs.
-func (r *router) reconcile(ctx context.Context) {
+func (r reconciler) reconcile(ctx context.Context) {
 	type leg struct {
 		w     who
 		call  legRef
 		rings bool // not answered yet
 	}
 	var legs []leg
-	var own []*ownedCall
 	r.mu.Lock()
-	for w, m := range r.members {
+	for w, m := range r.sessions {
 		if m.call.owner != "" && m.call.owner != r.hubs.Self() {
 			legs = append(legs, leg{w, m.call, m.answered == nil})
 		}
-	}
-	for _, c := range r.calls {
-		own = append(own, c)
 	}
 	r.mu.Unlock()
 	for _, l := range legs {
@@ -47,7 +44,7 @@ func (r *router) reconcile(ctx context.Context) {
 			r.orphaned(l.w, l.call.id)
 		}
 	}
-	for _, c := range own {
+	for _, c := range r.owned.all() {
 		for cuid, hub := range c.elsewhere() {
 			answer, err := r.agree(ctx, hub, cluster.Message{Kind: cluster.Seated, Account: c.key.account, CUID: cuid, Call: c.key.id})
 			if err == nil && answer == notSo {
@@ -57,7 +54,7 @@ func (r *router) reconcile(ctx context.Context) {
 	}
 }
 
-func (r *router) agree(ctx context.Context, hub string, m cluster.Message) (string, error) {
+func (r reconciler) agree(ctx context.Context, hub string, m cluster.Message) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, cluster.AskTime)
 	defer cancel()
 	return r.hubs.Ask(ctx, hub, m)
@@ -78,7 +75,7 @@ func (c *ownedCall) elsewhere() map[string]string {
 }
 
 // confirmParty says whether a device is in a call of this hub. One that is not, and should know, is told again.
-func (r *router) confirmParty(w who, id string) string {
+func (r reconciler) confirmParty(w who, id string) string {
 	c := r.find(w.account, id)
 	if c == nil {
 		return unknown
@@ -94,16 +91,6 @@ func (r *router) confirmParty(w who, id string) string {
 	}
 	if time.Since(*end) > time.Second { // else it is on its way
 		c.next(call.CatchUp{By: w.cuid})
-	}
-	return notSo
-}
-
-// seated says whether a device is here and in a call.
-func (r *router) seated(w who, call string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if m := r.members[w]; m != nil && m.online() && m.call.id == call {
-		return inCall
 	}
 	return notSo
 }

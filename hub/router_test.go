@@ -39,7 +39,7 @@ type station struct {
 	name  string
 	world *world
 	hub   *Hub
-	m     *member
+	m     *session
 	lost  bool
 	// Under the world's notes.
 	ended   map[string][]outcome.Outcome
@@ -1272,7 +1272,7 @@ func (w *world) agreed(all []*station) (err error) {
 func (h *Hub) busy() (who []string) {
 	h.router.mu.Lock()
 	defer h.router.mu.Unlock()
-	for _, m := range h.router.members {
+	for _, m := range h.router.sessions {
 		if m.call.id != "" {
 			who = append(who, m.cuid)
 		}

@@ -88,7 +88,7 @@ func TestTheRuleMaySeeRefusesToIdentify(t *testing.T) {
 	eachHubs(t, "identify", "[[may_see]]\nfrom = [\"alpha\"]\nto = [\"bravo\"]\n", func(w *world) {
 		asks := func(who, station string) *fault.Error {
 			s := w.at[who]
-			return s.hub.router.identify(s.m, wire.New(wire.Identify, "", wire.IdentifyBody{CUID: station}))
+			return s.hub.router.requests.identify(s.m, wire.New(wire.Identify, "", wire.IdentifyBody{CUID: station}))
 		}
 		if err := asks("alpha", "bravo"); err == nil || err.Code != fault.NotAllowed {
 			t.Errorf("a station, not an operator, identifies another: %v", err)

@@ -14,7 +14,7 @@ import (
 )
 
 // signIn goes through challenge, hello and welcome.
-func (h *Hub) signIn(r *http.Request, s *socket) (*member, error) {
+func (h *Hub) signIn(r *http.Request, s *socket) (*session, error) {
 	place := h.greeting.enter(clientOf(r), s.makeRoom)
 	s.send(wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: access.Random(), Version: wire.Subprotocol}))
 	e, err := s.read(wire.SignInTime, wire.MaxBeforeSignIn)

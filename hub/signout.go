@@ -1,64 +1,73 @@
 package hub
 
 import (
+	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"intercom/hub/access"
 	"intercom/hub/cluster"
 )
 
-// This file ends operators' sessions: here at once, and at the other hubs. Each hub says now and then what it knows, as a
+// signOuts end operators' sessions: here at once, and at the other hubs. Each hub says now and then what it knows, as a
 // sum; one that knows something else tells all that it has. So a hub that was away learns it when it is back.
+type signOuts struct {
+	log     *slog.Logger
+	hubs    *cluster.Hubs
+	ended   *access.Ended
+	expel   func()      // closes the connections of those who may not stay
+	unsaved atomic.Bool // who signed out cannot be written down
+}
 
-// endSession ends a session, its tokens, and the connections that came in by them.
-func (r *router) endSession(account string, g access.Grant) {
+// end ends a session, its tokens, and the connections that came in by them.
+func (s *signOuts) end(account string, g access.Grant) {
 	one := access.End{Account: account, User: g.User, Session: g.Session, Until: g.Until}
-	news, err := r.ended.Add(time.Now(), one)
-	r.endsSaved(err)
+	news, err := s.ended.Add(time.Now(), one)
+	s.saved(err)
 	if news {
-		r.expel()
-		r.hubs.Tell(cluster.Message{Kind: cluster.Ended, Ends: []access.End{one}, Final: true}) // else they hear it by the sum
+		s.expel()
+		s.hubs.Tell(cluster.Message{Kind: cluster.Ended, Ends: []access.End{one}, Final: true}) // else they hear it by the sum
 	}
 }
 
-// endsSaved says once that the file cannot be written, and when it can again.
-func (r *router) endsSaved(err error) {
+// saved says once that the file cannot be written, and when it can again.
+func (s *signOuts) saved(err error) {
 	switch unsaved := err != nil; {
-	case r.endsUnsaved.Swap(unsaved) == unsaved:
+	case s.unsaved.Swap(unsaved) == unsaved:
 	case unsaved:
-		r.log.Error("who signed out cannot be written down; unless it can be before a restart of the hub, those sessions go on then", "err", err)
+		s.log.Error("who signed out cannot be written down; unless it can be before a restart of the hub, those sessions go on then", "err", err)
 	default:
-		r.log.Info("who signed out is written down")
+		s.log.Info("who signed out is written down")
 	}
 }
 
-// sayEnds compares with the other hubs, and writes down what could not be written before.
-func (r *router) sayEnds() {
-	r.endsSaved(r.ended.Save(time.Now()))
-	if r.hubs.Peers() {
-		_, sum := r.ended.All(time.Now())
-		r.hubs.Tell(cluster.Message{Kind: cluster.Ended, Text: sum})
+// compare compares with the other hubs, and writes down what could not be written before.
+func (s *signOuts) compare() {
+	s.saved(s.ended.Save(time.Now()))
+	if s.hubs.Peers() {
+		_, sum := s.ended.All(time.Now())
+		s.hubs.Tell(cluster.Message{Kind: cluster.Ended, Text: sum})
 	}
 }
 
-const endsInSlip = 1000 // well within what a bus carries
+const endsInMessage = 1000 // well within what a bus carries
 
-// learnEnds hears what another hub knows.
-func (r *router) learnEnds(s cluster.Message) {
-	news, err := r.ended.Add(time.Now(), s.Ends...)
-	r.endsSaved(err)
+// learn hears what another hub knows.
+func (s *signOuts) learn(m cluster.Message) {
+	news, err := s.ended.Add(time.Now(), m.Ends...)
+	s.saved(err)
 	if news {
-		r.expel()
+		s.expel()
 	}
-	if s.Final {
+	if m.Final {
 		return
 	}
-	all, sum := r.ended.All(time.Now())
-	if sum == s.Text {
+	all, sum := s.ended.All(time.Now())
+	if sum == m.Text {
 		return
 	}
-	for part := range slices.Chunk(all, endsInSlip) {
-		r.hubs.Send(s.Hub, cluster.Message{Kind: cluster.Ended, Ends: part, Final: true})
+	for part := range slices.Chunk(all, endsInMessage) {
+		s.hubs.Send(m.Hub, cluster.Message{Kind: cluster.Ended, Ends: part, Final: true})
 	}
 }

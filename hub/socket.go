@@ -130,13 +130,13 @@ func (s *socket) pong(e wire.Envelope) {
 	s.flush()                     // and what was queued meanwhile
 }
 
-// believedFor is how long an answer to the question whether one is alive holds: many who want its place must not have it
-// asked without end.
+// believedFor is how long an answer to the question whether one is alive holds: many who want its place must not have
+// it asked without end.
 const believedFor = time.Second
 
-// alive asks the other end for a sign of life. A WebSocket ping is answered by the client's library, so also by a client
-// whose own loop is stuck; and whatever else comes counts as well. While the hub itself is slow with what came, the
-// other end cannot be heard, and is believed.
+// alive asks the other end for a sign of life. A WebSocket ping is answered by the client's library, so also by a
+// client whose own loop is stuck; and whatever else comes counts as well. While the hub itself is slow with what came,
+// the other end cannot be heard, and is believed.
 func (s *socket) alive(within time.Duration) bool {
 	s.mu.Lock()
 	believed := !s.ending && !s.proved.IsZero() && time.Since(s.proved) < believedFor
@@ -246,7 +246,7 @@ func (s *socket) over() bool {
 }
 
 // serve reads until the connection ends.
-func (h *Hub) serve(s *socket, m *member) {
+func (h *Hub) serve(s *socket, m *session) {
 	forGood, err := h.listen(s, m)
 	if s.over() {
 		err = errClosed
@@ -257,9 +257,9 @@ func (h *Hub) serve(s *socket, m *member) {
 	h.finish(s, code, why)
 }
 
-// listen reads until the end. It waits for a message at little depth and goes down to read it only when it is there: the
-// stack of a goroutine that waits deep down cannot be made small again.
-func (h *Hub) listen(s *socket, m *member) (forGood bool, err error) {
+// listen reads until the end. It waits for a message at little depth and goes down to read it only when it is there:
+// the stack of a goroutine that waits deep down cannot be made small again.
+func (h *Hub) listen(s *socket, m *session) (forGood bool, err error) {
 	var messages allowance
 	s.out.of, s.out.perFrame = frameRate, allowance{}
 	for !forGood && err == nil {
@@ -277,7 +277,7 @@ func (h *Hub) listen(s *socket, m *member) (forGood bool, err error) {
 }
 
 // take reads and handles one message.
-func (h *Hub) take(s *socket, m *member, messages *allowance) (forGood bool, err error) {
+func (h *Hub) take(s *socket, m *session, messages *allowance) (forGood bool, err error) {
 	e, err := s.read(wire.DeadAfter, wire.MaxMessage)
 	s.handling.Store(true)
 	defer s.handling.Store(false)
@@ -304,10 +304,11 @@ func (h *Hub) take(s *socket, m *member, messages *allowance) (forGood bool, err
 	return false, nil
 }
 
-// handle does what a message asks for. It is no part of take, so that the stack of a device that only pings stays small.
+// handle does what a message asks for. It is no part of take, so that the stack of a device that only pings stays
+// small.
 //
 //go:noinline
-func (h *Hub) handle(m *member, e wire.Envelope, fresh bool) {
+func (h *Hub) handle(m *session, e wire.Envelope, fresh bool) {
 	switch {
 	case e.T == wire.Renew:
 		m.reply(e, nil, h.renewToken(m, e))
@@ -320,7 +321,7 @@ func (h *Hub) handle(m *member, e wire.Envelope, fresh bool) {
 			m.reply(e, nil, err)
 			break
 		}
-		do := map[wire.Type]func(*member, wire.Envelope) *fault.Error{wire.Identify: h.router.identify, wire.OpenDoor: h.router.openDoor, wire.OpenDone: h.router.doorDone}[e.T]
+		do := map[wire.Type]func(*session, wire.Envelope) *fault.Error{wire.Identify: h.router.requests.identify, wire.OpenDoor: h.router.requests.openDoor, wire.OpenDone: h.router.requests.doorDone}[e.T]
 		h.router.background(func() { m.reply(e, nil, do(m, e)) })
 	case e.T == wire.Watch:
 		err := h.watches.may(m.who)
@@ -340,7 +341,7 @@ func (h *Hub) handle(m *member, e wire.Envelope, fresh bool) {
 }
 
 // note has something written down that happened at a station. What cannot be written is kept there and said again.
-func (h *Hub) note(m *member, e wire.Envelope) *fault.Error {
+func (h *Hub) note(m *session, e wire.Envelope) *fault.Error {
 	b, err := wire.Body[wire.NoteBody](e)
 	if err == nil {
 		err = b.Check()

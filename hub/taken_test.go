@@ -306,7 +306,7 @@ func TestTakenAwayFromAClientThatIsStuck(t *testing.T) {
 	s, _ := h.hub("one")
 	c := s.enter(wire.HelloBody{Token: s.token(s.signIn("anna")), CUID: "console_1"})
 	s.hub.router.mu.Lock()
-	m := s.hub.router.members[dev("console_1")]
+	m := s.hub.router.sessions[dev("console_1")]
 	s.hub.router.mu.Unlock()
 	socket := m.conn.(*socket)
 	socket.mu.Lock()
@@ -332,7 +332,7 @@ func TestTakenAwayFromAClientThatIsStuck(t *testing.T) {
 		}
 	}
 	s.hub.router.watch(m) // also when that crossed
-	if s.hub.router.presence.Watches(watcher{s.hub.router, m}) {
+	if s.hub.router.presence.Watches(watcher{s.hub.router.registrar, m}) {
 		t.Error("it watches who is there")
 	}
 }

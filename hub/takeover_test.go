@@ -25,7 +25,7 @@ func TestALiveDeviceKeepsItsCUID(t *testing.T) {
 				}
 				owner.say(wire.Envelope{T: wire.Ping, ID: 1})
 				synctest.Wait()
-				if (local{s.hub.router}).Device("demo", "front_door").State != wire.Idle {
+				if (local{s.hub.router.registrar}).Device("demo", "front_door").State != wire.Idle {
 					t.Error("the owner was closed")
 				}
 			})

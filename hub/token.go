@@ -18,7 +18,7 @@ func (h *Hub) checkToken(text, account, cuid string) (access.Token, *fault.Error
 }
 
 // renew gives a session that came in by a token more time.
-func (h *Hub) renewToken(m *member, e wire.Envelope) *fault.Error {
+func (h *Hub) renewToken(m *session, e wire.Envelope) *fault.Error {
 	b, err := wire.Body[wire.RenewBody](e)
 	if err != nil {
 		return err
@@ -39,39 +39,3 @@ func (h *Hub) renewToken(m *member, e wire.Envelope) *fault.Error {
 
 // ExpiryNotice is how long before its end a token's session is told.
 const ExpiryNotice = time.Minute
-
-// expire sets when the session of a device that came in by a token ends; the zero time is never. The router's lock is
-// held.
-func (r *router) expire(m *member, at time.Time) {
-	if m.expiry != nil {
-		m.expiry.Stop()
-		m.expiry = nil
-	}
-	if at.IsZero() {
-		return
-	}
-	var timer *time.Timer
-	told := false
-	left := time.Until(at)
-	timer = time.AfterFunc(max(0, left-ExpiryNotice), func() {
-		r.mu.Lock()
-		if m.expiry != timer || r.members[m.who] != m {
-			r.mu.Unlock()
-			return
-		}
-		if left := time.Until(at); !told && left > 0 {
-			told = true
-			m.send(wire.New(wire.Expiring, "", wire.ExpiringBody{LeftMS: left.Milliseconds()}))
-			timer.Reset(left)
-			r.mu.Unlock()
-			return
-		}
-		call := m.call
-		r.drop(m)
-		r.mu.Unlock()
-		m.send(wire.Reply(wire.Envelope{}, fault.New(fault.Credentials)))
-		m.close(wire.CloseCredentials, "the token has expired")
-		r.away(m.who, call, true)
-	})
-	m.expiry = timer
-}

@@ -12,85 +12,13 @@ import (
 	"intercom/hub/cluster"
 	"intercom/internal/event"
 	"intercom/internal/fault"
-	"intercom/internal/outcome"
 	"intercom/wire"
 )
 
-// This file finds what is elsewhere: devices at other hubs, the owners of calls, and calls that lost theirs.
+// This file is how calls outlive their hubs: owners of calls are found, and calls that lost theirs are adopted.
 
-// search looks for a callee at other hubs and asks the one that has it to make it ring. A claim is a hint, the open
-// socket is the truth: when the hint is wrong, all are asked before anybody says offline.
-func (r *router) search(c *ownedCall, w who, e wire.Envelope, hint bool) {
-	hub, err := r.hubs.Locate(r.ctx, w.account, w.cuid, hint)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.offering(w.cuid) || c.at[w.cuid] != nil { // it came by itself
-		return
-	}
-	o := outcome.Of(outcome.Failed, outcome.NetworkLost)
-	switch {
-	case err != nil:
-	case hub == "":
-		o = outcome.Of(outcome.Missed, outcome.Offline)
-	default:
-		c.at[w.cuid] = &place{hub: hub}
-		offer := cluster.Message{Kind: cluster.Offer, Account: w.account, CUID: w.cuid, Call: c.key.id, Env: &e}
-		if r.hubs.Send(hub, offer) == nil {
-			c.at[w.cuid].away = time.AfterFunc(cluster.AskTime, func() { c.unheard(w.cuid, hub) })
-			return
-		}
-	}
-	c.next(call.Unavailable{By: w.cuid, Outcome: o})
-}
-
-// offering reports whether a callee was offered the call and has not said yet that it rings. The lock is held.
-func (c *ownedCall) offering(cuid string) bool {
-	g := c.state.Leg(cuid)
-	return g != nil && g.Phase == call.Offered && !c.state.Ended()
-}
-
-// unheard says that a hub did not say in time whether it makes a callee ring.
-func (c *ownedCall) unheard(cuid, hub string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if p := c.at[cuid]; p != nil && p.hub == hub && p.away != nil && c.offering(cuid) {
-		p.away = nil
-		c.next(call.Unavailable{By: cuid, Outcome: outcome.Of(outcome.Failed, outcome.NetworkLost), Unsure: true})
-	}
-}
-
-// taken says that a hub makes a callee ring.
-func (c *ownedCall) taken(cuid, hub string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if p := c.at[cuid]; p != nil && p.hub == hub {
-		p.here()
-	}
-	if g := c.state.Leg(cuid); g != nil && g.Phase == call.Over { // it was stopped in between
-		c.next(call.CatchUp{By: cuid})
-	}
-}
-
-// refusedBy says that a hub cannot make a callee ring. One that is not there after all may be elsewhere.
-func (c *ownedCall) refusedBy(hub, cuid string, o outcome.Outcome) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p := c.at[cuid]
-	if p == nil || p.hub != hub || !c.offering(cuid) {
-		return
-	}
-	p.here()
-	delete(c.at, cuid)
-	if o.Reason == outcome.Offline {
-		e := c.state.Incoming(c.state.Leg(cuid), time.Now())
-		c.r.background(func() { c.r.search(c, who{c.key.account, cuid}, e, false) })
-		return
-	}
-	c.next(call.Unavailable{By: cuid, Outcome: o})
-}
-
-// recall sets right what a device that signed in and the cluster believe of its calls.
-func (r *router) recall(m *member, h hello, was legRef, resumed bool) {
+// arrived sets right what a device that signed in and the cluster believe of its calls.
+func (r *router) arrived(m *session, h hello, was legRef, resumed bool) {
 	named := false
 	for _, ref := range h.Calls {
 		named = named || ref.Call == was.id
@@ -106,7 +34,7 @@ func (r *router) recall(m *member, h hello, was legRef, resumed bool) {
 		}
 	}
 	if was.id != "" && !named && !resumed { // it came back without the call that it was in
-		r.away(m.who, was, true)
+		r.departed(m.who, was, true)
 	} else if was.id != "" && !named { // its session went on: the call began while the hello was on its way
 		if c := r.find(m.account, was.id); c != nil && was.owner == r.hubs.Self() {
 			c.back(m.cuid, r.hubs.Self(), true)
@@ -116,21 +44,20 @@ func (r *router) recall(m *member, h hello, was legRef, resumed bool) {
 	}
 }
 
-// hold notes that a device is in a call that lives.
-func (r *router) hold(m *member, of legRef, c *ownedCall) {
-	c.mu.Lock()
-	g := c.state.Leg(m.cuid)
-	live := !c.state.Ended() && (g == nil || g.Phase != call.Over)
-	c.mu.Unlock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if live && m.call.id == "" {
-		m.call = of
+// departed tells the owner of a device's call that the device is gone.
+func (r *router) departed(w who, of legRef, forGood bool) {
+	if of.id == "" || of.owner == "" {
+		return
+	}
+	if of.owner != r.hubs.Self() {
+		r.hubs.Send(of.owner, cluster.Message{Kind: cluster.Gone, Account: w.account, CUID: w.cuid, Call: of.id, Final: forGood})
+	} else if c := r.find(w.account, of.id); c != nil {
+		c.left(w.cuid, r.hubs.Self(), forGood)
 	}
 }
 
 // seek finds the owner of a call that a device names, or adopts the call. What the device says of it meanwhile waits.
-func (r *router) seek(m *member, c wire.CallRef) {
+func (r *router) seek(m *session, c wire.CallRef) {
 	if r.tellResult(m, c.Call) {
 		return
 	}
@@ -172,7 +99,7 @@ func (r *router) seek(m *member, c wire.CallRef) {
 }
 
 // tellResult tells a device the result of a call that was recorded long ago: a ticket does not bring it back.
-func (r *router) tellResult(m *member, id string) bool {
+func (r *router) tellResult(m *session, id string) bool {
 	result, ok := r.recorded(m.account, id)
 	if ok = ok && (result.From == m.cuid || result.To == m.cuid); ok {
 		r.deliver(m.who, call.Ended(result))
@@ -232,20 +159,16 @@ func (r *router) adopt(w who, k call.Ticket, claim uint64) {
 	c.claim = claim
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r.mu.Lock()
-	if r.calls[c.key] != nil { // the other party was here first
-		r.mu.Unlock()
+	if !r.owned.add(c) { // the other party was here first
 		return
 	}
-	r.calls[c.key] = c
-	r.mu.Unlock()
 	r.liveCalls.Add(1)
 	r.log.Info("call adopted", event.Call(k.Call), event.Account(w.account), event.CUID(k.From), event.Peer(k.To))
 	c.at[w.cuid] = &place{hub: r.hubs.Self()}
 	peer := who{w.account, k.Peer(w.cuid)}
 	c.next(call.Begin{})
 	r.mu.Lock()
-	m := r.members[peer]
+	m := r.sessions[peer]
 	here := m != nil && m.online() && m.call.id == k.Call
 	if here {
 		m.call.owner = r.hubs.Self()
@@ -268,7 +191,7 @@ func (r *router) adopt(w who, k call.Ticket, claim uint64) {
 // adoptedBy says that a call of a device here has a new owner.
 func (r *router) adoptedBy(w who, call, owner string) {
 	r.mu.Lock()
-	m := r.members[w]
+	m := r.sessions[w]
 	if m == nil || m.call.id != call || !m.online() || r.stopped {
 		r.mu.Unlock()
 		return
@@ -282,7 +205,7 @@ func (r *router) adoptedBy(w who, call, owner string) {
 // through here; one that was not answered has failed.
 func (r *router) orphaned(w who, call string) {
 	r.mu.Lock()
-	m := r.members[w]
+	m := r.sessions[w]
 	if m == nil || m.call.id != call {
 		r.mu.Unlock()
 		return
@@ -301,9 +224,9 @@ func (r *router) orphaned(w who, call string) {
 	m.send(wire.Reply(wire.Envelope{Call: call}, fault.New(fault.NotParty)))
 }
 
-// takeLateHangUp handles the end of a call that nobody here knows, told with its ticket: its hub was gone when it ended. It
-// reports whether that is what it was.
-func (r *router) takeLateHangUp(m *member, e wire.Envelope) bool {
+// takeLateHangUp handles the end of a call that nobody here knows, told with its ticket: its hub was gone when it
+// ended. It reports whether that is what it was.
+func (r *router) takeLateHangUp(m *session, e wire.Envelope) bool {
 	b, err := wire.Body[wire.HangUpBody](e)
 	if e.T != wire.HangUp || err != nil {
 		return false

@@ -13,6 +13,7 @@ import (
 type conn interface {
 	send(wire.Envelope)
 	close(code int, reason string)
+	alive(within time.Duration) bool // answers within a time; the only one that waits
 }
 
 // who is a device: cuids belong to their account.
@@ -21,8 +22,8 @@ type who struct{ account, cuid string }
 // legRef is a call that a device is in, and the hub that owns it.
 type legRef struct{ id, owner string }
 
-// member is a device that is signed in here, or was a moment ago: its session goes on when its connection does not.
-type member struct {
+// session is a device that is signed in here, or was a moment ago: its session goes on when its connection does not.
+type session struct {
 	who
 	name     string
 	instance string
@@ -53,7 +54,7 @@ type member struct {
 }
 
 // send gives the device a message: now, and again when it comes back and has not had it.
-func (m *member) send(e wire.Envelope) {
+func (m *session) send(e wire.Envelope) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e.Ack = m.in.Last()
@@ -66,7 +67,7 @@ func (m *member) send(e wire.Envelope) {
 }
 
 // stamp acknowledges what the device said so far in a message that has no number.
-func (m *member) stamp(e wire.Envelope) wire.Envelope {
+func (m *session) stamp(e wire.Envelope) wire.Envelope {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e.Ack = m.in.Last()
@@ -74,22 +75,22 @@ func (m *member) stamp(e wire.Envelope) wire.Envelope {
 }
 
 // heard notes a message of the device, and reports whether it is new.
-func (m *member) heard(e wire.Envelope) bool {
+func (m *session) heard(e wire.Envelope) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.out.Acked(e.Ack)
 	return m.in.Fresh(e)
 }
 
-func (m *member) online() bool {
+func (m *session) online() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.conn != nil
 }
 
-// attach gives the member a new connection, and closes the one before. When the client can resume its session it gets
+// attach gives the session a new connection, and closes the one before. When the client can resume its session it gets
 // what it missed, after the welcome; otherwise it begins a new one.
-func (m *member) attach(c conn, resume *wire.Resume, re uint64, body wire.WelcomeBody) (resumed bool) {
+func (m *session) attach(c conn, resume *wire.Resume, re uint64, body wire.WelcomeBody) (resumed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.conn != nil {
@@ -117,7 +118,7 @@ func (m *member) attach(c conn, resume *wire.Resume, re uint64, body wire.Welcom
 }
 
 // detach takes the connection away if it is still this one.
-func (m *member) detach(c conn) bool {
+func (m *session) detach(c conn) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.conn != c {
@@ -127,7 +128,7 @@ func (m *member) detach(c conn) bool {
 	return true
 }
 
-func (m *member) close(code int, reason string) {
+func (m *session) close(code int, reason string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.conn != nil {
