@@ -41,8 +41,14 @@ test('signing in', async () => {
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('The account, the name or the password is wrong.').waitFor();
   await page.getByLabel('Password').fill('correct horse battery');
+  let busy = 2; // times that the hub has too many sign-ins to do
+  await page.route('**/v1/session', (route) => (route.request().method() === 'POST' && busy-- > 0
+    ? route.fulfill({ status: 429, json: { code: 'ERR_RATE_LIMITED', message: 'Too many sign-ins at once.', retryable: true, retry_after_ms: 500 } })
+    : route.continue()));
   await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByText('Trying again automatically').waitFor();
   await page.getByText('Connected', { exact: true }).waitFor();
+  await page.unroute('**/v1/session');
 });
 
 test('stations, live', async () => {
