@@ -86,3 +86,34 @@ func TestEveryDecisionHasANumberOfItsOwn(t *testing.T) {
 		}
 	}
 }
+
+// What CONTRIBUTING.md names as a place is there: in its map, and in backquotes.
+func TestThePlacesThatContributorsReadOfAreThere(t *testing.T) {
+	page, err := os.ReadFile(root + "/CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rooms := map[string]bool{}
+	for _, e := range top {
+		rooms[e.Name()] = e.IsDir()
+	}
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile("[`(/ \n]([a-z]+/[a-z0-9_./*-]*[a-z0-9/*])").FindAllStringSubmatch(
+		string(page), -1) {
+		if first, _, _ := strings.Cut(m[1], "/"); rooms[first] {
+			named[m[1]] = true
+		}
+	}
+	if len(named) < 50 {
+		t.Errorf("only %d places are found in the page: %v", len(named), named)
+	}
+	for place := range named {
+		if found, err := filepath.Glob(filepath.Join(root, place)); err != nil || len(found) == 0 {
+			t.Errorf("CONTRIBUTING.md names %s, which is not there", place)
+		}
+	}
+}
