@@ -48,6 +48,7 @@ func elsewhere(t *testing.T) {
 // stage.
 func TestInBrowsers(t *testing.T) {
 	if os.Getenv(inside) == "" {
+		t.Parallel() // its network is its own
 		elsewhere(t)
 		return
 	}

@@ -15,6 +15,7 @@ import (
 // interface, another default route. The laboratory makes it, in machines of their own, and fails when a voice does not
 // come back; how long that takes is for the benchmark.
 func TestInBrowsersThatMove(t *testing.T) {
+	t.Parallel() // its networks are its own
 	bin := t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", bin+"/", "../cmd/intercomd", "../cmd/intercom-hub",
 		"../cmd/intercom-lab").CombinedOutput(); err != nil {
