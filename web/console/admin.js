@@ -1,6 +1,6 @@
 // The account, for an administrator: keys, groups, operators.
 
-import { html, useEffect, useState } from './vendor/htm-preact.js';
+import { html, useEffect, useState } from './html.js';
 import { ask } from './hub.js';
 import { Time } from './parts.js';
 import { fill, texts } from './texts.js';

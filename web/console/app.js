@@ -1,6 +1,6 @@
 // The operator's pages: one frame, and a page by the fragment of the address.
 
-import { html, render, useEffect, useReducer, useState } from './vendor/htm-preact.js';
+import { html, render, useEffect, useReducer, useState } from './html.js';
 import { address, enter, leaveAddress, session, signIn, signOut, unusable } from './hub.js';
 import { Admin } from './admin.js';
 import { Calls } from './calls.js';

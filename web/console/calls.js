@@ -1,6 +1,6 @@
 // The history of calls.
 
-import { html, useEffect, useState } from './vendor/htm-preact.js';
+import { html, useEffect, useState } from './html.js';
 import { ask } from './hub.js';
 import { Call, Empty, State, Time, lasting } from './parts.js';
 import { texts } from './texts.js';

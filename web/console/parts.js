@@ -1,7 +1,7 @@
 // What several pages show.
 
 import { ofDoor, texts as screens } from '/sdk/texts.js';
-import { html, useEffect, useState } from './vendor/htm-preact.js';
+import { html, useEffect, useState } from './html.js';
 import { fill, texts } from './texts.js';
 
 export const State = ({ state }) => html`<span class=${`state ${state}`}>${texts.states[state] ?? state}</span>`;

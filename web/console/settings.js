@@ -1,6 +1,6 @@
 // This browser: its address, and what it hears and speaks with.
 
-import { html, useEffect, useState } from './vendor/htm-preact.js';
+import { html, useEffect, useState } from './html.js';
 import { checkCUID } from '/sdk/check.js';
 import { ask, move } from './hub.js';
 import { fill, texts } from './texts.js';

@@ -1,6 +1,6 @@
 // One station: how it is, what happened there, and how its last calls were heard.
 
-import { html, useState } from './vendor/htm-preact.js';
+import { html, useState } from './html.js';
 import { ask } from './hub.js';
 import { Call, Door, Empty, Since, State, Time, lasting, useAsk, useTick } from './parts.js';
 import { fill, texts } from './texts.js';

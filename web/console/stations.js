@@ -1,6 +1,6 @@
 // All devices of the account, as they are just now; what needs somebody comes first.
 
-import { html } from './vendor/htm-preact.js';
+import { html } from './html.js';
 import { ask } from './hub.js';
 import { Call, Door, Empty, Since, State, Time, useAsk, useTick } from './parts.js';
 import { fill, texts } from './texts.js';
