@@ -25,3 +25,5 @@ func (g guard) Turn(r *http.Request, account string) (done func(), err *fault.Er
 
 func (g guard) MayAsk(account string) *fault.Error  { return g.h.queries.may(account) }
 func (g guard) MayMint(account string) *fault.Error { return g.h.minted.may(account) }
+
+func (g guard) MayManage(account string) *fault.Error { return g.h.managed.may(account) }

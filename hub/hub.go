@@ -83,7 +83,7 @@ type Hub struct {
 	handshakes                *Handshakes
 	guesses                   guesses
 	pages, refusals           quota[netip.Prefix]
-	queries, minted           quota[string]
+	queries, minted, managed  quota[string]
 	signIns, notesOf, invites quota[who]
 	watches, finds            quota[who]
 	askedAs, passedOn         sync.Once
@@ -99,7 +99,7 @@ func New(s Settings, log *slog.Logger) *Hub {
 	h.conns, h.passed = crowd{each: maxConns, all: maxAllConns, grace: newGrace}, crowd{all: maxPassed}
 	h.requests, h.greeting = crowd{each: maxRequests, grace: newGrace}, crowd{each: maxSockets, grace: helloGrace}
 	h.handshakes = newHandshakes(newSlots(), s.Proxies.trusts, log)
-	h.pages.rate, h.queries.rate, h.minted.rate, h.signIns.rate = pageRate, queryRate, tokenRate, signInRate
+	h.pages.rate, h.queries.rate, h.minted.rate, h.managed.rate, h.signIns.rate = pageRate, queryRate, tokenRate, manageRate, signInRate
 	h.refusals.rate, h.notesOf.rate, h.invites.rate, h.watches.rate, h.finds.rate = logRate, noteRate, inviteRate, watchRate, findRate
 	h.metrics = h.newMetrics()
 	record := s.Record

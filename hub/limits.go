@@ -25,6 +25,7 @@ var (
 	logRate       = rate{20, 0.2}             // lines about refused sign-ins of an address
 	queryRate     = rate{60, 10}              // questions of an account about its calls and notes
 	tokenRate     = rate{200, 50}             // tokens that are made for an account
+	manageRate    = rate{200, 5}              // looks at a session or an account and changes of it, by its operators
 	handshakeRate = rate{512, 50}             // TLS handshakes of an address; one after which somebody signs in does not count
 )
 

@@ -309,3 +309,28 @@ func TestFilesThatCannotBeReadAreTheHubsTrouble(t *testing.T) {
 		}
 	}
 }
+
+// What operators ask of their session and account has a rate, for the account; and so has what they change.
+func TestOperatorsRequestsHaveARate(t *testing.T) {
+	s, _ := newHouse(t).hub("one")
+	chief, anna := s.signIn("chief"), s.signIn("anna")
+	refused := 0
+	for i := range int(manageRate.burst) + 200 {
+		if status, got, _ := s.ask(http.MethodGet, []string{api.SessionPath, api.AccountPath}[i%2], "", chief); status == http.StatusTooManyRequests {
+			if refused++; got["code"] != string(fault.RateLimited) || got["retry_after_ms"] == nil {
+				t.Fatal(got)
+			}
+		} else if status != http.StatusOK {
+			t.Fatalf("%d %v", status, got)
+		}
+	}
+	if refused == 0 {
+		t.Error("no request was refused")
+	}
+	if status, _, _ := s.ask(http.MethodPut, api.AccountPath+"/groups/everybody", `{"members":["front_door"]}`, chief); status != http.StatusTooManyRequests {
+		t.Errorf("a change: %d", status)
+	}
+	if status, _, _ := s.ask(http.MethodDelete, api.SessionPath, "", anna); status != http.StatusNoContent {
+		t.Errorf("signing out: %d", status)
+	}
+}

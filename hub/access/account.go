@@ -127,6 +127,12 @@ const (
 // MaxKeys may be valid at once: the old one and the new one while they are changed.
 const MaxKeys = 2
 
+// MaxGroups and MaxUsers are what pages and commands make at most: each change of a file reads and writes it whole.
+const (
+	MaxGroups = 500
+	MaxUsers  = 200
+)
+
 // MaxDevices may be signed in at once unless set: twice as many as one hub is tested with.
 const MaxDevices = 20_000
 

@@ -164,6 +164,9 @@ func (e *Editor) SetGroup(g Group) error {
 			return err
 		}
 	}
+	if len(e.Groups) >= MaxGroups {
+		return conflict("id", "%s has %d groups, which are all that it may have; remove one first.", e.ID, MaxGroups)
+	}
 	if g.Each == 0 {
 		g.Each = config.Duration(EachTime)
 	}
@@ -190,6 +193,9 @@ func (e *Editor) AddUser(u User) error {
 		return conflict("name",
 			"%s is an operator of %s already; choose another name, or change the password or the role of that one.",
 			u.Name, e.ID)
+	}
+	if len(e.Users) >= MaxUsers {
+		return conflict("name", "%s has %d operators, which are all that it may have; remove one first.", e.ID, MaxUsers)
 	}
 	return e.put("user", u, func(a *Account) { a.Users = append(a.Users, u) })
 }

@@ -410,3 +410,44 @@ func TestSettingsAreNotLost(t *testing.T) {
 		t.Errorf("%d were kept as the same version", kept)
 	}
 }
+
+// An account has so many groups and operators and no more; those that exist can be changed and removed.
+func TestGroupsAndOperatorsHaveANumber(t *testing.T) {
+	folder := t.TempDir()
+	var text strings.Builder
+	for i := range MaxGroups {
+		fmt.Fprintf(&text, "[[group]]\nid = \"group_%d\"\nmembers = [\"front_door\"]\n", i)
+	}
+	hash, err := HashPassword("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range MaxUsers {
+		fmt.Fprintf(&text, "[[user]]\nname = \"user_%d\"\npassword = %q\nrole = \"administrator\"\n", i, hash)
+	}
+	if err := os.WriteFile(File(folder, "demo"), []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	group := func(id string) func(*Editor) error {
+		return func(e *Editor) error { return e.SetGroup(Group{ID: id, Members: []string{"reception"}}) }
+	}
+	user := User{Name: "one_more", Password: hash, Role: Operator}
+	for _, c := range []struct {
+		what   string
+		change func(*Editor) error
+		good   bool
+	}{
+		{"a group more", group("one_more"), false},
+		{"another in its place", group("group_7"), true},
+		{"one less", func(e *Editor) error { return e.RemoveGroup("group_8") }, true},
+		{"a group more then", group("one_more"), true},
+		{"an operator more", func(e *Editor) error { return e.AddUser(user) }, false},
+		{"another role", func(e *Editor) error { return e.ChangeUser("user_3", "", Operator) }, true},
+		{"an operator less", func(e *Editor) error { return e.RemoveUser("user_4") }, true},
+		{"an operator more then", func(e *Editor) error { return e.AddUser(user) }, true},
+	} {
+		if err := Edit(folder, "demo", c.change); (err == nil) != c.good || err != nil && !fault.Is(err, fault.Conflict) {
+			t.Errorf("%s: %v", c.what, err)
+		}
+	}
+}

@@ -110,7 +110,7 @@ func (s *accounts) addUser(_ http.ResponseWriter, r *http.Request, by operator) 
 	}
 	u := access.User{Name: q.Name, Role: cmp.Or(q.Role, access.Operator)}
 	var ferr *fault.Error
-	if u.Password, ferr = s.operators.hash(r, q.Password); ferr != nil {
+	if u.Password, ferr = s.operators.hash(r, by.Account, q.Password); ferr != nil {
 		return nil, ferr
 	}
 	return nil, s.change(by, func(e *access.Editor) error { return e.AddUser(u) })
@@ -129,7 +129,7 @@ func (s *accounts) changeUser(w http.ResponseWriter, r *http.Request, by operato
 		return nil, fault.In(fault.BadMessage, "", "Say what to change: password, role, or both.")
 	case q.Password != "":
 		var ferr *fault.Error
-		if hash, ferr = s.operators.hash(r, q.Password); ferr != nil {
+		if hash, ferr = s.operators.hash(r, by.Account, q.Password); ferr != nil {
 			return nil, ferr
 		}
 	}
@@ -173,6 +173,8 @@ func (s *accounts) administrator(do action) http.HandlerFunc {
 			err = fault.In(fault.Credentials, "", "Not signed in.")
 		case who.Role != access.Administrator:
 			err = notAdministrator()
+		default:
+			err = s.Guard.MayManage(by.Account)
 		}
 		if err != nil {
 			Refuse(w, err)

@@ -45,12 +45,14 @@ type Guard interface {
 	Wrong(r *http.Request)
 	// Proved counts a request among those of strangers no longer: it showed a right credential.
 	Proved(r *http.Request)
-	// Turn waits for a turn to hash a password, to be ended with done. Who comes with a known browser of an account does
-	// not wait behind its address; account is "" for everybody else.
+	// Turn waits for a turn to hash a password, to be ended with done. Who is signed in to an account, or comes with a
+	// browser that is known there, does not wait behind its address; account is "" for everybody else.
 	Turn(r *http.Request, account string) (done func(), err *fault.Error)
-	// MayAsk and MayMint say how often an account may ask for records and mint tokens.
+	// MayAsk, MayMint and MayManage say how often an account may ask for records, mint tokens, and have its operators
+	// look at sessions and the account, and change it.
 	MayAsk(account string) *fault.Error
 	MayMint(account string) *fault.Error
+	MayManage(account string) *fault.Error
 }
 
 // API is the HTTP API of a hub.

@@ -42,7 +42,11 @@ func (d *door) Turn(_ *http.Request, account string) (func(), *fault.Error) {
 	return func() { d.asked = append(d.asked, "done") }, nil
 }
 
-func (d *door) MayAsk(string) *fault.Error  { d.asked = append(d.asked, "may ask"); return nil }
+func (d *door) MayAsk(string) *fault.Error { d.asked = append(d.asked, "may ask"); return nil }
+func (d *door) MayManage(string) *fault.Error {
+	d.asked = append(d.asked, "may manage")
+	return nil
+}
 func (d *door) MayMint(string) *fault.Error { d.asked = append(d.asked, "may mint"); return nil }
 
 func newDoor(t *testing.T) *door {
@@ -123,10 +127,10 @@ func TestTheGuardIsAskedAboutEachCredential(t *testing.T) {
 	d.send(d.request(http.MethodGet, NotesPath, "", "", cookies...), 200, "may ask")
 	d.send(d.request(http.MethodPost, TokenPath, `{"account":"demo"}`, "x"), 401, "wrong")
 	d.send(d.request(http.MethodPost, TokenPath, `{"account":"demo"}`, d.key), 200, "may mint")
-	d.send(d.request(http.MethodGet, AccountPath, "", "", cookies...), 200)
+	d.send(d.request(http.MethodGet, AccountPath, "", "", cookies...), 200, "may manage")
 	d.full = true
 	user := `{"name":"bert","password":"another horse"}`
-	d.send(d.request(http.MethodPost, AccountPath+"/users", user, "", cookies...), 429, "turn")
+	d.send(d.request(http.MethodPost, AccountPath+"/users", user, "", cookies...), 429, "may manage", "turn demo")
 }
 
 func TestSignOutEndsTheSessionEverywhere(t *testing.T) {

@@ -78,9 +78,9 @@ func (s *operators) signIn(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// hash makes what is kept of a password, in turn with all the others.
-func (s *operators) hash(r *http.Request, password string) (string, *fault.Error) {
-	done, busy := s.Guard.Turn(r, "")
+// hash makes what is kept of a password, in turn with all the others; account is that of who is signed in.
+func (s *operators) hash(r *http.Request, account, password string) (string, *fault.Error) {
+	done, busy := s.Guard.Turn(r, account)
 	if busy != nil {
 		return "", busy
 	}
@@ -143,6 +143,10 @@ func (s *operators) whoIsThis(w http.ResponseWriter, r *http.Request) {
 	o, u, ok := s.of(r)
 	if !ok {
 		Refuse(w, fault.In(fault.Credentials, "", "Not signed in."))
+		return
+	}
+	if err := s.Guard.MayManage(o.Account); err != nil {
+		Refuse(w, err)
 		return
 	}
 	s.introduce(w, o, u)

@@ -68,7 +68,7 @@ func (s *operators) createFirst(w http.ResponseWriter, r *http.Request) {
 		}
 		u := access.User{Name: q.Name, Role: access.Administrator}
 		var err *fault.Error
-		if u.Password, err = s.hash(r, q.Password); err != nil {
+		if u.Password, err = s.hash(r, "", q.Password); err != nil {
 			return err
 		}
 		switch err := s.Access.AddFirst(q.Account, u); {
