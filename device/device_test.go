@@ -323,7 +323,8 @@ func TestTheWordsOfAFaultDecideNothing(t *testing.T) {
 		for _, f := range []control.Fault{
 			{Code: control.ConfigInvalid, Part: control.PartConfiguration,
 				Text: "x.toml:1: a key that waits for a restart; the one before is kept"},
-			{Code: control.SoundPlayback, Part: control.PartAudio, Text: `the loudspeaker "is used capture: server: " cannot be opened`},
+			{Code: control.SoundPlayback, Part: control.PartAudio,
+				Text: `the loudspeaker "is used capture: server: " cannot be opened`},
 			{Code: control.LineMissing, Part: control.PartDoorInput("exit"), Text: "busy"},
 		} {
 			b.Fault(f)
@@ -363,7 +364,8 @@ func TestGarbageFromTheHubIsSurvived(t *testing.T) {
 		b.online()
 		for _, k := range []wire.Type{wire.Incoming, wire.Ringing, wire.SDP, wire.ICE, wire.Ended, wire.Fail,
 			wire.Answered, wire.OK, "nonsense"} {
-			b.Receive(link.Message{Envelope: wire.Envelope{T: k, Call: "c", B: []byte(`{"from":5,"sdp":[],"candidate":{},"status":7}`)}})
+			b.Receive(link.Message{Envelope: wire.Envelope{T: k, Call: "c",
+				B: []byte(`{"from":5,"sdp":[],"candidate":{},"status":7}`)}})
 		}
 		b.shows(control.LightIdle)
 	})
@@ -397,7 +399,8 @@ func TestControl(t *testing.T) {
 		if status, body := post("/v1/call", `{}`); status != 200 || !strings.Contains(body, `"call":"`) {
 			t.Errorf("%d %s", status, body)
 		}
-		if status, body := post("/v1/call", `{}`); status != 409 || !strings.Contains(body, "ERR_OUTGOING_CALL_IN_PROGRESS") {
+		if status, body := post("/v1/call", `{}`); status != 409 ||
+			!strings.Contains(body, "ERR_OUTGOING_CALL_IN_PROGRESS") {
 			t.Errorf("%d %s", status, body)
 		}
 		if status, _ := post("/v1/hangup", `{}`); status != 200 {
@@ -509,12 +512,16 @@ func TestMetrics(t *testing.T) {
 			b.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 			return w.Body.String()
 		}
-		b.has(scrape(), "intercom_station_registered 0\n", `intercom_station_trouble{code="HUB_AWAY",severity="error",part="hub"} 1`, `intercom_station_trouble{code="KIOSK",severity="warning",part="kiosk"} 1`, `intercom_station_info{cuid="front_door",name=""} 1`)
+		b.has(scrape(), "intercom_station_registered 0\n",
+			`intercom_station_trouble{code="HUB_AWAY",severity="error",part="hub"} 1`,
+			`intercom_station_trouble{code="KIOSK",severity="warning",part="kiosk"} 1`,
+			`intercom_station_info{cuid="front_door",name=""} 1`)
 		b.talk()
 		b.has(scrape(), "intercom_station_registered 1\n", "intercom_station_in_call 1\n",
 			"intercom_station_call_loss_ratio 0\n")
 		b.ended(outcome.Over, outcome.HangUp)
-		b.has(scrape(), `intercom_station_calls_ended_total{status="over",reason="hangup"} 1`, "intercom_station_in_call 0\n")
+		b.has(scrape(), `intercom_station_calls_ended_total{status="over",reason="hangup"} 1`,
+			"intercom_station_in_call 0\n")
 	})
 }
 

@@ -46,7 +46,8 @@ func (m *metrics) about(kind, name, help string) *metrics {
 func (m *metrics) put(name string, v float64, labels ...string) {
 	m.WriteString("intercom_station_" + name)
 	for i := 0; i+1 < len(labels); i += 2 {
-		fmt.Fprintf(m, "%c%s=\"%s\"", "{,"[min(i, 1)], labels[i], strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(labels[i+1]))
+		fmt.Fprintf(m, "%c%s=\"%s\"", "{,"[min(i, 1)], labels[i],
+			strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(labels[i+1]))
 	}
 	if len(labels) > 0 {
 		m.WriteByte('}')

@@ -101,7 +101,8 @@ func (s *silence) inherit(ctx context.Context, w who) {
 		return
 	}
 	if hub != s.r.hubs.Self() {
-		if _, err := s.r.hubs.Ask(ctx, hub, cluster.Message{Kind: cluster.Holds, Account: w.account, CUID: w.cuid}); !errors.Is(err, bus.ErrNobody) {
+		if _, err := s.r.hubs.Ask(ctx, hub, cluster.Message{Kind: cluster.Holds, Account: w.account,
+			CUID: w.cuid}); !errors.Is(err, bus.ErrNobody) {
 			return // it is there: the alarm is its
 		}
 	}

@@ -67,13 +67,15 @@ func (p *pipes) connect(ctx context.Context, from string) (net.Conn, error) {
 
 // client is an HTTP client at an address, with a connection for each request.
 func (p *pipes) client(from string) *http.Client {
-	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return p.connect(ctx, from) }}}
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return p.connect(ctx, from) }}}
 }
 
 // dialFrom opens a WebSocket from an address.
 func (s *server) dialFrom(p *pipes, from string) *client {
 	s.Helper()
-	ws, _, err := websocket.Dial(s.Context(), "ws://hub"+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPClient: p.client(from)})
+	ws, _, err := websocket.Dial(s.Context(), "ws://hub"+wire.Path,
+		&websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPClient: p.client(from)})
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -78,7 +78,8 @@ func (c claims) later(ctx context.Context, w who, instance string, why error) *f
 func (c claims) askToYield(ctx context.Context, hub string, w who, instance string) *fault.Error {
 	ctx, cancel := context.WithTimeout(ctx, askHub)
 	defer cancel()
-	answer, err := c.hubs.Ask(ctx, hub, cluster.Message{Kind: cluster.Yield, Account: w.account, CUID: w.cuid, Text: instance})
+	answer, err := c.hubs.Ask(ctx, hub, cluster.Message{Kind: cluster.Yield, Account: w.account, CUID: w.cuid,
+		Text: instance})
 	switch {
 	case errors.Is(err, bus.ErrNobody):
 		return nil

@@ -59,7 +59,8 @@ func (a *ACMEConfig) check(r *config.Report) {
 	}
 	for i, d := range a.Domains {
 		if !domain.MatchString(d) {
-			r.Addf(fmt.Sprintf("acme.domains[%d]", i), "%q is not a name for a certificate; write it in full, like \"hub.example.org\"", d)
+			r.Addf(fmt.Sprintf("acme.domains[%d]", i),
+				"%q is not a name for a certificate; write it in full, like \"hub.example.org\"", d)
 		}
 	}
 	if !a.AcceptTerms {
@@ -107,18 +108,21 @@ func (t *TURNConfig) check(r *config.Report, tls bool) {
 		} else if t.Listen == "" {
 			r.Addf("turn.listen_tls", "needs turn.listen, the same server for UDP and TCP")
 		} else if !tls {
-			r.Addf("turn.listen_tls", "needs the hub's certificate; set tls_cert and tls_key, acme.domains or tls_private")
+			r.Addf("turn.listen_tls",
+				"needs the hub's certificate; set tls_cert and tls_key, acme.domains or tls_private")
 		}
 	}
 	if t.TLSName != "" && strings.Trim(t.TLSName, hostLetters) != "" {
-		r.Addf("turn.tls_name", "%q is not a host; write it without scheme and port, like \"hub.example.org\"", t.TLSName)
+		r.Addf("turn.tls_name", "%q is not a host; write it without scheme and port, like \"hub.example.org\"",
+			t.TLSName)
 	}
 	if t.Listen != "" {
 		if _, port, err := net.SplitHostPort(t.Listen); err != nil || port == "0" || port == "" {
 			r.Addf("turn.listen", "%q is not an address with a port; write it like \"0.0.0.0:3478\"", t.Listen)
 		}
 		if a, err := netip.ParseAddr(t.Public); err != nil || a.IsUnspecified() {
-			r.Addf("turn.public", "%q is not an IP address; name the one at which stations reach this machine", t.Public)
+			r.Addf("turn.public", "%q is not an IP address; name the one at which stations reach this machine",
+				t.Public)
 		}
 	}
 	if t.MinPort < 1024 || t.MaxPort > 65535 || t.MinPort > t.MaxPort {
@@ -131,13 +135,15 @@ func (t *TURNConfig) check(r *config.Report, tls bool) {
 		r.Addf("turn.address_kbit", "is %d; a voice needs 100", t.AddressKbit)
 	}
 	if t.AccountKbit < t.AddressKbit {
-		r.Addf("turn.account_kbit", "is %d; it must be at least address_kbit, which is %d", t.AccountKbit, t.AddressKbit)
+		r.Addf("turn.account_kbit", "is %d; it must be at least address_kbit, which is %d", t.AccountKbit,
+			t.AddressKbit)
 	}
 	relays := false
 	for i, u := range t.URLs {
 		scheme, rest, _ := strings.Cut(u, ":")
 		if !slices.Contains([]string{"stun", "stuns", "turn", "turns"}, scheme) || rest == "" {
-			r.Addf(fmt.Sprintf("turn.urls[%d]", i), "%q is not a server; write it like \"stun:stun.example.org:3478\" or \"turn:turn.example.org?transport=udp\"", u)
+			r.Addf(fmt.Sprintf("turn.urls[%d]", i), "%q is not a server; write it like "+
+				"\"stun:stun.example.org:3478\" or \"turn:turn.example.org?transport=udp\"", u)
 		}
 		relays = relays || strings.HasPrefix(scheme, "turn")
 	}
@@ -251,18 +257,22 @@ func (c *Config) Check(r *config.Report) {
 		if _, port, err := net.SplitHostPort(c.CAListen); err != nil || port == "" || port == "0" {
 			r.Addf("ca_listen", "%q is not an address with a port; write it like \":80\"", c.CAListen)
 		} else if c.CAListen == c.Listen {
-			r.Addf("ca_listen", "is the same as listen, where the hub serves with TLS; it needs a port of its own, like \":80\"")
+			r.Addf("ca_listen",
+				"is the same as listen, where the hub serves with TLS; it needs a port of its own, like \":80\"")
 		} else if !c.TLSPrivate {
 			r.Addf("ca_listen", "gives away the certificate of tls_private, which is not set")
 		}
 	}
 	if err == nil && !c.TLS() && !c.AllowPlain && !config.Loopback(host) {
-		r.Addf("listen", "%q can be reached from elsewhere, so it needs tls_cert and tls_key, acme.domains, or tls_private where there is no public name; a loopback address does not, nor does a hub with allow_plain = true", c.Listen)
+		r.Addf("listen", "%q can be reached from elsewhere, so it needs tls_cert and tls_key, acme.domains, or "+
+			"tls_private where there is no public name; a loopback address does not, nor does a hub with "+
+			"allow_plain = true", c.Listen)
 	}
 	if c.Name == "" {
 		c.Name = machine()
 	}
-	if strings.Trim(c.Name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" || len(c.Name) > 50 {
+	if strings.Trim(c.Name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" ||
+		len(c.Name) > 50 {
 		r.Addf("name", "%q is not a name for a hub; it has up to 50 letters, digits, - and _", c.Name)
 	}
 	for key, value := range map[string]string{"accounts": c.Accounts, "state_dir": c.StateDir} {
@@ -280,7 +290,8 @@ func (c *Config) Check(r *config.Report) {
 		r.Addf("ack_time", "is %v; it must be 1s to 30s", c.AckTime)
 	}
 	for i, o := range c.Origins {
-		if u, err := url.Parse(o); err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.Path != "" || strings.ContainsAny(o, "*?[\\") {
+		if u, err := url.Parse(o); err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" ||
+			u.Path != "" || strings.ContainsAny(o, "*?[\\") {
 			r.Addf(fmt.Sprintf("origins[%d]", i), "%q is no origin; write it like https://crm.example.org", o)
 		}
 	}
@@ -288,11 +299,13 @@ func (c *Config) Check(r *config.Report) {
 		if p, err := ParseProxy(s); err != nil {
 			r.Addf(fmt.Sprintf("trusted_proxies[%d]", i), "%v", err)
 		} else if p.Bits() == 0 {
-			r.Addf(fmt.Sprintf("trusted_proxies[%d]", i), "%q are all addresses, so that everybody could say to be another; name the proxy's", s)
+			r.Addf(fmt.Sprintf("trusted_proxies[%d]", i),
+				"%q are all addresses, so that everybody could say to be another; name the proxy's", s)
 		}
 	}
 	if c.ProxyHeader != XForwardedFor && c.ProxyHeader != Forwarded {
-		r.Addf("proxy_header", "%q is not a header that is known; it must be %s or %s", c.ProxyHeader, XForwardedFor, Forwarded)
+		r.Addf("proxy_header", "%q is not a header that is known; it must be %s or %s", c.ProxyHeader, XForwardedFor,
+			Forwarded)
 	}
 	if c.Metrics != "" {
 		if host, _, err := net.SplitHostPort(c.Metrics); err != nil || !config.Loopback(host) {
@@ -307,7 +320,8 @@ func (c *Config) Check(r *config.Report) {
 
 func (n *NATSConfig) check(r *config.Report) {
 	if n.URL != "" && (n.Listen != "" || len(n.Routes) > 0) {
-		r.Addf("nats.url", "and nats.listen exclude each other: either the hubs meet at a NATS cluster elsewhere, or their own servers form one")
+		r.Addf("nats.url", "and nats.listen exclude each other: either the hubs meet at a NATS cluster elsewhere, or "+
+			"their own servers form one")
 	}
 	if len(n.Routes) > 0 && n.Listen == "" {
 		r.Addf("nats.routes", "needs nats.listen, where the other hubs reach this one")

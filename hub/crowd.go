@@ -54,7 +54,8 @@ func (c *crowd) enter(address netip.Prefix, evict func()) *guest {
 
 // excess takes those out of whom an address has too many.
 func (c *crowd) excess(address netip.Prefix) (out []*guest) {
-	for all := c.of[address]; c.each > 0 && len(all) > c.each && time.Since(all[0].since) >= c.grace; all = c.of[address] {
+	for all := c.of[address]; c.each > 0 && len(all) > c.each &&
+		time.Since(all[0].since) >= c.grace; all = c.of[address] {
 		out = append(out, all[0])
 		c.remove(all[0])
 	}

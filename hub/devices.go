@@ -42,7 +42,8 @@ const (
 )
 
 func newDevices(hubs *cluster.Hubs, d *access.Directory) *devices {
-	return &devices{hubs: hubs, access: d, here: map[string]int{}, coming: map[string]int{}, told: map[string]int{}, there: map[string]*hubCounts{}}
+	return &devices{hubs: hubs, access: d, here: map[string]int{}, coming: map[string]int{}, told: map[string]int{},
+		there: map[string]*hubCounts{}}
 }
 
 // reservation is a place in an account, kept for a device while it signs in.
@@ -67,7 +68,8 @@ func (d *devices) reserve(ctx context.Context, w who, h hello) (*reservation, *f
 	if d.known(ctx, acct, w) {
 		return d.take(w.account, -1), nil
 	}
-	err := fault.In(fault.NotAllowed, "account", "%d devices of the account are signed in, as many as it may have; sign others out, or have max_devices raised in the account's file.", acct.MaxDevices)
+	err := fault.In(fault.NotAllowed, "account", "%d devices of the account are signed in, as many as it may have; "+
+		"sign others out, or have max_devices raised in the account's file.", acct.MaxDevices)
 	err.RetryAfterMS = fullAgain.Milliseconds()
 	return nil, err
 }

@@ -49,8 +49,8 @@ func (w *world) lets(name string, i int) {
 	}
 }
 
-// An account has so many devices at once and no more. Who is there can always come back; so can whom the account's files
-// name, and operators, who have to put it in order; and each that leaves makes room.
+// An account has so many devices at once and no more. Who is there can always come back; so can whom the account's
+// files name, and operators, who have to put it in order; and each that leaves makes room.
 func TestAnAccountIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := accounts(t, `
@@ -102,7 +102,8 @@ func TestManyWantTheLastPlaces(t *testing.T) {
 		for i := range 100 {
 			all.Go(func() {
 				s := &station{latest: map[wire.Type]wire.Envelope{}, name: fmt.Sprint("many_", i), world: w}
-				h := hello{grant: demoKey.Grant(), HelloBody: wire.HelloBody{Account: "demo", CUID: s.name, Instance: "one"}}
+				h := hello{grant: demoKey.Grant(),
+					HelloBody: wire.HelloBody{Account: "demo", CUID: s.name, Instance: "one"}}
 				_, err := w.hubs[0].router.enter(context.Background(), dev(s.name), h, s, wire.WelcomeBody{})
 				mu.Lock()
 				defer mu.Unlock()
@@ -225,8 +226,8 @@ func TestOperatorsComeIntoAFullAccount(t *testing.T) {
 	}
 }
 
-// A device that finds no place is told why and when to try again, and the connection is closed as one that the hub cannot
-// take now.
+// A device that finds no place is told why and when to try again, and the connection is closed as one that the hub
+// cannot take now.
 func TestTheFullAccountIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p := serveInBubble(t, func(*Settings) {})
@@ -234,7 +235,8 @@ func TestTheFullAccountIsSaid(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(access.File(s.folder, "demo"), append([]byte("max_devices = 1\n"), text...), 0o600); err != nil {
+		if err := os.WriteFile(access.File(s.folder, "demo"), append([]byte("max_devices = 1\n"), text...),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.dir.Reload(); err != nil {

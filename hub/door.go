@@ -66,7 +66,8 @@ func (r requests) noteRefusal(door who, by, call string) {
 	}
 	r.background(func() {
 		if err := r.note(door.account, door.cuid, n); err != nil {
-			r.log.Error("a refusal cannot be written down", event.Call(call), event.Account(door.account), event.CUID(door.cuid),
+			r.log.Error("a refusal cannot be written down", event.Call(call), event.Account(door.account),
+				event.CUID(door.cuid),
 				"err", err)
 		}
 	})
@@ -110,7 +111,8 @@ func (r requests) openDoor(m *session, e wire.Envelope) *fault.Error {
 		}
 		return noRule(m.cuid, b.CUID)
 	}
-	return r.pass(door, wire.New(wire.OpenDoor, "", wire.OpenDoorBody{ID: b.ID, From: m.cuid, By: wire.Printable(operator, 50)}))
+	return r.pass(door, wire.New(wire.OpenDoor, "",
+		wire.OpenDoorBody{ID: b.ID, From: m.cuid, By: wire.Printable(operator, 50)}))
 }
 
 // doorDone passes on what became of such a wish. The client knows its own wishes by their ids.
@@ -122,7 +124,8 @@ func (r requests) doorDone(m *session, e wire.Envelope) *fault.Error {
 	if err != nil {
 		return err
 	}
-	return r.pass(who{m.account, b.CUID}, wire.New(wire.OpenDone, "", wire.OpenDoorBody{ID: b.ID, From: m.cuid, Result: b.Result, Reason: b.Reason}))
+	return r.pass(who{m.account, b.CUID}, wire.New(wire.OpenDone, "",
+		wire.OpenDoorBody{ID: b.ID, From: m.cuid, Result: b.Result, Reason: b.Reason}))
 }
 
 // identify has a station blink and sound, wherever it is signed in. Operators may ask for that.

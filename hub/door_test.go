@@ -35,22 +35,26 @@ func TestADoorOutsideACall(t *testing.T) {
 	const rules = "[[may_open_door]]\nfrom = [\"alpha\"]\nto = [\"bravo\"]\n"
 	eachHubs(t, "an operator whom a rule lets, and nobody else", rules, func(w *world) {
 		ask := wire.OpenDoorBody{ID: wish, CUID: "bravo", From: "charly", By: "nobody"}
-		if err := w.asks("alpha", ask); err == nil || err.Code != fault.NotAllowed || !strings.Contains(err.Message, "operator") {
+		if err := w.asks("alpha", ask); err == nil || err.Code != fault.NotAllowed ||
+			!strings.Contains(err.Message, "operator") {
 			t.Errorf("who is no operator: %v", err)
 		}
 		for _, name := range []string{"alpha", "charly"} {
 			w.at[name].m.grant.User = "Anna"
 		}
 		for range 30 {
-			if err := w.asks("charly", ask); err == nil || err.Code != fault.NotAllowed || !strings.Contains(err.Message, "may_open_door") {
+			if err := w.asks("charly", ask); err == nil || err.Code != fault.NotAllowed ||
+				!strings.Contains(err.Message, "may_open_door") {
 				t.Errorf("without a rule: %v", err)
 			}
 		}
 		w.expect() // the station does not hear of it
-		if len(w.noted) != mostRefusals || w.noted[0] != "bravo: charly (Anna) refused, no rule may_open_door of the account has it" {
+		if len(w.noted) != mostRefusals ||
+			w.noted[0] != "bravo: charly (Anna) refused, no rule may_open_door of the account has it" {
 			t.Errorf("on record: %q", w.noted)
 		}
-		for _, bad := range []wire.OpenDoorBody{{}, {ID: wish}, {ID: "x", CUID: "bravo"}, {ID: wish, CUID: "no cuid"}, {ID: wish, From: "bravo"}} {
+		for _, bad := range []wire.OpenDoorBody{{}, {ID: wish}, {ID: "x", CUID: "bravo"}, {ID: wish, CUID: "no cuid"},
+			{ID: wish, From: "bravo"}} {
 			if err := w.asks("alpha", bad); err == nil || err.Code != fault.BadMessage {
 				t.Errorf("%+v: %v", bad, err)
 			}
@@ -59,15 +63,19 @@ func TestADoorOutsideACall(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.expect("bravo<door.open")
-		if b := told[wire.OpenDoorBody](w, "bravo", wire.OpenDoor); b.From != "alpha" || b.By != "Anna" || b.ID != wish || b.CUID != "" {
+		if b := told[wire.OpenDoorBody](w, "bravo", wire.OpenDoor); b.From != "alpha" || b.By != "Anna" ||
+			b.ID != wish || b.CUID != "" {
 			t.Errorf("the station is told %+v", b)
 		}
 		s := w.at["bravo"]
-		if err := s.hub.router.requests.doorDone(s.m, wire.New(wire.OpenDone, "", wire.OpenDoorBody{ID: wish, CUID: "alpha", From: "charly", Result: wire.DoorRefused, Reason: wire.DoorLocked})); err != nil {
+		if err := s.hub.router.requests.doorDone(s.m,
+			wire.New(wire.OpenDone, "", wire.OpenDoorBody{ID: wish, CUID: "alpha", From: "charly",
+				Result: wire.DoorRefused, Reason: wire.DoorLocked})); err != nil {
 			t.Fatal(err)
 		}
 		w.expect("alpha<door.done")
-		if b := told[wire.OpenDoorBody](w, "alpha", wire.OpenDone); b.From != "bravo" || b.Reason != wire.DoorLocked || b.Result != wire.DoorRefused {
+		if b := told[wire.OpenDoorBody](w, "alpha", wire.OpenDone); b.From != "bravo" || b.Reason != wire.DoorLocked ||
+			b.Result != wire.DoorRefused {
 			t.Errorf("the operator is told %+v", b)
 		}
 		w.lose("bravo", true)
@@ -85,7 +93,8 @@ func TestWhichDoorsAreShown(t *testing.T) {
 		w.at["alpha"].m.grant.User, w.at["charly"].m.grant.User = "Anna", "Berta" // delta is no operator
 		for _, name := range []string{"bravo", "charly"} {
 			s := w.at[name]
-			if err := s.hub.router.declare(s.m, wire.New(wire.State, "", wire.StateBody{Health: "healthy", Door: []string{"alpha", "ch*", "delta"}})); err != nil {
+			if err := s.hub.router.declare(s.m, wire.New(wire.State, "",
+				wire.StateBody{Health: "healthy", Door: []string{"alpha", "ch*", "delta"}})); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -113,7 +122,8 @@ func TestWhichDoorsAreShown(t *testing.T) {
 	eachHubs(t, "a rule that is taken away", rules, func(w *world) {
 		w.at["alpha"].m.grant.User = "Anna"
 		s, bravo := w.at["alpha"], w.at["bravo"]
-		if err := bravo.hub.router.declare(bravo.m, wire.New(wire.State, "", wire.StateBody{Health: "healthy", Door: []string{"alpha"}})); err != nil {
+		if err := bravo.hub.router.declare(bravo.m,
+			wire.New(wire.State, "", wire.StateBody{Health: "healthy", Door: []string{"alpha"}})); err != nil {
 			t.Fatal(err)
 		}
 		s.hub.router.watch(s.m)
@@ -136,7 +146,8 @@ func TestWhichDoorsAreShown(t *testing.T) {
 			t.Error("the door is shown after its rule is gone")
 		}
 	})
-	if err := (wire.StateBody{Door: make([]string, wire.MaxOpeners+1)}).Check(); err == nil || err.Code != fault.TooLarge {
+	if err := (wire.StateBody{Door: make([]string, wire.MaxOpeners+1)}).Check(); err == nil ||
+		err.Code != fault.TooLarge {
 		t.Errorf("a long list: %v", err)
 	}
 	if err := (wire.StateBody{Door: []string{"a\nb"}}).Check(); err == nil {
@@ -146,7 +157,8 @@ func TestWhichDoorsAreShown(t *testing.T) {
 
 // The other side of a call is told of a door only where a rule lets it be opened.
 func TestTheHubTellsOfDoorsThatARuleLets(t *testing.T) {
-	for rules, want := range map[string][]string{"": nil, "[[may_open_door]]\nfrom = [\"alpha\"]\nto = [\"bravo\"]\n": {"alpha<call.capabilities"}} {
+	for rules, want := range map[string][]string{"": nil,
+		"[[may_open_door]]\nfrom = [\"alpha\"]\nto = [\"bravo\"]\n": {"alpha<call.capabilities"}} {
 		eachHubs(t, rules, rules, func(w *world) {
 			w.invite("alpha", "bravo", idA)
 			w.say("bravo", wire.Ringing, idA, wire.SDPBody{SDP: "v=0"})
@@ -157,7 +169,8 @@ func TestTheHubTellsOfDoorsThatARuleLets(t *testing.T) {
 			w.clear()
 			w.say("bravo", wire.Capabilities, idA, wire.CapabilitiesBody{Door: true})
 			w.say("alpha", wire.Capabilities, idA, wire.CapabilitiesBody{Door: true})
-			if err := w.say("charly", wire.Capabilities, idA, wire.CapabilitiesBody{Door: true}); err == nil || err.Code != fault.NotParty {
+			if err := w.say("charly", wire.Capabilities, idA, wire.CapabilitiesBody{Door: true}); err == nil ||
+				err.Code != fault.NotParty {
 				t.Errorf("of a stranger: %v", err)
 			}
 			w.expect(want...)

@@ -28,7 +28,8 @@ func (r *router) arrived(m *session, h hello, was legRef, resumed bool) {
 			r.hold(m, legRef{ref.Call, r.hubs.Self()}, c)
 			c.back(m.cuid, r.hubs.Self(), resumed && ref.Call == was.id)
 		case ref.Call == was.id && was.owner != "":
-			r.hubs.Send(was.owner, cluster.Message{Kind: cluster.Back, Account: m.account, CUID: m.cuid, Call: ref.Call, Final: resumed})
+			r.hubs.Send(was.owner, cluster.Message{Kind: cluster.Back, Account: m.account, CUID: m.cuid, Call: ref.Call,
+				Final: resumed})
 		case ref.Ticket != "" || r.hubs.Peers():
 			r.seek(m, ref)
 		}
@@ -39,7 +40,8 @@ func (r *router) arrived(m *session, h hello, was legRef, resumed bool) {
 		if c := r.find(m.account, was.id); c != nil && was.owner == r.hubs.Self() {
 			c.back(m.cuid, r.hubs.Self(), true)
 		} else if was.owner != "" {
-			r.hubs.Send(was.owner, cluster.Message{Kind: cluster.Back, Account: m.account, CUID: m.cuid, Call: was.id, Final: true})
+			r.hubs.Send(was.owner, cluster.Message{Kind: cluster.Back, Account: m.account, CUID: m.cuid, Call: was.id,
+				Final: true})
 		}
 	}
 }
@@ -50,7 +52,8 @@ func (r *router) departed(w who, of legRef, forGood bool) {
 		return
 	}
 	if of.owner != r.hubs.Self() {
-		r.hubs.Send(of.owner, cluster.Message{Kind: cluster.Gone, Account: w.account, CUID: w.cuid, Call: of.id, Final: forGood})
+		r.hubs.Send(of.owner, cluster.Message{Kind: cluster.Gone, Account: w.account, CUID: w.cuid, Call: of.id,
+			Final: forGood})
 	} else if c := r.find(w.account, of.id); c != nil {
 		c.left(w.cuid, r.hubs.Self(), forGood)
 	}
@@ -112,7 +115,8 @@ func (r *router) findOrAdopt(w who, c wire.CallRef) string {
 	ctx, cancel := context.WithTimeout(r.ctx, cluster.AskTime)
 	defer cancel()
 	if r.hubs.Peers() {
-		if hub, err := r.hubs.AskAll(ctx, cluster.Message{Kind: cluster.Owns, Account: w.account, CUID: w.cuid, Call: c.Call}); err == nil && hub != "" {
+		if hub, err := r.hubs.AskAll(ctx, cluster.Message{Kind: cluster.Owns, Account: w.account, CUID: w.cuid,
+			Call: c.Call}); err == nil && hub != "" {
 			return hub
 		}
 	}
@@ -182,7 +186,8 @@ func (r *router) adopt(w who, k call.Ticket, claim uint64) {
 	if r.hubs.Peers() {
 		r.background(func() {
 			if hub, err := r.hubs.Locate(r.ctx, peer.account, peer.cuid, true); err == nil && hub != "" {
-				r.hubs.Send(hub, cluster.Message{Kind: cluster.Adopted, Account: peer.account, CUID: peer.cuid, Call: k.Call})
+				r.hubs.Send(hub, cluster.Message{Kind: cluster.Adopted, Account: peer.account, CUID: peer.cuid,
+					Call: k.Call})
 			}
 		})
 	}
@@ -215,7 +220,8 @@ func (r *router) orphaned(w who, call string) {
 		m.call = legRef{}
 	}
 	r.mu.Unlock()
-	r.log.Warn("the hub of a call is gone", event.Call(call), event.Account(w.account), event.CUID(w.cuid), event.Hub(owner))
+	r.log.Warn("the hub of a call is gone", event.Call(call), event.Account(w.account), event.CUID(w.cuid),
+		event.Hub(owner))
 	if b, err := wire.Body[wire.AnsweredBody](wire.Envelope{B: answered}); answered != nil && err == nil {
 		r.seek(m, wire.CallRef{Call: call, Ticket: b.Ticket})
 		return

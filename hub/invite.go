@@ -31,7 +31,8 @@ func (r *router) invite(m *session, e wire.Envelope) *fault.Error {
 		return err
 	}
 	state.Image = b.InitiatorImage
-	state.Result = outcome.Result{Call: e.Call, From: m.cuid, To: b.To.String(), Context: b.Context, InvitedAt: outcome.At(time.Now())}
+	state.Result = outcome.Result{Call: e.Call, From: m.cuid, To: b.To.String(), Context: b.Context,
+		InvitedAt: outcome.At(time.Now())}
 	for i := range state.Legs {
 		state.Legs[i].Servers = r.servers(m.account, state.Legs[i].CUID, e.Call)
 	}
@@ -63,7 +64,8 @@ func (r *router) invite(m *session, e wire.Envelope) *fault.Error {
 	r.owned.add(c)
 	r.mu.Unlock()
 	r.liveCalls.Add(1)
-	m.reply(e, wire.InvitedBody{RingMS: state.Plan.Ring.Milliseconds(), CallerMS: state.Plan.Caller.Milliseconds()}, nil)
+	m.reply(e, wire.InvitedBody{RingMS: state.Plan.Ring.Milliseconds(), CallerMS: state.Plan.Caller.Milliseconds()},
+		nil)
 	c.next(call.Begin{})
 	return nil
 }

@@ -16,14 +16,16 @@ import (
 // rememberedBy gives the cookie of a browser with which an operator signs in.
 func (s *server) rememberedBy(name string) *http.Cookie {
 	s.Helper()
-	r, err := http.Post(s.URL+api.SessionPath, "application/json", strings.NewReader(fmt.Sprintf(`{"account":"demo","name":%q,"password":%q}`, name, password)))
+	r, err := http.Post(s.URL+api.SessionPath, "application/json",
+		strings.NewReader(fmt.Sprintf(`{"account":"demo","name":%q,"password":%q}`, name, password)))
 	if err != nil {
 		s.Fatal(err)
 	}
 	r.Body.Close()
 	for _, c := range r.Cookies() {
 		if c.Name == api.KnownCookie {
-			if !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" || strings.Contains(c.Value, name) {
+			if !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" ||
+				strings.Contains(c.Value, name) {
 				s.Errorf("the cookie is %+v", c)
 			}
 			return c
@@ -33,8 +35,8 @@ func (s *server) rememberedBy(name string) *http.Cookie {
 	return nil
 }
 
-// While an address floods the hub with passwords, a right one from there finds no place, but one from a browser in which
-// the operator signed in before does. A wrong one from there is refused like any other.
+// While an address floods the hub with passwords, a right one from there finds no place, but one from a browser in
+// which the operator signed in before does. A wrong one from there is refused like any other.
 func TestAKnownBrowserHasItsTurn(t *testing.T) {
 	s, _ := newHouse(t).hub("one")
 	cookie := s.rememberedBy("anna")
@@ -46,11 +48,13 @@ func TestAKnownBrowserHasItsTurn(t *testing.T) {
 		}
 		free = append(free, done)
 	}
-	from := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 7)}}).DialContext}}
+	from := http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 7)}}).DialContext}}
 	try := func(password string, cookie *http.Cookie) chan int {
 		status := make(chan int, 1)
 		go func() {
-			q, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+api.SessionPath, strings.NewReader(fmt.Sprintf(`{"account":"demo","name":"anna","password":%q}`, password)))
+			q, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+api.SessionPath,
+				strings.NewReader(fmt.Sprintf(`{"account":"demo","name":"anna","password":%q}`, password)))
 			if cookie != nil {
 				q.AddCookie(&http.Cookie{Name: cookie.Name, Value: cookie.Value})
 			}

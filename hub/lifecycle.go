@@ -41,7 +41,8 @@ func (c *ownedCall) handOver() {
 	}
 	for cuid, p := range c.at {
 		if p.hub != "" && p.hub != c.r.hubs.Self() {
-			c.r.hubs.Send(p.hub, cluster.Message{Kind: cluster.Leaves, Account: c.key.account, CUID: cuid, Call: c.key.id})
+			c.r.hubs.Send(p.hub, cluster.Message{Kind: cluster.Leaves, Account: c.key.account, CUID: cuid,
+				Call: c.key.id})
 		}
 	}
 }

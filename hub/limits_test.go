@@ -51,13 +51,16 @@ type crowding struct {
 }
 
 func (x *crowding) socket(ctx context.Context) (*websocket.Conn, error) {
-	ws, _, err := websocket.Dial(ctx, "ws://hub"+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPClient: x.p.client(x.from), HTTPHeader: x.head})
+	ws, _, err := websocket.Dial(ctx, "ws://hub"+wire.Path,
+		&websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPClient: x.p.client(x.from),
+			HTTPHeader: x.head})
 	return ws, err
 }
 
 // token asks for a token with a key, and gives the HTTP status.
 func (x *crowding) token(ctx context.Context, key string) int {
-	q, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://hub"+api.TokenPath, strings.NewReader(`{"account":"demo"}`))
+	q, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://hub"+api.TokenPath,
+		strings.NewReader(`{"account":"demo"}`))
 	q.Header = x.head.Clone()
 	q.Header.Set("Authorization", "Bearer "+key)
 	r, err := x.p.client(x.from).Do(q)
@@ -122,7 +125,8 @@ func TestARightKeyAlwaysComesIn(t *testing.T) {
 		"wrong keys over WebSockets": func(x *crowding) {
 			x.loop(maxSockets+20, func() {
 				if ws, err := x.socket(x.ctx); err == nil {
-					_ = ws.Write(x.ctx, websocket.MessageText, []byte(`{"t":"hello","id":1,"b":{"account":"demo","apikey":"ik_wrong","cuid":"front_door","instance":"x"}}`))
+					hello := `{"t":"hello","id":1,"b":{"account":"demo","apikey":"ik_wrong","cuid":"front_door","instance":"x"}}`
+					_ = ws.Write(x.ctx, websocket.MessageText, []byte(hello))
 					ws.CloseNow()
 				}
 			})
@@ -143,7 +147,8 @@ func TestARightKeyAlwaysComesIn(t *testing.T) {
 			t.Run(fmt.Sprint(name, map[bool]string{true: " behind a proxy"}[behind]), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s, p := serveInBubble(t, func(set *Settings) {
-						set.Proxies = Proxies{Trusted: []netip.Prefix{netip.MustParsePrefix(proxy + "/32")}, Header: XForwardedFor}
+						set.Proxies = Proxies{Trusted: []netip.Prefix{netip.MustParsePrefix(proxy + "/32")},
+							Header: XForwardedFor}
 					})
 					ctx, cancel := context.WithCancel(t.Context())
 					x := &crowding{server: s, p: p, from: bad, head: http.Header{}, ctx: ctx}
@@ -163,7 +168,8 @@ func TestARightKeyAlwaysComesIn(t *testing.T) {
 						}
 						time.Sleep(roundTrip) // in which the others come and go: the grace for a hello
 						c := &client{t, ws}
-						c.hello(wire.HelloBody{Account: "demo", APIKey: s.key, CUID: fmt.Sprint("station_", i), Instance: "i"})
+						c.hello(wire.HelloBody{Account: "demo", APIKey: s.key, CUID: fmt.Sprint("station_", i),
+							Instance: "i"})
 						if e, code := c.until(wire.Welcome); e.T != wire.Welcome {
 							t.Fatalf("sign-in %d was closed with %d", i, code)
 						}
@@ -213,7 +219,8 @@ func TestWhoSaysNothingIsSentAway(t *testing.T) {
 					}
 				})
 				began := time.Now()
-				_ = conn.SetReadDeadline(began.Add(10 * c.most)) // else the test, not the connection, would go on for ever
+				// else the test, not the connection, would go on for ever
+				_ = conn.SetReadDeadline(began.Add(10 * c.most))
 				_, _ = io.Copy(io.Discard, conn)
 				if took := time.Since(began); took > c.most+time.Second {
 					t.Errorf("the connection lived for %v", took)
@@ -268,8 +275,8 @@ func TestTheOldestMakesRoom(t *testing.T) {
 	})
 }
 
-// Frames of every kind count, also those that the library answers or throws away, before the sign-in and after it; so do
-// bytes. Others notice nothing.
+// Frames of every kind count, also those that the library answers or throws away, before the sign-in and after it; so
+// do bytes. Others notice nothing.
 func TestFloodsOfFrames(t *testing.T) {
 	for name, one := range map[string][]byte{
 		"pings":             frame(0x89, nil),
@@ -285,14 +292,19 @@ func TestFloodsOfFrames(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s, p := serveInBubble(t, func(*Settings) {})
 					other, _ := s.signFrom(p, "192.0.2.10", "front_door", "1")
-					c := p.bare(t, "198.51.100.7", "GET "+wire.Path+" HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: "+wire.Subprotocol+"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+					c := p.bare(t, "198.51.100.7",
+						"GET "+wire.Path+" HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+							"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: "+wire.Subprotocol+
+							"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 					r := bufio.NewReader(c)
 					if _, err := http.ReadResponse(r, nil); err != nil {
 						t.Fatal(err)
 					}
 					go func() { _, _ = io.Copy(io.Discard, r) }()
 					if signedIn {
-						_, _ = c.Write(frame(0x81, fmt.Appendf(nil, `{"t":"hello","id":1,"b":{"account":"demo","apikey":%q,"cuid":"flood_one","instance":"x"}}`, s.key)))
+						_, _ = c.Write(frame(0x81,
+							fmt.Appendf(nil,
+								`{"t":"hello","id":1,"b":{"account":"demo","apikey":%q,"cuid":"flood_one","instance":"x"}}`, s.key)))
 						synctest.Wait()
 						if strings.HasPrefix(name, "empty pieces") {
 							_, _ = c.Write(frame(0x01, nil))
@@ -366,14 +378,16 @@ func FuzzFrameCount(f *testing.F) {
 }
 
 func TestWhoseRequestItIs(t *testing.T) {
-	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("fd00::/64")}
+	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/24"),
+		netip.MustParsePrefix("fd00::/64")}
 	for _, c := range []struct {
 		header, peer, want string
 		values             []string
 	}{
 		{XForwardedFor, "203.0.113.9", "203.0.113.9", []string{"198.51.100.7"}}, // not from a proxy: made up
 		{XForwardedFor, "127.0.0.1", "198.51.100.7", []string{"198.51.100.7"}},
-		{XForwardedFor, "127.0.0.1", "198.51.100.7", []string{"8.8.8.8, 198.51.100.7"}}, // the client wrote the left one
+		// the client wrote the left one
+		{XForwardedFor, "127.0.0.1", "198.51.100.7", []string{"8.8.8.8, 198.51.100.7"}},
 		{XForwardedFor, "127.0.0.1", "198.51.100.7", []string{"8.8.8.8", "198.51.100.7"}},
 		{XForwardedFor, "127.0.0.1", "198.51.100.7", []string{"198.51.100.7, 10.0.0.5"}}, // through two proxies
 		{XForwardedFor, "127.0.0.1", "198.51.100.7", []string{"10.0.0.77, 198.51.100.7, 10.0.0.5"}},
@@ -387,7 +401,8 @@ func TestWhoseRequestItIs(t *testing.T) {
 		{XForwardedFor, "fd00::1", "2001:db8::1", []string{"2001:db8::1"}},
 		{XForwardedFor, "fd00::1", "2001:db8::1", []string{"[2001:db8::1]:4000"}},
 		{Forwarded, "127.0.0.1", "198.51.100.7", []string{`for=198.51.100.7;proto=https`}},
-		{Forwarded, "127.0.0.1", "2001:db8::1", []string{`for=8.8.8.8, proto=https; For="[2001:db8::1]:4711";by=10.0.0.1`}},
+		{Forwarded, "127.0.0.1", "2001:db8::1",
+			[]string{`for=8.8.8.8, proto=https; For="[2001:db8::1]:4711";by=10.0.0.1`}},
 		{Forwarded, "127.0.0.1", "127.0.0.1", []string{`for=198.51.100.7, for=_hidden`}},
 		{Forwarded, "127.0.0.1", "127.0.0.1", []string{`proto=https`}},
 	} {
@@ -402,7 +417,8 @@ func TestWhoseRequestItIs(t *testing.T) {
 }
 
 func TestWhatCountsAsOneAddress(t *testing.T) {
-	for a, want := range map[string]string{"192.0.2.1": "192.0.2.1/32", "::ffff:192.0.2.1": "192.0.2.1/32", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "::1": "::1/128", "fe80::1%eth0": "fe80::1/128"} {
+	for a, want := range map[string]string{"192.0.2.1": "192.0.2.1/32", "::ffff:192.0.2.1": "192.0.2.1/32",
+		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "::1": "::1/128", "fe80::1%eth0": "fe80::1/128"} {
 		got, _ := addressOf(net.JoinHostPort(a, "1"))
 		if subscriber(got).String() != want {
 			t.Errorf("%s counts as %v, not %s", a, subscriber(got), want)
@@ -418,7 +434,9 @@ func TestTheLogNamesTheClient(t *testing.T) {
 		serveLogging(t, p, func(set *Settings) {
 			set.Proxies = Proxies{Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}, Header: XForwardedFor}
 		}, slog.New(slog.NewTextHandler(&log, nil)))
-		ws, _, err := websocket.Dial(t.Context(), "ws://hub"+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPClient: p.client("192.0.2.1"), HTTPHeader: http.Header{XForwardedFor: {"198.51.100.7"}}})
+		ws, _, err := websocket.Dial(t.Context(), "ws://hub"+wire.Path,
+			&websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPClient: p.client("192.0.2.1"),
+				HTTPHeader: http.Header{XForwardedFor: {"198.51.100.7"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -478,23 +496,26 @@ func TestAQuota(t *testing.T) {
 	})
 }
 
-// What a device asks for has a rate of its own where it costs more than a message: who goes beyond it is told how long to
-// wait, and stays signed in.
+// What a device asks for has a rate of its own where it costs more than a message: who goes beyond it is told how long
+// to wait, and stays signed in.
 func TestCostlyRequestsHaveARate(t *testing.T) {
 	note := 0
 	for name, c := range map[string]struct {
 		rate rate
 		ask  func() wire.Envelope
 	}{
-		"watch":    {watchRate, func() wire.Envelope { return wire.Envelope{T: wire.Watch} }},
-		"identify": {findRate, func() wire.Envelope { return wire.New(wire.Identify, "", wire.IdentifyBody{CUID: "front_door"}) }},
+		"watch": {watchRate, func() wire.Envelope { return wire.Envelope{T: wire.Watch} }},
+		"identify": {findRate, func() wire.Envelope {
+			return wire.New(wire.Identify, "", wire.IdentifyBody{CUID: "front_door"})
+		}},
 		"notes": {noteRate, func() wire.Envelope {
 			note++
 			return wire.New(wire.Note, "", wire.NoteBody{ID: fmt.Sprintf("%032x", note), Kind: wire.Visit})
 		}},
 		"invites": {inviteRate, func() wire.Envelope {
 			note++
-			return wire.New(wire.Invite, fmt.Sprintf("%032x", note), wire.InviteBody{To: wire.Receivers{"nobody_there"}, Context: "x"})
+			return wire.New(wire.Invite, fmt.Sprintf("%032x", note),
+				wire.InviteBody{To: wire.Receivers{"nobody_there"}, Context: "x"})
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -518,7 +539,8 @@ func TestCostlyRequestsHaveARate(t *testing.T) {
 						if r.Re != e.ID {
 							continue
 						}
-						if f, err := wire.Body[fault.Error](r); r.T == wire.Fail && err == nil && f.Code == fault.RateLimited && f.RetryAfter() > 0 {
+						if f, err := wire.Body[fault.Error](r); r.T == wire.Fail && err == nil &&
+							f.Code == fault.RateLimited && f.RetryAfter() > 0 {
 							refused++
 						}
 						break
@@ -569,7 +591,8 @@ func TestADayOfNotesIsFull(t *testing.T) {
 		e.ID = 1
 		c.say(e)
 		r, _ := c.until(wire.Fail)
-		if f, err := wire.Body[fault.Error](r); err != nil || f.Code != fault.RateLimited || !f.Retryable || f.RetryAfter() == 0 {
+		if f, err := wire.Body[fault.Error](r); err != nil || f.Code != fault.RateLimited || !f.Retryable ||
+			f.RetryAfter() == 0 {
 			t.Errorf("%+v", r)
 		}
 	})

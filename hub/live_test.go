@@ -42,7 +42,8 @@ func (w *world) served(name string, hub int, id string) {
 	w.notes.Lock()
 	defer w.notes.Unlock()
 	s := w.at[name].served
-	if len(s) != 1 || s[0].URLs[0] != "turn:"+w.hubs[hub].router.hubs.Self() || s[0].Username != name || s[0].Credential != id {
+	if len(s) != 1 || s[0].URLs[0] != "turn:"+w.hubs[hub].router.hubs.Self() || s[0].Username != name ||
+		s[0].Credential != id {
 		w.t.Errorf("%s was told %+v, want those of hub %d for itself", name, s, hub)
 	}
 }
@@ -80,25 +81,26 @@ func TestServersBelongToALiveCall(t *testing.T) {
 				t.Error("a call that was forgotten is known")
 			}
 		})
-		withRelay(t, "nobody who rings, none for the caller", hubs, "[[may_call]]\nfrom = [\"alpha\"]\nto = [\"*\"]\n", func(w *world) {
-			w.lose("delta", true)
-			w.say("bravo", wire.State, "", wire.StateBody{DND: true})
-			for i, to := range []string{"delta", "no_such_station", "nobody", "charly"} {
-				id := idA[:31] + string(rune('a'+i))
-				from := "alpha"
-				if to == "charly" {
-					from, to = "charly", "alpha" // not allowed
+		withRelay(t, "nobody who rings, none for the caller", hubs, "[[may_call]]\nfrom = [\"alpha\"]\nto = [\"*\"]\n",
+			func(w *world) {
+				w.lose("delta", true)
+				w.say("bravo", wire.State, "", wire.StateBody{DND: true})
+				for i, to := range []string{"delta", "no_such_station", "nobody", "charly"} {
+					id := idA[:31] + string(rune('a'+i))
+					from := "alpha"
+					if to == "charly" {
+						from, to = "charly", "alpha" // not allowed
+					}
+					w.invite(from, to, id)
+					if err := w.say(from, wire.Servers, id, nil); err != nil && i < 3 {
+						t.Errorf("%s: %v", to, err)
+					}
+					time.Sleep(10 * time.Second)
+					w.unserved(from)
+					w.lives(0, id, map[string]bool{from: false})
 				}
-				w.invite(from, to, id)
-				if err := w.say(from, wire.Servers, id, nil); err != nil && i < 3 {
-					t.Errorf("%s: %v", to, err)
-				}
-				time.Sleep(10 * time.Second)
-				w.unserved(from)
-				w.lives(0, id, map[string]bool{from: false})
-			}
-			w.clear()
-		})
+				w.clear()
+			})
 		withRelay(t, "who does not ring any more has none", hubs, "", func(w *world) {
 			w.invite("alpha", "bravo,charly,delta", idA)
 			for _, c := range []string{"bravo", "charly", "delta"} {

@@ -38,7 +38,8 @@ type place struct {
 }
 
 func (r *router) newCall(account string, s call.State) *ownedCall {
-	c := &ownedCall{r: r, key: callKey{account, s.Call}, parties: []string{s.From}, state: s, at: map[string]*place{}, timers: map[call.Timer]*time.Timer{}}
+	c := &ownedCall{r: r, key: callKey{account, s.Call}, parties: []string{s.From}, state: s, at: map[string]*place{},
+		timers: map[call.Timer]*time.Timer{}}
 	for _, g := range s.Legs {
 		c.parties = append(c.parties, g.CUID)
 	}
@@ -76,7 +77,8 @@ func (c *ownedCall) perform(a call.Action) (failed call.Event) {
 	case call.Send:
 		c.send(a.To, a.Message)
 	case call.SendAnswered:
-		c.send(a.To, wire.New(wire.Answered, c.key.id, wire.AnsweredBody{Peer: a.Peer, Ticket: c.ticket(), LimitMS: c.state.Plan.Limit.Milliseconds()}))
+		c.send(a.To, wire.New(wire.Answered, c.key.id,
+			wire.AnsweredBody{Peer: a.Peer, Ticket: c.ticket(), LimitMS: c.state.Plan.Limit.Milliseconds()}))
 	case call.SendServers:
 		if servers := c.r.servers(c.key.account, a.To, c.key.id); len(servers) > 0 {
 			c.send(a.To, wire.New(wire.Servers, c.key.id, wire.ServersBody{ICEServers: servers}))
@@ -224,7 +226,8 @@ func (c *ownedCall) back(cuid, hub string, resumed bool) {
 
 // report records the result. The call stays for a while, for those who come late.
 func (c *ownedCall) report(r outcome.Result) {
-	c.r.log.Info(event.CallEnded, event.Call(r.Call), event.Account(c.key.account), event.CUID(r.From), event.Peer(r.To),
+	c.r.log.Info(event.CallEnded, event.Call(r.Call), event.Account(c.key.account), event.CUID(r.From),
+		event.Peer(r.To),
 		"status", string(r.Status), "reason", string(r.Reason))
 	c.r.record(c.key.account, r)
 	for _, p := range c.at {

@@ -38,7 +38,8 @@ func (p *parties) ring(w who, from string, of legRef, e wire.Envelope) rung {
 	case m.call.id != "":
 		// Both call each other, at two hubs at once: the call with the smaller id is the one; both hubs see it so. The
 		// device that lost drops its own call when it is told of this one.
-		if own := p.owned.find(callKey{w.account, m.call.id}); own == nil || own.caller() != w.cuid || own.target != from {
+		if own := p.owned.find(callKey{w.account, m.call.id}); own == nil || own.caller() != w.cuid ||
+			own.target != from {
 			return busy
 		} else if m.call.id < of.id {
 			return yours

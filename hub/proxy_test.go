@@ -52,7 +52,8 @@ func TestBehindAReverseProxy(t *testing.T) {
 	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 3, 0, 5)}}
 	behind := &server{T: t, URL: proxy.URL, hub: s.hub, key: s.key}
 	for key, want := range map[string]wire.Type{s.key: wire.Welcome, "ik_wrong": wire.Fail} {
-		ws := behind.dialWith(&http.Client{Transport: &http.Transport{DialContext: from.DialContext}}, http.Header{XForwardedFor: {"8.8.8.8"}})
+		ws := behind.dialWith(&http.Client{Transport: &http.Transport{DialContext: from.DialContext}},
+			http.Header{XForwardedFor: {"8.8.8.8"}})
 		ws.hello(wire.HelloBody{Account: "demo", APIKey: key, CUID: "front_door", Instance: "i"})
 		if e, code := ws.until(want); e.T != want {
 			t.Fatalf("closed with %d", code)
@@ -78,7 +79,8 @@ func self(t *testing.T) *tls.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}, &x509.Certificate{SerialNumber: big.NewInt(1)}, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1),
+		NotAfter: time.Now().Add(time.Hour)}, &x509.Certificate{SerialNumber: big.NewInt(1)}, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,14 +90,16 @@ func self(t *testing.T) *tls.Config {
 // With TLS the same holds: a handshake that does not come, or comes a byte a second, ends in time, and HTTP/2 is not
 // offered.
 func TestWhoSaysNothingOverTLS(t *testing.T) {
-	for _, text := range []string{"", "\x16\x03\x01", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc", "GET / HTTP/1.1\r\n\r\n"} {
+	for _, text := range []string{"", "\x16\x03\x01", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+		"GET / HTTP/1.1\r\n\r\n"} {
 		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &pipes{make(chan net.Conn), make(chan struct{})}
 				serveTLS(t, p, self(t))
 				c := p.bare(t, "198.51.100.7", text)
 				began := time.Now()
-				_ = c.SetReadDeadline(began.Add(10 * requestTime)) // else the test, not the connection, would go on for ever
+				// else the test, not the connection, would go on for ever
+				_ = c.SetReadDeadline(began.Add(10 * requestTime))
 				_, _ = io.Copy(io.Discard, c)
 				if took := time.Since(began); took > requestTime+time.Second {
 					t.Errorf("the connection lived for %v", took)
@@ -104,9 +108,11 @@ func TestWhoSaysNothingOverTLS(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				secure := tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}}) // a test's own
+				// a test's own
+				secure := tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}})
 				defer secure.Close()
-				if err := secure.HandshakeContext(t.Context()); err != nil || secure.ConnectionState().NegotiatedProtocol != "http/1.1" {
+				if err := secure.HandshakeContext(t.Context()); err != nil ||
+					secure.ConnectionState().NegotiatedProtocol != "http/1.1" {
 					t.Errorf("%v, %q", err, secure.ConnectionState().NegotiatedProtocol)
 				}
 			})

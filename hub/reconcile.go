@@ -39,14 +39,16 @@ func (r reconciler) reconcile(ctx context.Context) {
 	}
 	r.mu.Unlock()
 	for _, l := range legs {
-		switch answer, err := r.agree(ctx, l.call.owner, cluster.Message{Kind: cluster.Party, Account: l.w.account, CUID: l.w.cuid, Call: l.call.id}); {
+		switch answer, err := r.agree(ctx, l.call.owner,
+			cluster.Message{Kind: cluster.Party, Account: l.w.account, CUID: l.w.cuid, Call: l.call.id}); {
 		case l.rings && errors.Is(err, bus.ErrNobody), err == nil && answer == unknown:
 			r.orphaned(l.w, l.call.id)
 		}
 	}
 	for _, c := range r.owned.all() {
 		for cuid, hub := range c.elsewhere() {
-			answer, err := r.agree(ctx, hub, cluster.Message{Kind: cluster.Seated, Account: c.key.account, CUID: cuid, Call: c.key.id})
+			answer, err := r.agree(ctx, hub, cluster.Message{Kind: cluster.Seated, Account: c.key.account, CUID: cuid,
+				Call: c.key.id})
 			if err == nil && answer == notSo {
 				c.left(cuid, hub, false)
 			}
@@ -67,7 +69,8 @@ func (c *ownedCall) elsewhere() map[string]string {
 	all := map[string]string{}
 	for cuid, p := range c.at {
 		g := c.state.Leg(cuid)
-		if !c.state.Ended() && p.hub != "" && p.hub != c.r.hubs.Self() && p.away == nil && (g == nil || g.Phase == call.Ringing || g.Phase == call.Talking) {
+		if !c.state.Ended() && p.hub != "" && p.hub != c.r.hubs.Self() && p.away == nil && (g == nil ||
+			g.Phase == call.Ringing || g.Phase == call.Talking) {
 			all[cuid] = p.hub
 		}
 	}

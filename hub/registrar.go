@@ -73,7 +73,8 @@ type hello struct {
 
 // enter gives a device its seat: this connection is from now on the one owner of its cuid. It is told welcome, and then
 // what it missed or how its calls stand.
-func (r *registrar) enter(ctx context.Context, w who, h hello, c conn, welcome wire.WelcomeBody) (*session, *fault.Error) {
+func (r *registrar) enter(ctx context.Context, w who, h hello, c conn, welcome wire.WelcomeBody) (*session,
+	*fault.Error) {
 	done, err := r.alone(ctx, w)
 	if err != nil {
 		return nil, fault.New(fault.HubDegraded)

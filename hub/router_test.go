@@ -233,8 +233,10 @@ func (w *world) end() {
 
 // sign signs a station in at hub i, with the calls that it believes in, or resuming its session.
 func (w *world) sign(name, instance string, i int, resume *wire.Resume, calls ...wire.CallRef) *station {
-	s := &station{latest: map[wire.Type]wire.Envelope{}, name: name, world: w, hub: w.hubs[i], ended: map[string][]outcome.Outcome{}, tickets: map[string]string{}}
-	h := hello{grant: demoKey.Grant(), HelloBody: wire.HelloBody{Account: "demo", CUID: name, Name: strings.ToUpper(name), Instance: instance, Resume: resume, Calls: calls}}
+	s := &station{latest: map[wire.Type]wire.Envelope{}, name: name, world: w, hub: w.hubs[i],
+		ended: map[string][]outcome.Outcome{}, tickets: map[string]string{}}
+	h := hello{grant: demoKey.Grant(), HelloBody: wire.HelloBody{Account: "demo", CUID: name,
+		Name: strings.ToUpper(name), Instance: instance, Resume: resume, Calls: calls}}
 	m, err := s.hub.router.enter(context.Background(), dev(name), h, s, wire.WelcomeBody{})
 	if err != nil {
 		return nil
@@ -384,24 +386,26 @@ func TestCalls(t *testing.T) {
 			t.Errorf("record %+v", r)
 		}
 	})
-	testOn(t, "a door is asked for by a party of an answered call only", 1, "[[may_open_door]]\nfrom = [\"*\"]\nto = [\"*\"]\n", func(w *world) {
-		ring(w)
-		for _, who := range []string{"alpha", "bravo"} { // it only rings
-			if err := w.say(who, wire.Door, idA, wire.DoorBody{}); err == nil || err.Code != fault.NotAllowed {
-				t.Errorf("%s gets %v", who, err)
+	testOn(t, "a door is asked for by a party of an answered call only", 1,
+		"[[may_open_door]]\nfrom = [\"*\"]\nto = [\"*\"]\n", func(w *world) {
+			ring(w)
+			for _, who := range []string{"alpha", "bravo"} { // it only rings
+				if err := w.say(who, wire.Door, idA, wire.DoorBody{}); err == nil || err.Code != fault.NotAllowed {
+					t.Errorf("%s gets %v", who, err)
+				}
 			}
-		}
-		w.expect()
-		w.say("bravo", wire.Answer, idA, nil)
-		w.clear()
-		if err := w.say("charly", wire.Door, idA, wire.DoorBody{From: "bravo"}); err == nil || err.Code != fault.NotParty {
-			t.Errorf("a third gets %v", err)
-		}
-		w.expect()
-		w.say("bravo", wire.Door, idA, wire.DoorBody{From: "delta"})
-		w.say("alpha", wire.DoorDone, idA, wire.DoorBody{Result: "opened"})
-		w.expect("alpha<call.door", "bravo<call.door_done")
-	})
+			w.expect()
+			w.say("bravo", wire.Answer, idA, nil)
+			w.clear()
+			if err := w.say("charly", wire.Door, idA, wire.DoorBody{From: "bravo"}); err == nil ||
+				err.Code != fault.NotParty {
+				t.Errorf("a third gets %v", err)
+			}
+			w.expect()
+			w.say("bravo", wire.Door, idA, wire.DoorBody{From: "delta"})
+			w.say("alpha", wire.DoorDone, idA, wire.DoorBody{Result: "opened"})
+			w.expect("alpha<call.door", "bravo<call.door_done")
+		})
 	test(t, "declined", func(w *world) {
 		ring(w)
 		w.say("bravo", wire.Decline, idA, wire.DeclineBody{Reason: outcome.ByHand})
@@ -478,7 +482,8 @@ func TestCalls(t *testing.T) {
 	test(t, "nobody else can touch a call", func(w *world) {
 		answer(w)
 		for _, m := range []wire.Type{wire.Answer, wire.HangUp, wire.ICE, wire.Decline} {
-			if err := w.say("charly", m, idA, wire.HangUpBody{Reason: outcome.HangUp}); err == nil || err.Code != fault.NotParty {
+			if err := w.say("charly", m, idA, wire.HangUpBody{Reason: outcome.HangUp}); err == nil ||
+				err.Code != fault.NotParty {
 				t.Errorf("%s: %v", m, err)
 			}
 		}
@@ -539,10 +544,14 @@ func TestCalls(t *testing.T) {
 		w.recorded(outcome.Of(outcome.Failed, outcome.NetworkLost))
 	})
 	test(t, "bad invites are refused with the field", func(w *world) {
-		for field, b := range map[string]wire.InviteBody{"to": {To: wire.Receivers{"alpha"}, Context: "x"}, "context": {To: wire.Receivers{"bravo"}},
-			"image": {To: wire.Receivers{"bravo"}, Context: "x", InitiatorImage: "javascript:1"}, "mode": {To: wire.Receivers{"bravo"}, Context: "x", Mode: "loud"},
-			"each_ms": {To: wire.Receivers{"bravo"}, Context: "x", EachMS: 7}, "max_duration_ms": {To: wire.Receivers{"bravo"}, Context: "x", MaxDurationMS: -1}} {
-			if err := w.say("alpha", wire.Invite, idA, b); err == nil || err.Code != fault.InvalidCall || err.Field != field {
+		for field, b := range map[string]wire.InviteBody{"to": {To: wire.Receivers{"alpha"}, Context: "x"},
+			"context":         {To: wire.Receivers{"bravo"}},
+			"image":           {To: wire.Receivers{"bravo"}, Context: "x", InitiatorImage: "javascript:1"},
+			"mode":            {To: wire.Receivers{"bravo"}, Context: "x", Mode: "loud"},
+			"each_ms":         {To: wire.Receivers{"bravo"}, Context: "x", EachMS: 7},
+			"max_duration_ms": {To: wire.Receivers{"bravo"}, Context: "x", MaxDurationMS: -1}} {
+			if err := w.say("alpha", wire.Invite, idA, b); err == nil || err.Code != fault.InvalidCall ||
+				err.Field != field {
 				t.Errorf("%s: %v", field, err)
 			}
 		}
@@ -610,7 +619,8 @@ func TestSeveralAreCalled(t *testing.T) {
 			w.expect("alpha<call.ringing charly")
 			w.say("bravo", wire.Answer, idA, nil)
 			// The caller had made a path to charly ready; it is told of bravo's before the answer.
-			w.expectSome("charly<call.ended cancelled/answered_elsewhere", "delta<call.ended cancelled/answered_elsewhere",
+			w.expectSome("charly<call.ended cancelled/answered_elsewhere",
+				"delta<call.ended cancelled/answered_elsewhere",
 				"alpha<call.ringing bravo", "alpha<call.answered", "bravo<call.answered")
 			w.say("charly", wire.Answer, idA, nil)
 			w.expect("charly<call.ended cancelled/answered_elsewhere")
@@ -684,7 +694,8 @@ func TestSeveralAreCalled(t *testing.T) {
 			w.expect("alpha<call.ended over/max_duration", "bravo<call.ended over/max_duration")
 		})
 		on("a caller's own limit comes before the account's, and the invite can only lower it", func(w *world) {
-			w.say("bravo", wire.Invite, idA, wire.InviteBody{To: wire.Receivers{"alpha"}, Context: "x", MaxDurationMS: 5000})
+			w.say("bravo", wire.Invite, idA, wire.InviteBody{To: wire.Receivers{"alpha"}, Context: "x",
+				MaxDurationMS: 5000})
 			w.say("alpha", wire.Answer, idA, nil)
 			time.Sleep(5 * time.Second)
 			w.recorded(outcome.Of(outcome.Over, outcome.MaxDuration))
@@ -743,89 +754,95 @@ func TestSessions(t *testing.T) {
 		w.expect("alpha<call.answered", "bravo<call.answered")
 	})
 	for _, hubs := range []int{1, 2} {
-		testOn(t, fmt.Sprintf("the same device takes over at once, another is refused, on %d hubs", hubs), hubs, "", func(w *world) {
-			first := w.at["alpha"]
-			if w.sign("alpha", "one", hubs-1, nil); !first.lost {
-				t.Error("the first is still there")
-			}
-			w.expect("alpha closed 4410")
-			if s := w.sign("alpha", "two", 0, nil); s != nil {
-				t.Error("another device got in")
-			}
-			w.lose("alpha", false) // half open: it does not answer
-			if s := w.sign("alpha", "two", 0, nil); s == nil {
-				t.Error("another device did not get the place of a dead one")
-			}
-		})
+		testOn(t, fmt.Sprintf("the same device takes over at once, another is refused, on %d hubs", hubs), hubs, "",
+			func(w *world) {
+				first := w.at["alpha"]
+				if w.sign("alpha", "one", hubs-1, nil); !first.lost {
+					t.Error("the first is still there")
+				}
+				w.expect("alpha closed 4410")
+				if s := w.sign("alpha", "two", 0, nil); s != nil {
+					t.Error("another device got in")
+				}
+				w.lose("alpha", false) // half open: it does not answer
+				if s := w.sign("alpha", "two", 0, nil); s == nil {
+					t.Error("another device did not get the place of a dead one")
+				}
+			})
 	}
 }
 
 func TestPresence(t *testing.T) {
 	for _, hubs := range []int{1, 2, 3} {
-		testOn(t, fmt.Sprintf("who watches sees all, on %d hubs", hubs), hubs, "[[may_see]]\nfrom = ['alpha']\nto = ['*']\n", func(w *world) {
-			a := w.at["alpha"]
-			sees := func(want map[string]wire.DeviceState) {
-				t.Helper()
-				time.Sleep(time.Second)
-				synctest.Wait()
-				w.notes.Lock()
-				defer w.notes.Unlock()
-				for cuid, state := range want {
-					if a.sees[cuid] != state {
-						t.Errorf("%s is %q, want %q", cuid, a.sees[cuid], state)
+		testOn(t, fmt.Sprintf("who watches sees all, on %d hubs", hubs), hubs,
+			"[[may_see]]\nfrom = ['alpha']\nto = ['*']\n", func(w *world) {
+				a := w.at["alpha"]
+				sees := func(want map[string]wire.DeviceState) {
+					t.Helper()
+					time.Sleep(time.Second)
+					synctest.Wait()
+					w.notes.Lock()
+					defer w.notes.Unlock()
+					for cuid, state := range want {
+						if a.sees[cuid] != state {
+							t.Errorf("%s is %q, want %q", cuid, a.sees[cuid], state)
+						}
 					}
 				}
-			}
-			a.hub.router.watch(a.m)
-			sees(map[string]wire.DeviceState{"alpha": wire.Idle, "bravo": wire.Idle, "charly": wire.Idle, "delta": wire.Idle})
-			w.invite("charly", "bravo", idA)
-			sees(map[string]wire.DeviceState{"charly": wire.Busy, "bravo": wire.Rings})
-			w.say("bravo", wire.Answer, idA, nil)
-			sees(map[string]wire.DeviceState{"charly": wire.Busy, "bravo": wire.Busy})
-			w.say("bravo", wire.HangUp, idA, wire.HangUpBody{Reason: outcome.HangUp})
-			b := w.at["bravo"]
-			if err := b.hub.router.declare(b.m, wire.New(wire.State, "", wire.StateBody{Health: "degraded", Faults: map[string]string{"audio": "no microphone"}})); err != nil {
-				t.Error(err)
-			}
-			sees(map[string]wire.DeviceState{"charly": wire.Idle, "bravo": wire.Degraded})
-			if err := b.hub.router.declare(b.m, wire.New(wire.State, "", wire.StateBody{DND: true})); err != nil {
-				t.Error(err)
-			}
-			w.clear()
-			w.invite("charly", "bravo", idB)
-			w.expect("charly<call.ended declined/busy") // and bravo hears nothing
-			sees(map[string]wire.DeviceState{"bravo": wire.DoNotDisturb})
-			w.lose("delta", true)
-			sees(map[string]wire.DeviceState{"delta": wire.Offline})
-			w.sign("delta", "one", 0, nil)
-			sees(map[string]wire.DeviceState{"delta": wire.Idle})
-			// Changes are told together.
-			before := a.told
-			for range 50 {
+				a.hub.router.watch(a.m)
+				sees(map[string]wire.DeviceState{"alpha": wire.Idle, "bravo": wire.Idle, "charly": wire.Idle,
+					"delta": wire.Idle})
+				w.invite("charly", "bravo", idA)
+				sees(map[string]wire.DeviceState{"charly": wire.Busy, "bravo": wire.Rings})
+				w.say("bravo", wire.Answer, idA, nil)
+				sees(map[string]wire.DeviceState{"charly": wire.Busy, "bravo": wire.Busy})
+				w.say("bravo", wire.HangUp, idA, wire.HangUpBody{Reason: outcome.HangUp})
+				b := w.at["bravo"]
+				if err := b.hub.router.declare(b.m,
+					wire.New(wire.State, "", wire.StateBody{Health: "degraded",
+						Faults: map[string]string{"audio": "no microphone"}})); err != nil {
+					t.Error(err)
+				}
+				sees(map[string]wire.DeviceState{"charly": wire.Idle, "bravo": wire.Degraded})
+				if err := b.hub.router.declare(b.m, wire.New(wire.State, "", wire.StateBody{DND: true})); err != nil {
+					t.Error(err)
+				}
+				w.clear()
+				w.invite("charly", "bravo", idB)
+				w.expect("charly<call.ended declined/busy") // and bravo hears nothing
+				sees(map[string]wire.DeviceState{"bravo": wire.DoNotDisturb})
 				w.lose("delta", true)
+				sees(map[string]wire.DeviceState{"delta": wire.Offline})
 				w.sign("delta", "one", 0, nil)
-			}
-			sees(map[string]wire.DeviceState{"delta": wire.Idle})
-			if a.told > before+2 {
-				t.Errorf("%d messages", a.told-before)
-			}
-			if hubs == 3 { // charly's hub dies
-				w.kill(2)
-				time.Sleep(presence.WatchEnds + 2*presence.WatchEvery)
-				sees(map[string]wire.DeviceState{"charly": wire.Offline, "bravo": wire.DoNotDisturb})
-			}
-			// The lists count: nobody but alpha sees anybody.
-			c := w.at["bravo"]
-			c.hub.router.watch(c.m)
-			time.Sleep(time.Second)
-			if len(c.sees) != 0 {
-				t.Errorf("bravo sees %v", c.sees)
-			}
-		})
+				sees(map[string]wire.DeviceState{"delta": wire.Idle})
+				// Changes are told together.
+				before := a.told
+				for range 50 {
+					w.lose("delta", true)
+					w.sign("delta", "one", 0, nil)
+				}
+				sees(map[string]wire.DeviceState{"delta": wire.Idle})
+				if a.told > before+2 {
+					t.Errorf("%d messages", a.told-before)
+				}
+				if hubs == 3 { // charly's hub dies
+					w.kill(2)
+					time.Sleep(presence.WatchEnds + 2*presence.WatchEvery)
+					sees(map[string]wire.DeviceState{"charly": wire.Offline, "bravo": wire.DoNotDisturb})
+				}
+				// The lists count: nobody but alpha sees anybody.
+				c := w.at["bravo"]
+				c.hub.router.watch(c.m)
+				time.Sleep(time.Second)
+				if len(c.sees) != 0 {
+					t.Errorf("bravo sees %v", c.sees)
+				}
+			})
 	}
 	test(t, "what a device says of itself is looked at", func(w *world) {
 		a := w.at["alpha"]
-		for _, b := range []wire.StateBody{{Health: "great"}, {Faults: map[string]string{"audio": "line\nbreak"}}, {Faults: map[string]string{"audio": "\u202eevil"}}, {Faults: map[string]string{"": "x"}},
+		for _, b := range []wire.StateBody{{Health: "great"}, {Faults: map[string]string{"audio": "line\nbreak"}},
+			{Faults: map[string]string{"audio": "\u202eevil"}}, {Faults: map[string]string{"": "x"}},
 			{Faults: map[string]string{"x": strings.Repeat("y", 501)}}} {
 			if err := a.hub.router.declare(a.m, wire.New(wire.State, "", b)); err == nil {
 				t.Errorf("%+v is taken", b)
@@ -836,67 +853,69 @@ func TestPresence(t *testing.T) {
 
 func TestASilentStationRaisesOneAlarm(t *testing.T) {
 	for _, hubs := range []int{1, 3} {
-		testOn(t, fmt.Sprintf("on %d hubs", hubs), hubs, "[[station]]\ncuid = 'bravo'\nsilent_after = '1m'\n", func(w *world) {
-			var told []string
-			ctx, cancel := context.WithCancel(context.Background())
-			var watching sync.WaitGroup
-			for _, h := range w.hubs {
-				watching.Go(func() {
-					_ = h.Silence(ctx, func(account, cuid string, silent bool, since time.Time) {
-						w.notes.Lock()
-						defer w.notes.Unlock()
-						told = append(told, fmt.Sprintf("%s/%s silent %v after %v", account, cuid, silent, time.Since(since).Round(10*time.Second)))
+		testOn(t, fmt.Sprintf("on %d hubs", hubs), hubs, "[[station]]\ncuid = 'bravo'\nsilent_after = '1m'\n",
+			func(w *world) {
+				var told []string
+				ctx, cancel := context.WithCancel(context.Background())
+				var watching sync.WaitGroup
+				for _, h := range w.hubs {
+					watching.Go(func() {
+						_ = h.Silence(ctx, func(account, cuid string, silent bool, since time.Time) {
+							w.notes.Lock()
+							defer w.notes.Unlock()
+							told = append(told, fmt.Sprintf("%s/%s silent %v after %v", account, cuid, silent,
+								time.Since(since).Round(10*time.Second)))
+						})
 					})
-				})
-			}
-			expect := func(want ...string) {
-				t.Helper()
-				synctest.Wait()
-				w.notes.Lock()
-				defer w.notes.Unlock()
-				if !slices.Equal(told, want) {
-					t.Errorf("told %q, want %q", told, want)
 				}
-				told = nil
-			}
-			time.Sleep(time.Hour)
-			w.lose("bravo", true)
-			time.Sleep(45 * time.Second)
-			w.sign("bravo", "one", 0, nil) // back in time
-			time.Sleep(time.Hour)
-			expect()
-			w.lose("bravo", true)
-			time.Sleep(time.Hour)
-			expect("demo/bravo silent true after 1m0s")
-			w.sign("bravo", "one", hubs-1, nil)
-			time.Sleep(time.Minute)
-			expect("demo/bravo silent false after 1h0m0s")
-			w.lose("bravo", true)
-			time.Sleep(2 * time.Minute)
-			expect("demo/bravo silent true after 1m0s")
-			if hubs > 1 { // whoever has told it dies; another tells the end of it
-				value, _, err := w.hubs[0].set.Bus.Claimed(t.Context(), "alarm.demo.bravo")
-				if err != nil {
-					t.Fatal(err)
-				}
-				for i, h := range w.hubs {
-					if h.router.hubs.Self() == string(value) {
-						w.kill(i)
-						defer w.start(i)
+				expect := func(want ...string) {
+					t.Helper()
+					synctest.Wait()
+					w.notes.Lock()
+					defer w.notes.Unlock()
+					if !slices.Equal(told, want) {
+						t.Errorf("told %q, want %q", told, want)
 					}
+					told = nil
 				}
+				time.Sleep(time.Hour)
+				w.lose("bravo", true)
+				time.Sleep(45 * time.Second)
+				w.sign("bravo", "one", 0, nil) // back in time
+				time.Sleep(time.Hour)
+				expect()
+				w.lose("bravo", true)
+				time.Sleep(time.Hour)
+				expect("demo/bravo silent true after 1m0s")
+				w.sign("bravo", "one", hubs-1, nil)
 				time.Sleep(time.Minute)
-				for i := range w.hubs {
-					if w.hubs[i].router.hubs.Self() != string(value) && w.sign("bravo", "one", i, nil) != nil {
-						break
+				expect("demo/bravo silent false after 1h0m0s")
+				w.lose("bravo", true)
+				time.Sleep(2 * time.Minute)
+				expect("demo/bravo silent true after 1m0s")
+				if hubs > 1 { // whoever has told it dies; another tells the end of it
+					value, _, err := w.hubs[0].set.Bus.Claimed(t.Context(), "alarm.demo.bravo")
+					if err != nil {
+						t.Fatal(err)
 					}
+					for i, h := range w.hubs {
+						if h.router.hubs.Self() == string(value) {
+							w.kill(i)
+							defer w.start(i)
+						}
+					}
+					time.Sleep(time.Minute)
+					for i := range w.hubs {
+						if w.hubs[i].router.hubs.Self() != string(value) && w.sign("bravo", "one", i, nil) != nil {
+							break
+						}
+					}
+					time.Sleep(time.Minute)
+					expect("demo/bravo silent false after 3m0s")
 				}
-				time.Sleep(time.Minute)
-				expect("demo/bravo silent false after 3m0s")
-			}
-			cancel()
-			watching.Wait()
-		})
+				cancel()
+				watching.Wait()
+			})
 	}
 }
 
@@ -921,7 +940,8 @@ func TestHubs(t *testing.T) {
 		w.say("bravo", wire.Answer, idA, nil)
 		w.expect("bravo<call.ended over/hangup")
 		w.recorded(over)
-		if err := w.say("delta", wire.HangUp, idA, wire.HangUpBody{Reason: outcome.HangUp}); err == nil || err.Code != fault.NotParty {
+		if err := w.say("delta", wire.HangUp, idA, wire.HangUpBody{Reason: outcome.HangUp}); err == nil ||
+			err.Code != fault.NotParty {
 			t.Error(err)
 		}
 	})
@@ -1000,7 +1020,8 @@ func TestHubs(t *testing.T) {
 		w.start(0)
 		b := w.at["bravo"]
 		w.sign("bravo", "one", 0, nil)
-		if err := w.say("bravo", wire.HangUp, idA, wire.HangUpBody{Reason: outcome.HangUp, Ticket: b.tickets[idA], EndedAt: &at}); err != nil {
+		if err := w.say("bravo", wire.HangUp, idA, wire.HangUpBody{Reason: outcome.HangUp, Ticket: b.tickets[idA],
+			EndedAt: &at}); err != nil {
 			t.Error(err)
 		}
 		w.recorded(over)
@@ -1034,11 +1055,13 @@ func TestHubs(t *testing.T) {
 		ticket := w.at["bravo"].tickets[idA]
 		w.kill(0)
 		w.start(0)
-		for _, bad := range []string{"", "x", ticket[:len(ticket)-2] + "zz", access.NewSecret().For("call ticket").Sign([]byte(`{"a":"demo"}`))} {
+		for _, bad := range []string{"", "x", ticket[:len(ticket)-2] + "zz",
+			access.NewSecret().For("call ticket").Sign([]byte(`{"a":"demo"}`))} {
 			w.sign("charly", "one", 0, nil, wire.CallRef{Call: idA, Ticket: bad})
 		}
 		w.sign("charly", "one", 0, nil, wire.CallRef{Call: idA, Ticket: ticket}) // not its own
-		if err := w.say("charly", wire.HangUp, idA, wire.HangUpBody{Reason: outcome.HangUp, Ticket: ticket}); err == nil || err.Code != fault.NotParty {
+		if err := w.say("charly", wire.HangUp, idA,
+			wire.HangUpBody{Reason: outcome.HangUp, Ticket: ticket}); err == nil || err.Code != fault.NotParty {
 			t.Error(err)
 		}
 		w.recorded()
@@ -1064,7 +1087,8 @@ func TestHubs(t *testing.T) {
 		w.sign("echo_1", "one", 0, nil)
 		bus.Down(false)
 		time.Sleep(10 * time.Second)
-		if _, revision, _ := bus.Claimed(context.Background(), cluster.DeviceClaim("demo", "echo_1")); revision == 0 || w.at["echo_1"].lost {
+		if _, revision, _ := bus.Claimed(context.Background(), cluster.DeviceClaim("demo", "echo_1")); revision == 0 ||
+			w.at["echo_1"].lost {
 			t.Error("its claim was not made good")
 		}
 	})
@@ -1134,9 +1158,12 @@ func TestHubs(t *testing.T) {
 		in := 0
 		for i := range 8 {
 			wg.Go(func() {
-				s := &station{latest: map[wire.Type]wire.Envelope{}, name: "foxtrot", world: w, hub: w.hubs[i%3], ended: map[string][]outcome.Outcome{}, tickets: map[string]string{}}
-				h := hello{grant: demoKey.Grant(), HelloBody: wire.HelloBody{Account: "demo", CUID: "foxtrot", Instance: fmt.Sprint(i)}}
-				if _, err := s.hub.router.enter(context.Background(), dev("foxtrot"), h, s, wire.WelcomeBody{}); err == nil {
+				s := &station{latest: map[wire.Type]wire.Envelope{}, name: "foxtrot", world: w, hub: w.hubs[i%3],
+					ended: map[string][]outcome.Outcome{}, tickets: map[string]string{}}
+				h := hello{grant: demoKey.Grant(),
+					HelloBody: wire.HelloBody{Account: "demo", CUID: "foxtrot", Instance: fmt.Sprint(i)}}
+				if _, err := s.hub.router.enter(context.Background(), dev("foxtrot"), h, s,
+					wire.WelcomeBody{}); err == nil {
 					mu.Lock()
 					in++
 					mu.Unlock()

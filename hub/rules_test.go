@@ -25,8 +25,10 @@ func eachHubs(t *testing.T, name, rules string, f func(w *world)) {
 }
 
 func TestTheRuleMayCallRefuses(t *testing.T) {
-	const rules = "[[may_call]]\nfrom = [\"alpha\"]\nto = [\"bravo\", \"c*\"]\n[[group]]\nid = \"everyone\"\nmembers = [\"bravo\", \"delta\"]\n"
-	for _, c := range []struct{ from, to string }{{"bravo", "alpha"}, {"alpha", "delta"}, {"charly", "bravo"}, {"bravo", "charly"}} {
+	const rules = "[[may_call]]\nfrom = [\"alpha\"]\nto = [\"bravo\", \"c*\"]\n[[group]]\nid = \"everyone\"\nmembers " +
+		"= [\"bravo\", \"delta\"]\n"
+	for _, c := range []struct{ from, to string }{{"bravo", "alpha"}, {"alpha", "delta"}, {"charly", "bravo"},
+		{"bravo", "charly"}} {
 		eachHubs(t, c.from+" calls "+c.to, rules, func(w *world) {
 			w.invite(c.from, c.to, idA)
 			w.expect(c.from + "<call.ended declined/not_allowed")
@@ -154,7 +156,8 @@ func TestTheRuleMayOpenDoorRefuses(t *testing.T) {
 			}
 			w.notes.Lock()
 			defer w.notes.Unlock()
-			if want := "bravo: alpha refused, no rule may_open_door of the account has it"; len(w.noted) == 0 || len(w.noted) > mostRefusals || slices.ContainsFunc(w.noted, func(n string) bool { return n != want }) {
+			if want := "bravo: alpha refused, no rule may_open_door of the account has it"; len(w.noted) == 0 ||
+				len(w.noted) > mostRefusals || slices.ContainsFunc(w.noted, func(n string) bool { return n != want }) {
 				t.Errorf("on record: %q", w.noted)
 			}
 		})
@@ -163,13 +166,14 @@ func TestTheRuleMayOpenDoorRefuses(t *testing.T) {
 
 // A limit of the account, of a caller, and of the invite.
 func TestALimitOfACallerEndsItsCalls(t *testing.T) {
-	eachHubs(t, "the caller's own comes first", "max_duration = \"1h\"\n[[caller]]\ncuid = \"al*\"\nmax_duration = \"1m\"\n", func(w *world) {
-		w.invite("alpha", "bravo", idA)
-		w.say("bravo", wire.Ringing, idA, wire.SDPBody{SDP: "v=0"})
-		w.say("bravo", wire.Answer, idA, nil)
-		time.Sleep(time.Minute + time.Second)
-		w.expectSome("alpha<call.ended over/max_duration", "bravo<call.ended over/max_duration")
-	})
+	eachHubs(t, "the caller's own comes first",
+		"max_duration = \"1h\"\n[[caller]]\ncuid = \"al*\"\nmax_duration = \"1m\"\n", func(w *world) {
+			w.invite("alpha", "bravo", idA)
+			w.say("bravo", wire.Ringing, idA, wire.SDPBody{SDP: "v=0"})
+			w.say("bravo", wire.Answer, idA, nil)
+			time.Sleep(time.Minute + time.Second)
+			w.expectSome("alpha<call.ended over/max_duration", "bravo<call.ended over/max_duration")
+		})
 }
 
 // Who is not in a group is not called by its name, and the one who calls it is not called itself.

@@ -7,13 +7,14 @@ import (
 	"intercom/wire"
 )
 
-// Settings are offered once in a session, whatever a station says of them: one that refuses them, and says so each time, is
-// not told for ever. What it has refused is offered again when it says that this is over.
+// Settings are offered once in a session, whatever a station says of them: one that refuses them, and says so each
+// time, is not told for ever. What it has refused is offered again when it says that this is over.
 func TestSettingsAreOfferedOnce(t *testing.T) {
 	s := serve(t)
 	version := func(v uint64) {
 		t.Helper()
-		if err := access.SetSettings(s.folder, "demo", "front_door", wire.SettingsBody{Version: v, Text: "x"}); err != nil {
+		if err := access.SetSettings(s.folder, "demo", "front_door",
+			wire.SettingsBody{Version: v, Text: "x"}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.dir.Reload(); err != nil {

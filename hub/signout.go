@@ -27,7 +27,8 @@ func (s *signOuts) end(account string, g access.Grant) {
 	s.saved(err)
 	if news {
 		s.expel()
-		s.hubs.Tell(cluster.Message{Kind: cluster.Ended, Ends: []access.End{one}, Final: true}) // else they hear it by the sum
+		// else they hear it by the sum
+		s.hubs.Tell(cluster.Message{Kind: cluster.Ended, Ends: []access.End{one}, Final: true})
 	}
 }
 
@@ -36,7 +37,8 @@ func (s *signOuts) saved(err error) {
 	switch unsaved := err != nil; {
 	case s.unsaved.Swap(unsaved) == unsaved:
 	case unsaved:
-		s.log.Error("who signed out cannot be written down; unless it can be before a restart of the hub, those sessions go on then", "err", err)
+		s.log.Error("who signed out cannot be written down; unless it can be before a restart of the hub, those "+
+			"sessions go on then", "err", err)
 	default:
 		s.log.Info("who signed out is written down")
 	}

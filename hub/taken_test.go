@@ -73,8 +73,11 @@ func (h *house) hub(name string) (s *server, stop func()) {
 		h.Fatal(err)
 	}
 	s = &server{T: h.T, key: h.key, folder: h.folder, dir: d}
-	s.hub = New(Settings{Bus: h.net.Join(name), Access: d, Secret: h.secret, Ended: ended, Record: func(string, outcome.Result) {},
-		Recorded: func(string, string) (outcome.Result, bool) { return outcome.Result{}, false }, Trouble: func() error { return nil },
+	s.hub = New(Settings{Bus: h.net.Join(name), Access: d, Secret: h.secret, Ended: ended,
+		Record: func(string, outcome.Result) {},
+		Recorded: func(string, string) (outcome.Result, bool) {
+			return outcome.Result{}, false
+		}, Trouble: func() error { return nil },
 		Calls: func(f record.Filter) (record.Page, error) { return record.Query(h.folder, f) }}, quiet)
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
@@ -99,7 +102,8 @@ func (h *house) hub(name string) (s *server, stop func()) {
 // signIn signs an operator in, and gives what adds the cookie to a request.
 func (s *server) signIn(name string) func(*http.Request) {
 	s.Helper()
-	status, got, cookies := s.ask(http.MethodPost, api.SessionPath, fmt.Sprintf(`{"account":"demo","name":%q,"password":%q}`, name, password), nil)
+	status, got, cookies := s.ask(http.MethodPost, api.SessionPath,
+		fmt.Sprintf(`{"account":"demo","name":%q,"password":%q}`, name, password), nil)
 	if status != 200 || len(cookies) != 1 {
 		s.Fatalf("%s is not let in: %d %v", name, status, got)
 	}
@@ -119,7 +123,9 @@ func (s *server) token(cookie func(*http.Request)) string {
 // mint makes a token with the API key.
 func (s *server) mint() string {
 	s.Helper()
-	status, got, _ := s.ask(http.MethodPost, api.TokenPath, `{"account":"demo"}`, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+s.key) })
+	status, got, _ := s.ask(http.MethodPost, api.TokenPath, `{"account":"demo"}`, func(r *http.Request) {
+		r.Header.Set("Authorization", "Bearer "+s.key)
+	})
 	if status != 200 {
 		s.Fatalf("%d %v", status, got)
 	}
@@ -202,7 +208,8 @@ func TestTakenAway(t *testing.T) {
 			c.take(h, s, anna)
 			began := time.Now()
 			for by, client := range in {
-				if kind, _, _ := strings.Cut(strings.ReplaceAll(strings.ReplaceAll(by, "'s", ""), ",", ""), " "); strings.Contains(c.of, kind) {
+				if kind, _, _ := strings.Cut(strings.ReplaceAll(strings.ReplaceAll(by, "'s", ""), ",", ""),
+					" "); strings.Contains(c.of, kind) {
 					client.gone(by)
 				} else {
 					client.stays(by)
@@ -216,15 +223,16 @@ func TestTakenAway(t *testing.T) {
 					t.Errorf("with the %s's token: %q", by, e.T)
 				}
 			}
-			if status, _, _ := s.ask(http.MethodGet, api.SessionPath, "", anna); (status == 200) == strings.Contains(c.of, "operator") {
+			if status, _, _ := s.ask(http.MethodGet, api.SessionPath, "",
+				anna); (status == 200) == strings.Contains(c.of, "operator") {
 				t.Errorf("with the cookie: %d", status)
 			}
 		})
 	}
 }
 
-// Who waits for a seat while it goes away gets none: it has shown a good key, and another connection is asked whether it
-// is still there.
+// Who waits for a seat while it goes away gets none: it has shown a good key, and another connection is asked whether
+// it is still there.
 func TestTakenAwayWhileSigningIn(t *testing.T) {
 	for name, c := range takings {
 		t.Run(name, func(t *testing.T) {
@@ -242,7 +250,8 @@ func TestTakenAwayWhileSigningIn(t *testing.T) {
 			for by, b := range ways {
 				i++
 				cuid := fmt.Sprint("station_", i)
-				s.enter(wire.HelloBody{Token: chief, CUID: cuid}) // and does not read, so that the hub's question takes its time
+				// and does not read, so that the hub's question takes its time
+				s.enter(wire.HelloBody{Token: chief, CUID: cuid})
 				b.Account, b.CUID, b.Instance = "demo", cuid, "another"
 				pending[by] = s.dial()
 				pending[by].hello(b)
@@ -344,8 +353,10 @@ func TestSignedOutEverywhere(t *testing.T) {
 	two, _ := h.hub("two")
 	anna := one.signIn("anna")
 	other := two.signIn("anna") // in another browser
-	there, stays := two.enter(wire.HelloBody{Token: one.token(anna), CUID: "console_1"}), two.enter(wire.HelloBody{Token: two.token(other), CUID: "console_2"})
-	if status, _, cookies := one.ask(http.MethodDelete, api.SessionPath, "", anna); status != 204 || len(cookies) != 1 || cookies[0].MaxAge >= 0 {
+	there, stays := two.enter(wire.HelloBody{Token: one.token(anna),
+		CUID: "console_1"}), two.enter(wire.HelloBody{Token: two.token(other), CUID: "console_2"})
+	if status, _, cookies := one.ask(http.MethodDelete, api.SessionPath, "", anna); status != 204 ||
+		len(cookies) != 1 || cookies[0].MaxAge >= 0 {
 		t.Errorf("signing out: %d %v", status, cookies)
 	}
 	there.gone("a socket at the other hub")
@@ -388,11 +399,18 @@ func TestTheSetupLinkAfterTheFirst(t *testing.T) {
 		name  string
 		first func(s *server) error
 	}{
-		"a command made one of that name":     {"anna", func(s *server) error { return add(s, "demo", "anna", access.Administrator) }},
-		"a command made one of another name":  {"berta", func(s *server) error { return add(s, "demo", "berta", access.Operator) }},
-		"a command made one in another house": {"anna", func(s *server) error { return add(s, "other", "anna", access.Operator) }},
+		"a command made one of that name": {"anna", func(s *server) error {
+			return add(s, "demo", "anna", access.Administrator)
+		}},
+		"a command made one of another name": {"berta", func(s *server) error {
+			return add(s, "demo", "berta", access.Operator)
+		}},
+		"a command made one in another house": {"anna", func(s *server) error {
+			return add(s, "other", "anna", access.Operator)
+		}},
 		"one was made, and removed": {"anna", func(s *server) error {
-			return errors.Join(add(s, "demo", "anna", access.Operator), reload(s), access.Edit(s.folder, "demo", func(e *access.Editor) error { return e.RemoveUser("anna") }), reload(s))
+			return errors.Join(add(s, "demo", "anna", access.Operator), reload(s),
+				access.Edit(s.folder, "demo", func(e *access.Editor) error { return e.RemoveUser("anna") }), reload(s))
 		}},
 	} {
 		s := serve(t)
@@ -403,7 +421,8 @@ func TestTheSetupLinkAfterTheFirst(t *testing.T) {
 		before, _ := os.ReadFile(access.File(s.folder, "demo"))
 		body := fmt.Sprintf(`{"account":"demo","name":"anna","password":"another horse","code":%q}`, code)
 		for range 2 {
-			if status, got, cookies := s.ask(http.MethodPost, api.SetupPath, body, nil); status != 401 || got["field"] != "code" || len(cookies) > 0 {
+			if status, got, cookies := s.ask(http.MethodPost, api.SetupPath, body, nil); status != 401 ||
+				got["field"] != "code" || len(cookies) > 0 {
 				t.Errorf("%s: %d %v", name, status, got)
 			}
 		}
@@ -419,7 +438,8 @@ func TestTheSetupLinkAfterTheFirst(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 6 {
 		all.Go(func() {
-			status, _, _ := s.ask(http.MethodPost, api.SetupPath, fmt.Sprintf(`{"account":"demo","name":"anna %d","password":"another horse","code":%q}`, i, code), nil)
+			status, _, _ := s.ask(http.MethodPost, api.SetupPath,
+				fmt.Sprintf(`{"account":"demo","name":"anna %d","password":"another horse","code":%q}`, i, code), nil)
 			mu.Lock()
 			defer mu.Unlock()
 			statuses[status]++
@@ -486,10 +506,12 @@ func TestOperatorsAreMadeOrChanged(t *testing.T) {
 		t.Errorf("the old cookie: %d", status)
 	}
 	chief = func(r *http.Request) { r.AddCookie(cookies[0]) }
-	if status, _, _ := s.ask(http.MethodPut, api.AccountPath+"/users/anna", `{"role":"administrator"}`, chief); status != 204 || role("anna") != access.Administrator {
+	if status, _, _ := s.ask(http.MethodPut, api.AccountPath+"/users/anna", `{"role":"administrator"}`,
+		chief); status != 204 || role("anna") != access.Administrator {
 		t.Errorf("%d", status)
 	}
-	if status, _, _ := s.ask(http.MethodPut, api.AccountPath+"/users/chief", `{"role":"operator"}`, chief); status != 204 {
+	if status, _, _ := s.ask(http.MethodPut, api.AccountPath+"/users/chief", `{"role":"operator"}`,
+		chief); status != 204 {
 		t.Error("one of two administrators cannot become less", status)
 	}
 	if status, _, _ := s.ask(http.MethodGet, api.AccountPath, "", chief); status != 403 {
@@ -564,7 +586,8 @@ func TestRequestsAtTheSameTime(t *testing.T) {
 		})
 		for i := range 3 {
 			all.Go(func() {
-				if status, got, _ := s.ask(http.MethodPut, fmt.Sprint(api.AccountPath, "/groups/group_", i), fmt.Sprintf(`{"members":["station_%d"]}`, round), chief); status != 204 {
+				if status, got, _ := s.ask(http.MethodPut, fmt.Sprint(api.AccountPath, "/groups/group_", i),
+					fmt.Sprintf(`{"members":["station_%d"]}`, round), chief); status != 204 {
 					t.Errorf("the group: %d %v", status, got)
 				}
 			})
@@ -605,10 +628,12 @@ func TestPasswordsTakeTurns(t *testing.T) {
 	}
 	try := func(from, password string, many int) chan answer {
 		all := make(chan answer, many)
-		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).DialContext}}
+		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+			DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).DialContext}}
 		for range many {
 			go func() {
-				r, err := c.Post(s.URL+api.SessionPath, "application/json", strings.NewReader(fmt.Sprintf(`{"account":"demo","name":"anna","password":%q}`, password)))
+				r, err := c.Post(s.URL+api.SessionPath, "application/json",
+					strings.NewReader(fmt.Sprintf(`{"account":"demo","name":"anna","password":%q}`, password)))
 				if err != nil {
 					all <- answer{}
 					return

@@ -13,7 +13,8 @@ import (
 
 // A device that is there keeps its cuid, however long the hub has said nothing to it; another gets it when it is not.
 func TestALiveDeviceKeepsItsCUID(t *testing.T) {
-	for _, quietFor := range []time.Duration{0, 2 * time.Second, 9 * time.Second, 11 * time.Second, 14 * time.Second, 19 * time.Second} {
+	for _, quietFor := range []time.Duration{0, 2 * time.Second, 9 * time.Second, 11 * time.Second, 14 * time.Second,
+		19 * time.Second} {
 		t.Run(quietFor.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, p := serveInBubble(t, func(*Settings) {})
@@ -52,8 +53,9 @@ func TestManyWantAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p := serveInBubble(t, func(*Settings) {})
 		pings := 0
-		ws, _, err := websocket.Dial(t.Context(), "ws://hub"+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPClient: p.client("192.0.2.10"),
-			OnPingReceived: func(context.Context, []byte) bool { pings++; return true }})
+		ws, _, err := websocket.Dial(t.Context(), "ws://hub"+wire.Path,
+			&websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPClient: p.client("192.0.2.10"),
+				OnPingReceived: func(context.Context, []byte) bool { pings++; return true }})
 		if err != nil {
 			t.Fatal(err)
 		}

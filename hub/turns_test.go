@@ -76,7 +76,8 @@ func TestTurnsWhenAllPlacesAreTaken(t *testing.T) {
 		q := &turns{most: 1}
 		var floods []chan asked
 		for i := range turnsOfAll/turnsOfAddress + 1 {
-			floods = append(floods, askTurns(q, t.Context(), fmt.Sprint("198.51.100.", i), turnsOfAddress, 100*time.Millisecond))
+			floods = append(floods, askTurns(q, t.Context(), fmt.Sprint("198.51.100.", i), turnsOfAddress,
+				100*time.Millisecond))
 		}
 		if q.now()[1] != turnsOfAll {
 			t.Fatal(q.now())

@@ -51,7 +51,8 @@ var chains = []struct {
 		{"it is kept", func(ctx context.Context, _ *patient) (string, *finding) {
 			out, err := output(ctx, []string{"timedatectl", "show", "-P", "NTPSynchronized"})
 			if err == nil && strings.TrimSpace(string(out)) == "no" {
-				return "", &finding{"nothing sets the clock: certificates and schedules need it", "sudo timedatectl set-ntp true"}
+				return "", &finding{"nothing sets the clock: certificates and schedules need it",
+					"sudo timedatectl set-ntp true"}
 			}
 			return "", nil
 		}},
@@ -60,14 +61,16 @@ var chains = []struct {
 		{"its name is known", func(ctx context.Context, p *patient) (string, *finding) {
 			all, err := net.DefaultResolver.LookupHost(ctx, p.hub.Hostname())
 			if err != nil {
-				return "", &finding{fmt.Sprintf("%s has no address: %v", p.hub.Hostname(), err), "getent hosts " + p.hub.Hostname() + "; look at hub.url, and at the network's name server"}
+				return "", &finding{fmt.Sprintf("%s has no address: %v", p.hub.Hostname(), err),
+					"getent hosts " + p.hub.Hostname() + "; look at hub.url, and at the network's name server"}
 			}
 			return p.hub.Hostname() + " is " + strings.Join(all, ", "), nil
 		}},
 		{"it answers", func(ctx context.Context, p *patient) (string, *finding) {
 			c, err := new(net.Dialer).DialContext(ctx, "tcp", p.address())
 			if err != nil {
-				return "", &finding{err.Error(), "on the hub's machine: sudo systemctl start intercom-hub; between the two: a firewall"}
+				return "", &finding{err.Error(),
+					"on the hub's machine: sudo systemctl start intercom-hub; between the two: a firewall"}
 			}
 			c.Close()
 			return p.address(), nil
@@ -80,9 +83,11 @@ var chains = []struct {
 			if err != nil {
 				return "", &finding{err.Error(), "look at hub.ca_file"}
 			}
-			c, err := (&tls.Dialer{Config: &tls.Config{ServerName: p.hub.Hostname(), MinVersion: tls.VersionTLS12, RootCAs: roots}}).DialContext(ctx, "tcp", p.address())
+			c, err := (&tls.Dialer{Config: &tls.Config{ServerName: p.hub.Hostname(), MinVersion: tls.VersionTLS12,
+				RootCAs: roots}}).DialContext(ctx, "tcp", p.address())
 			if err != nil {
-				return "", &finding{err.Error(), "name the hub's own authority in hub.ca_file, or renew the certificate on the hub"}
+				return "", &finding{err.Error(),
+					"name the hub's own authority in hub.ca_file, or renew the certificate on the hub"}
 			}
 			defer c.Close()
 			end := c.(*tls.Conn).ConnectionState().PeerCertificates[0].NotAfter
@@ -92,7 +97,8 @@ var chains = []struct {
 			if !p.status.Hub.Online {
 				do := "intercomctl events"
 				if p.status.Hub.Code == fault.Credentials {
-					do = "on the hub's machine: sudo intercom-hub key new -account ID; here: /etc/intercomd/apikey, then sudo systemctl restart intercomd"
+					do = "on the hub's machine: sudo intercom-hub key new -account ID; here: /etc/intercomd/apikey, " +
+						"then sudo systemctl restart intercomd"
 				}
 				return "", &finding{p.status.Hub.Trouble, do}
 			}
@@ -106,7 +112,8 @@ var chains = []struct {
 		{"those that were asked for", code(control.SoundDevice)},
 		{"it is loud enough", func(_ context.Context, p *patient) (string, *finding) {
 			if s := p.status.Sound; s.TalkVolume < 10 || s.RingVolume < 10 {
-				return "", &finding{fmt.Sprintf("talk %d %%, ring %d %%", s.TalkVolume, s.RingVolume), "intercomctl volume talk 100; intercomctl volume ring 100"}
+				return "", &finding{fmt.Sprintf("talk %d %%, ring %d %%", s.TalkVolume, s.RingVolume),
+					"intercomctl volume talk 100; intercomctl volume ring 100"}
 			}
 			return "", nil
 		}},
@@ -123,7 +130,8 @@ var chains = []struct {
 				return "", &finding{err.Error(), "intercomctl selftest"}
 			}
 			if t.Problem != "" {
-				return "", &finding{t.Problem, "intercomctl selftest, with the volume higher: intercomctl volume talk 120"}
+				return "", &finding{t.Problem,
+					"intercomctl selftest, with the volume higher: intercomctl volume talk 120"}
 			}
 			return fmt.Sprintf("%.0f dB quieter, after %.0f ms", t.LossDB, t.RoundTripMS), nil
 		}},
@@ -136,7 +144,8 @@ var chains = []struct {
 			for name, b := range p.status.Buttons {
 				all = append(all, fmt.Sprintf("%s %d times, %d glitches", name, b.Presses, b.Glitches))
 				if b.Glitches > 50 && b.Glitches > 5*b.Presses {
-					return "", &finding{fmt.Sprintf("%s: %d glitches and %d presses", name, b.Glitches, b.Presses), "look at the cable and the pull resistor; gpio.debounce can be longer"}
+					return "", &finding{fmt.Sprintf("%s: %d glitches and %d presses", name, b.Glitches, b.Presses),
+						"look at the cable and the pull resistor; gpio.debounce can be longer"}
 				}
 			}
 			slices.Sort(all)
@@ -156,13 +165,15 @@ var chains = []struct {
 				return "there was none", nil
 			}
 			if l.Reason == outcome.MediaFailed {
-				return "", &finding{"no way was found for the voices", "turn on the hub's TURN server: [turn] in intercom-hub.toml; look at media.interfaces here"}
+				return "", &finding{"no way was found for the voices",
+					"turn on the hub's TURN server: [turn] in intercom-hub.toml; look at media.interfaces here"}
 			}
 			return l.From + " → " + l.To + ", " + l.Outcome.String(), nil
 		}},
 	}},
 	{"update", []check{
-		{"the configuration that is written is the one that runs", code(control.ConfigInvalid, control.ConfigGivenUp, control.ConfigWaits)},
+		{"the configuration that is written is the one that runs",
+			code(control.ConfigInvalid, control.ConfigGivenUp, control.ConfigWaits)},
 		{"the settings that the hub has for it are used", code(control.SettingsRefused)},
 		{"nothing waits for a restart", func(_ context.Context, p *patient) (string, *finding) {
 			if p.status.Restart != "" {
@@ -285,7 +296,8 @@ func (c *ctl) doctor(ctx context.Context, only string) int {
 		}
 	}
 	if !known {
-		fmt.Fprintf(c.err, "intercomctl: there is no chain %q; there are time, hub, audio, button, call and update\n", only)
+		fmt.Fprintf(c.err, "intercomctl: there is no chain %q; there are time, hub, audio, button, call and update\n",
+			only)
 		return exUsage
 	}
 	if c.json {

@@ -122,9 +122,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, version.Line("intercomctl"))
 		return 0
 	}
-	c.http = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", c.socket)
-	}}}
+	c.http = &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", c.socket)
+		}}}
 	command, rest := "", []string(nil)
 	if len(words) > 0 {
 		command, rest = words[0], words[1:]
@@ -192,7 +193,8 @@ func (c *ctl) request(ctx context.Context, method, path string, body any) (*http
 		if errors.As(err, &op) {
 			err = op
 		}
-		fmt.Fprintf(c.err, "intercomctl: the station does not answer: %v; is intercomd running? Name its socket with -socket\n", err)
+		fmt.Fprintf(c.err,
+			"intercomctl: the station does not answer: %v; is intercomd running? Name its socket with -socket\n", err)
 		return nil, exAway
 	}
 	if r.StatusCode == http.StatusOK {
@@ -243,7 +245,8 @@ func (c *ctl) reload(ctx context.Context) int {
 	var is struct{ Waits []string }
 	code := c.do(ctx, "reload", nil, &is)
 	if code == 0 && len(is.Waits) > 0 && !c.json {
-		fmt.Fprintf(c.out, "what changed in %s waits for a restart: intercomctl restart\n", strings.Join(is.Waits, ", "))
+		fmt.Fprintf(c.out, "what changed in %s waits for a restart: intercomctl restart\n",
+			strings.Join(is.Waits, ", "))
 	}
 	return code
 }
@@ -266,7 +269,9 @@ func (c *ctl) selftest(ctx context.Context) int {
 	}
 	if !c.json {
 		if t.Heard {
-			fmt.Fprintf(c.out, "the microphone hears the loudspeaker %.0f dB quieter than it is (%.0f dBFS), after %.0f ms\n", t.LossDB, t.LevelDBFS, t.RoundTripMS)
+			fmt.Fprintf(c.out,
+				"the microphone hears the loudspeaker %.0f dB quieter than it is (%.0f dBFS), after %.0f ms\n",
+				t.LossDB, t.LevelDBFS, t.RoundTripMS)
 		}
 		if t.CancelledDB != 0 {
 			fmt.Fprintf(c.out, "with echo cancellation, %.0f dB quieter\n", t.CancelledDB)
@@ -309,7 +314,8 @@ func (c *ctl) call(ctx context.Context, to, why string, wait bool) int {
 
 // exitOf is the exit status for the outcome of a call.
 func exitOf(s outcome.Status) int {
-	return map[outcome.Status]int{outcome.Over: 0, outcome.Declined: 3, outcome.Missed: 4, outcome.Cancelled: 5, outcome.Failed: 6}[s]
+	return map[outcome.Status]int{outcome.Over: 0, outcome.Declined: 3, outcome.Missed: 4, outcome.Cancelled: 5,
+		outcome.Failed: 6}[s]
 }
 
 // events follows what happens until the station or the user ends it.
@@ -375,7 +381,8 @@ func (c *ctl) show(e control.Event, line []byte) bool {
 	return true
 }
 
-// top shows the status every second, over what it showed before. A station that does not answer is said, and asked again.
+// top shows the status every second, over what it showed before. A station that does not answer is said, and asked
+// again.
 func (c *ctl) top(ctx context.Context) int {
 	screen, failure := bytes.Buffer{}, bytes.Buffer{}
 	one := *c
@@ -386,7 +393,9 @@ func (c *ctl) top(ctx context.Context) int {
 		screen.Reset()
 		failure.Reset()
 		one.status(ctx)
-		fmt.Fprintf(c.out, "\x1b[H\x1b[J%s\n\n%s%s", time.Now().Format(time.DateTime), screen.String(), failure.String()) // home, and clear
+		// home, and clear
+		fmt.Fprintf(c.out, "\x1b[H\x1b[J%s\n\n%s%s", time.Now().Format(time.DateTime), screen.String(),
+			failure.String())
 		select {
 		case <-ctx.Done():
 			return 0
@@ -425,14 +434,18 @@ func (c *ctl) status(ctx context.Context) int {
 	if s.Sound.MicOpen {
 		mic = fmt.Sprintf("open, %.0f dBFS", s.Sound.MicDBFS)
 	}
-	row("sound", "loudspeaker %s (%.0f ms), microphone %s, echo %s", or(s.Sound.Sink, "none"), s.Sound.PlaybackMS, mic, or(s.Sound.Echo, "off"))
+	row("sound", "loudspeaker %s (%.0f ms), microphone %s, echo %s", or(s.Sound.Sink, "none"), s.Sound.PlaybackMS, mic,
+		or(s.Sound.Echo, "off"))
 	if s.Sound.Realtime != "" {
 		row("priority", "%s", s.Sound.Realtime)
 	}
 	if q := s.Quality; q != nil {
-		row("voice", "%s, %s, %.0f ms from mouth to ear, round trip %.0f ms, loss %.0f %%, %.0f ms concealed", q.Codec, or(q.Route, "no path yet"), q.DelayMS, q.RoundTripMS, 100*q.Loss, q.Receiving.ConcealedMS)
-		row("sending", "frames of %.0f ms, %d kbit/s, %d copies, %.0f %% of a core", q.Sending.FrameMS, q.Sending.Bitrate/1000, q.Sending.Copies, 100*q.Sending.Load)
-		row("receiving", "%d packets, jitter %.0f ms, held %.0f ms, %d late, %d made good", q.Receiving.Received, q.Receiving.JitterMS, q.Receiving.DelayMS, q.Receiving.Late, q.Receiving.Redundant+q.Receiving.Recovered)
+		row("voice", "%s, %s, %.0f ms from mouth to ear, round trip %.0f ms, loss %.0f %%, %.0f ms concealed", q.Codec,
+			or(q.Route, "no path yet"), q.DelayMS, q.RoundTripMS, 100*q.Loss, q.Receiving.ConcealedMS)
+		row("sending", "frames of %.0f ms, %d kbit/s, %d copies, %.0f %% of a core", q.Sending.FrameMS,
+			q.Sending.Bitrate/1000, q.Sending.Copies, 100*q.Sending.Load)
+		row("receiving", "%d packets, jitter %.0f ms, held %.0f ms, %d late, %d made good", q.Receiving.Received,
+			q.Receiving.JitterMS, q.Receiving.DelayMS, q.Receiving.Late, q.Receiving.Redundant+q.Receiving.Recovered)
 	}
 	for _, t := range s.Troubles {
 		row(string(t.Severity), "%s, %s: %s", t.Code, t.Part, t.Text)

@@ -65,7 +65,8 @@ func station(t *testing.T) string {
 	cfg.CUID, cfg.Call.To = "front_door", "reception"
 	cfg.Button = []setup.Button{{Name: "bell", Action: setup.ActCall}}
 	tape := devicetest.NewTape()
-	d := device.New(cfg, device.Parts{Media: &devicetest.Media{Tape: tape}, Sound: &devicetest.Sound{Tape: tape}}, slog.New(slog.DiscardHandler))
+	d := device.New(cfg, device.Parts{Media: &devicetest.Media{Tape: tape}, Sound: &devicetest.Sound{Tape: tape}},
+		slog.New(slog.DiscardHandler))
 	d.Connect(&devicetest.Wire{Tape: tape, Cut: true})
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", path)
@@ -118,7 +119,8 @@ func TestAStationWithoutAHub(t *testing.T) {
 		{"-json call door-1", exRefused, `"field":"to"`, ""},
 	} {
 		code, out, errs := ctlRun(t, socket, strings.Fields(c.args)...)
-		if code != c.code || !strings.Contains(out, c.out) || !strings.Contains(errs, c.stderr) || c.stderr == "" && errs != "" {
+		if code != c.code || !strings.Contains(out, c.out) || !strings.Contains(errs, c.stderr) ||
+			c.stderr == "" && errs != "" {
 			t.Errorf("%s: exit status %d\n%s\n%s", c.args, code, out, errs)
 		}
 	}
@@ -130,9 +132,11 @@ func TestEventsAreJSONLines(t *testing.T) {
 	defer cancel()
 	seen := map[string]bool{}
 	pressed := make(chan struct{})
-	c := &ctl{out: &bytes.Buffer{}, err: &bytes.Buffer{}, http: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", socket)
-	}}}}
+	c := &ctl{out: &bytes.Buffer{}, err: &bytes.Buffer{},
+		http: &http.Client{Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", socket)
+			}}}}
 	defer c.http.CloseIdleConnections()
 	r, code := c.request(ctx, http.MethodGet, "events", nil)
 	if code != 0 {
@@ -155,7 +159,8 @@ func TestEventsAreJSONLines(t *testing.T) {
 
 func TestTheExitStatusOfACallIsItsOutcome(t *testing.T) {
 	seen := map[int]bool{}
-	for _, s := range []outcome.Status{outcome.Over, outcome.Declined, outcome.Missed, outcome.Cancelled, outcome.Failed} {
+	for _, s := range []outcome.Status{outcome.Over, outcome.Declined, outcome.Missed, outcome.Cancelled,
+		outcome.Failed} {
 		code := exitOf(s)
 		if seen[code] || (code == 0) != (s == outcome.Over) || code == exRefused || code == exAway {
 			t.Errorf("%s: %d", s, code)
@@ -228,7 +233,8 @@ func TestTheDoctorGoesByCodes(t *testing.T) {
 			t.Errorf("of the button %s: %+v", c.button, f)
 		}
 	}
-	s := control.Status{Troubles: []control.Trouble{control.Fault{Code: control.SoundEcho, Part: control.PartAudio, Text: "no server: "}.Trouble()}}
+	s := control.Status{Troubles: []control.Trouble{control.Fault{Code: control.SoundEcho, Part: control.PartAudio,
+		Text: "no server: "}.Trouble()}}
 	if f := look("audio", "the sound server answers", s); f != nil {
 		t.Errorf("an echo is taken for a missing server: %+v", f)
 	}

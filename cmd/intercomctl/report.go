@@ -23,8 +23,8 @@ import (
 // commandTime is how long a command of a report may take.
 const commandTime = 10 * time.Second
 
-// report writes an archive with what somebody needs who is to find out what is wrong, without secrets. What cannot be had is
-// in it as the reason why.
+// report writes an archive with what somebody needs who is to find out what is wrong, without secrets. What cannot be
+// had is in it as the reason why.
 func (c *ctl) report(ctx context.Context, file string) int {
 	if file == "" {
 		file = "intercom-report-" + time.Now().UTC().Format("20060102T150405Z") + ".tar.gz"
@@ -41,21 +41,25 @@ func (c *ctl) report(ctx context.Context, file string) int {
 			b = fmt.Appendf(b, "\n(%v)\n", problem)
 		}
 		b = scrub(b)
-		err = errors.Join(err, archive.WriteHeader(&tar.Header{Name: "intercom-report/" + name, Mode: 0o600, Size: int64(len(b)), ModTime: time.Now()}))
+		err = errors.Join(err, archive.WriteHeader(&tar.Header{Name: "intercom-report/" + name, Mode: 0o600,
+			Size: int64(len(b)), ModTime: time.Now()}))
 		_, werr := archive.Write(b)
 		err = errors.Join(err, werr)
 	}
-	for name, path := range map[string]string{"status.json": "status", "configuration.toml": "config", "events.jsonl": "recent", "goroutines.txt": "goroutines"} {
+	for name, path := range map[string]string{"status.json": "status", "configuration.toml": "config",
+		"events.jsonl": "recent", "goroutines.txt": "goroutines"} {
 		b, problem := c.fetch(ctx, path)
 		add(name, b, problem)
 	}
 	for name, command := range map[string]string{
-		"log.txt":      "journalctl --unit intercomd --unit intercom-sound --lines 2000 --no-pager --output short-iso-precise",
-		"unit.txt":     "systemctl show intercomd",
-		"sound.txt":    "pactl info; pactl list short sinks; pactl list short sources",
-		"gpio.txt":     "gpiodetect; gpioinfo",
-		"network.txt":  "ip -brief address; ip route; timedatectl show",
-		"versions.txt": "uname -a; cat /etc/os-release; cat /proc/device-tree/model; dpkg-query --show intercomd pulseaudio pipewire-pulse libopus0 systemd",
+		"log.txt": "journalctl --unit intercomd --unit intercom-sound --lines 2000 --no-pager --output " +
+			"short-iso-precise",
+		"unit.txt":    "systemctl show intercomd",
+		"sound.txt":   "pactl info; pactl list short sinks; pactl list short sources",
+		"gpio.txt":    "gpiodetect; gpioinfo",
+		"network.txt": "ip -brief address; ip route; timedatectl show",
+		"versions.txt": "uname -a; cat /etc/os-release; cat /proc/device-tree/model; dpkg-query --show intercomd " +
+			"pulseaudio pipewire-pulse libopus0 systemd",
 	} {
 		b := []byte(nil)
 		if name == "versions.txt" {
@@ -115,10 +119,11 @@ func output(ctx context.Context, command []string) ([]byte, error) {
 
 // secrets are what looks like one, wherever it stands.
 var secrets = []*regexp.Regexp{
-	regexp.MustCompile(`\bik_[A-Za-z0-9_-]+`),                                                  // API keys
-	regexp.MustCompile(`\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?`),               // tokens
-	regexp.MustCompile(`(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]+`),                            // of a header
-	regexp.MustCompile(`(?i)\b[a-z0-9_]*(password|passwd|secret|token|apikey|credential)=\S+`), // of a field or a command line
+	regexp.MustCompile(`\bik_[A-Za-z0-9_-]+`),                                    // API keys
+	regexp.MustCompile(`\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?`), // tokens
+	regexp.MustCompile(`(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]+`),              // of a header
+	// of a field or a command line
+	regexp.MustCompile(`(?i)\b[a-z0-9_]*(password|passwd|secret|token|apikey|credential)=\S+`),
 	regexp.MustCompile(`a=(ice-pwd|ice-ufrag|crypto|fingerprint):\S+`),
 }
 

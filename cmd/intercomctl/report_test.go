@@ -16,10 +16,12 @@ func TestAReportHasWhatIsNeededAndNoSecret(t *testing.T) {
 	socket := station(t)
 	file := filepath.Join(t.TempDir(), "r.tar.gz")
 	var out, said bytes.Buffer
-	if code := run(t.Context(), []string{"-socket", socket, "report", "-output", file}, &out, &said); code != 0 || strings.TrimSpace(out.String()) != file {
+	if code := run(t.Context(), []string{"-socket", socket, "report", "-output", file}, &out, &said); code != 0 ||
+		strings.TrimSpace(out.String()) != file {
 		t.Fatalf("exit status %d: %s%s", code, out.String(), said.String())
 	}
-	if code := run(t.Context(), []string{"-socket", socket, "report", "-output", file}, &out, &said); code != exRefused || !strings.Contains(said.String(), "name another file") {
+	if code := run(t.Context(), []string{"-socket", socket, "report", "-output", file}, &out,
+		&said); code != exRefused || !strings.Contains(said.String(), "name another file") {
 		t.Errorf("a report over another: exit status %d: %s", code, said.String())
 	}
 	f, err := os.Open(file)
@@ -42,7 +44,10 @@ func TestAReportHasWhatIsNeededAndNoSecret(t *testing.T) {
 		b, _ := io.ReadAll(r)
 		found[filepath.Base(h.Name)] = string(b)
 	}
-	for name, want := range map[string]string{"status.json": `"cuid":"front_door"`, "goroutines.txt": "goroutine profile", "versions.txt": "intercomctl ", "log.txt": "$ journalctl", "sound.txt": "$ pactl info", "events.jsonl": "", "configuration.toml": "", "gpio.txt": "", "unit.txt": "", "network.txt": ""} {
+	for name, want := range map[string]string{"status.json": `"cuid":"front_door"`,
+		"goroutines.txt": "goroutine profile", "versions.txt": "intercomctl ", "log.txt": "$ journalctl",
+		"sound.txt": "$ pactl info", "events.jsonl": "", "configuration.toml": "", "gpio.txt": "", "unit.txt": "",
+		"network.txt": ""} {
 		if text, ok := found[name]; !ok || !strings.Contains(text, want) {
 			t.Errorf("%s: %q", name, text)
 		}
@@ -68,14 +73,17 @@ wss://anna:hush@hub.example.org/v1/ws password=hunter2 INTERCOM_TOKEN=hush a=ice
 func TestTheDoctorFindsTheFirstBrokenLink(t *testing.T) {
 	socket := station(t) // without a hub
 	var out, said bytes.Buffer
-	if code := run(t.Context(), []string{"-socket", socket, "doctor", "hub"}, &out, &said); code != exRefused || strings.Count(out.String(), "BROKEN") != 1 || !strings.Contains(out.String(), "→ ") {
+	if code := run(t.Context(), []string{"-socket", socket, "doctor", "hub"}, &out, &said); code != exRefused ||
+		strings.Count(out.String(), "BROKEN") != 1 || !strings.Contains(out.String(), "→ ") {
 		t.Errorf("exit status %d: %s%s", code, out.String(), said.String())
 	}
 	out.Reset()
-	if code := run(t.Context(), []string{"-socket", socket, "-json", "doctor", "button"}, &out, &said); code != 0 || !strings.HasPrefix(out.String(), `[{"chain":"button","check":"their lines are there","ok":true}`) {
+	if code := run(t.Context(), []string{"-socket", socket, "-json", "doctor", "button"}, &out, &said); code != 0 ||
+		!strings.HasPrefix(out.String(), `[{"chain":"button","check":"their lines are there","ok":true}`) {
 		t.Errorf("exit status %d: %s%s", code, out.String(), said.String())
 	}
-	if code := run(t.Context(), []string{"-socket", socket, "doctor", "soup"}, &out, &said); code != exUsage || !strings.Contains(said.String(), "there are time, hub") {
+	if code := run(t.Context(), []string{"-socket", socket, "doctor", "soup"}, &out, &said); code != exUsage ||
+		!strings.Contains(said.String(), "there are time, hub") {
 		t.Errorf("exit status %d: %s", code, said.String())
 	}
 }
@@ -103,7 +111,8 @@ func (s screen) until(want string) {
 }
 
 func TestTopGoesOnWhenTheStationIsGone(t *testing.T) {
-	for socket, want := range map[string]string{station(t): "front_door: degraded", filepath.Join(t.TempDir(), "nobody"): "the station does not answer"} {
+	for socket, want := range map[string]string{station(t): "front_door: degraded",
+		filepath.Join(t.TempDir(), "nobody"): "the station does not answer"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		out, done := make(screen), make(chan int, 1)
 		go func() { done <- run(ctx, []string{"-socket", socket, "top"}, out, out) }()

@@ -58,14 +58,16 @@ func (b *board) lamps() (leds []device.Lamp, relay device.Lamp) {
 	return leds, relay
 }
 
-// outputs are the parts that show on the lines what the LEDs and the relay are told. The station hears of lines that cannot
-// be had.
+// outputs are the parts that show on the lines what the LEDs and the relay are told. The station hears of lines that
+// cannot be had.
 func (b *board) outputs(d *device.Device) (parts []supervise.Part) {
 	for i, l := range b.cfg.LED {
-		parts = append(parts, b.drive(d, control.PartLED(l.Name), l.Name, gpio.Wiring{Line: l.Line, ActiveLow: l.ActiveLow}, b.leds[i]))
+		parts = append(parts, b.drive(d, control.PartLED(l.Name), l.Name,
+			gpio.Wiring{Line: l.Line, ActiveLow: l.ActiveLow}, b.leds[i]))
 	}
 	if c := b.cfg.Door; b.relay != nil {
-		parts = append(parts, b.drive(d, control.PartRelay, "door", gpio.Wiring{Line: c.Line, ActiveLow: c.ActiveLow}, b.relay))
+		parts = append(parts, b.drive(d, control.PartRelay, "door",
+			gpio.Wiring{Line: c.Line, ActiveLow: c.ActiveLow}, b.relay))
 	}
 	return parts
 }
@@ -94,7 +96,8 @@ func (b *board) output(name string, w gpio.Wiring) (gpio.Output, error) {
 func (b *board) inputs(d *device.Device) (parts []supervise.Part) {
 	for _, c := range b.cfg.Button {
 		button := b.buttons[c.Name]
-		parts = append(parts, b.watch(d, control.PartButton(c.Name), c.Name, gpio.Wiring{Line: c.Line, Pull: c.Pull, ActiveLow: c.ActiveLow}, button.Alive,
+		parts = append(parts, b.watch(d, control.PartButton(c.Name), c.Name,
+			gpio.Wiring{Line: c.Line, Pull: c.Pull, ActiveLow: c.ActiveLow}, button.Alive,
 			func(ctx context.Context, in gpio.Input) error {
 				return button.Watch(ctx, in, func(g gpio.Gesture) { d.Gesture(c, g) })
 			}))
@@ -103,7 +106,8 @@ func (b *board) inputs(d *device.Device) (parts []supervise.Part) {
 		if c.Line == "" {
 			continue
 		}
-		parts = append(parts, b.watch(d, control.PartDoorInput(name), "door "+name, gpio.Wiring{Line: c.Line, Pull: c.Pull, ActiveLow: c.ActiveLow}, nil,
+		parts = append(parts, b.watch(d, control.PartDoorInput(name), "door "+name,
+			gpio.Wiring{Line: c.Line, Pull: c.Pull, ActiveLow: c.ActiveLow}, nil,
 			func(ctx context.Context, in gpio.Input) error {
 				first := name == "exit" // one that is pressed at the start opens nothing
 				return gpio.Follow(ctx, in, b.cfg.GPIO.Debounce.Std(), func(on bool) {
@@ -117,7 +121,8 @@ func (b *board) inputs(d *device.Device) (parts []supervise.Part) {
 	return parts
 }
 
-func (b *board) watch(d *device.Device, part, name string, w gpio.Wiring, alive func() error, run func(context.Context, gpio.Input) error) supervise.Part {
+func (b *board) watch(d *device.Device, part, name string, w gpio.Wiring, alive func() error,
+	run func(context.Context, gpio.Input) error) supervise.Part {
 	return supervise.Part{Name: part, Alive: alive, Run: func(ctx context.Context) error {
 		in, err := b.input(name, w)
 		if err != nil {

@@ -44,8 +44,8 @@ const updateFile = "/run/intercom-update"
 // stopTime is how long it may take until all parts have stopped.
 const stopTime = 20 * time.Second
 
-// serve wires the parts together and runs them until ctx ends. What is made first knows nothing of what is made later: it is
-// given the station when it runs. What is written is read again at each SIGHUP.
+// serve wires the parts together and runs them until ctx ends. What is made first knows nothing of what is made later:
+// it is given the station when it runs. What is written is read again at each SIGHUP.
 func serve(ctx context.Context, cfg *setup.Config, conf *rollback.Configuration) error {
 	debug.SetGCPercent(50) // a small heap: memory is dearer than the collector's work here
 	hup := make(chan os.Signal, 1)
@@ -60,7 +60,8 @@ func serve(ctx context.Context, cfg *setup.Config, conf *rollback.Configuration)
 		again = nil
 	}
 
-	sound := audio.New(audio.Settings{App: "intercomd " + cfg.CUID, Server: cfg.Audio.Server, Sinks: cfg.Audio.Sinks, Sources: cfg.Audio.Sources, RingSinks: cfg.Audio.RingSinks,
+	sound := audio.New(audio.Settings{App: "intercomd " + cfg.CUID, Server: cfg.Audio.Server, Sinks: cfg.Audio.Sinks,
+		Sources: cfg.Audio.Sources, RingSinks: cfg.Audio.RingSinks,
 		Echo: audio.Echo(cfg.Audio.Echo), Talk: cfg.Audio.Talk, Ring: cfg.Audio.Ring,
 		Buffer: cfg.Audio.Buffer.Std(), Block: cfg.Audio.Block.Std()}, log)
 	media, err := voice.New(cfg, sound, log)
@@ -81,15 +82,18 @@ func serve(ctx context.Context, cfg *setup.Config, conf *rollback.Configuration)
 	if err != nil {
 		return err
 	}
-	hub := link.New(link.Config{URLs: append([]string{cfg.Hub.URL}, cfg.Hub.More...), Account: cfg.Hub.Account, APIKey: cfg.Hub.APIKey(), CUID: cfg.CUID, Name: cfg.Name,
-		Instance: instance(cfg.StateDir, log), Agent: "intercomd/" + version.Version, TLS: tls, Way: network.Way}, d, d.Calls, log)
+	hub := link.New(link.Config{URLs: append([]string{cfg.Hub.URL}, cfg.Hub.More...), Account: cfg.Hub.Account,
+		APIKey: cfg.Hub.APIKey(), CUID: cfg.CUID, Name: cfg.Name,
+		Instance: instance(cfg.StateDir, log), Agent: "intercomd/" + version.Version, TLS: tls, Way: network.Way}, d,
+		d.Calls, log)
 	d.Connect(hub)
 	socket, err := listen(cfg.Control)
 	if err != nil {
 		return err
 	}
 	if b, err := os.ReadFile(updateFile); err == nil {
-		d.Fault(control.Fault{Code: control.UpdateGivenUp, Part: control.PartUpdate, Text: strings.TrimSpace(string(b))})
+		d.Fault(control.Fault{Code: control.UpdateGivenUp, Part: control.PartUpdate,
+			Text: strings.TrimSpace(string(b))})
 	}
 	handler := d.Handler(lines.panel)
 	metrics := http.NewServeMux()
@@ -98,18 +102,28 @@ func serve(ctx context.Context, cfg *setup.Config, conf *rollback.Configuration)
 	parts := append(lines.outputs(d),
 		supervise.Part{Name: "memory", Run: func(ctx context.Context) error { return keeper.Run(ctx, d.Fault) }},
 		supervise.Part{Name: "audio", Run: sound.Run, Alive: sound.Alive},
-		supervise.Part{Name: "tones", Run: func(ctx context.Context) error { media.LoadTones(ctx, d.Fault); <-ctx.Done(); return nil }},
-		supervise.Part{Name: "selftest", Run: func(ctx context.Context) error { return media.TestNowAndThen(ctx, cfg.Audio.SelfTest.Std(), d.Fault) }},
+		supervise.Part{Name: "tones", Run: func(ctx context.Context) error {
+			media.LoadTones(ctx, d.Fault)
+			<-ctx.Done()
+			return nil
+		}},
+		supervise.Part{Name: "selftest", Run: func(ctx context.Context) error {
+			return media.TestNowAndThen(ctx, cfg.Audio.SelfTest.Std(), d.Fault)
+		}},
 		supervise.Part{Name: "hub", Run: hub.Run, Grace: 7 * time.Second},
 		supervise.Part{Name: "network", Run: func(ctx context.Context) error {
 			return network.Watch(ctx, func() { hub.NetworkChanged(); d.NetworkChanged() })
 		}},
-		supervise.Part{Name: "control", Run: func(ctx context.Context) error { return serveHTTP(ctx, socket, handler) }},
+		supervise.Part{Name: "control", Run: func(ctx context.Context) error {
+			return serveHTTP(ctx, socket, handler)
+		}},
 		supervise.Part{Name: "kiosk", Run: func(ctx context.Context) error {
-			return endpoint(ctx, cfg.Kiosk.Listen, d.Kiosk(handler), control.Fault{Code: control.KioskPort, Part: control.PartKiosk}, d.Fault)
+			return endpoint(ctx, cfg.Kiosk.Listen, d.Kiosk(handler),
+				control.Fault{Code: control.KioskPort, Part: control.PartKiosk}, d.Fault)
 		}},
 		supervise.Part{Name: "metrics", Run: func(ctx context.Context) error {
-			return endpoint(ctx, cfg.Metrics.Listen, metrics, control.Fault{Code: control.MetricsPort, Part: control.PartMetrics}, d.Fault)
+			return endpoint(ctx, cfg.Metrics.Listen, metrics,
+				control.Fault{Code: control.MetricsPort, Part: control.PartMetrics}, d.Fault)
 		}},
 		supervise.Part{Name: "mqtt", Run: func(ctx context.Context) error { return broker(ctx, cfg, d, log) }},
 		// After those that tell others how its last call ended, so that it is stopped before them.
@@ -166,31 +180,34 @@ func instance(dir string, log *slog.Logger) string {
 	return id
 }
 
-// listen opens the control socket, for the daemon's user and group, or takes systemd's. A socket that a dead daemon left is
-// taken over.
+// listen opens the control socket, for the daemon's user and group, or takes systemd's. A socket that a dead daemon
+// left is taken over.
 func listen(path string) (net.Listener, error) {
 	if l := systemd.Listener("control"); l != nil {
 		return l, nil
 	}
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
-		return nil, fmt.Errorf("another intercomd is running: it answers on %s; stop it, or set another control socket", path)
+		return nil, fmt.Errorf("another intercomd is running: it answers on %s; stop it, or set another control socket",
+			path)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, fmt.Errorf("the control socket %s: %w; set control to a folder that the daemon may write", path, err)
+		return nil, fmt.Errorf("the control socket %s: %w; set control to a folder that the daemon may write",
+			path, err)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("the control socket %s: %w; set control to a folder that the daemon may write", path, err)
+		return nil, fmt.Errorf("the control socket %s: %w; set control to a folder that the daemon may write",
+			path, err)
 	}
 	return l, os.Chmod(path, 0o660)
 }
 
-// What a client of this machine may take: connections at once, and time for a request, for its answer, and between two. What
-// goes on, as events do, sets its own.
+// What a client of this machine may take: connections at once, and time for a request, for its answer, and between two.
+// What goes on, as events do, sets its own.
 const (
 	mostClients = 64
 	requestTime = 5 * time.Second
@@ -200,7 +217,8 @@ const (
 )
 
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerSize}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime,
+		IdleTimeout: idleTime, MaxHeaderBytes: headerSize}
 	l = netutil.LimitListener(l, mostClients)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
@@ -220,7 +238,8 @@ func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 }
 
 // endpoint serves something at an address, where one is configured. Where it cannot listen, busy is the fault.
-func endpoint(ctx context.Context, address string, h http.Handler, busy control.Fault, fault func(control.Fault)) error {
+func endpoint(ctx context.Context, address string, h http.Handler, busy control.Fault,
+	fault func(control.Fault)) error {
 	if address == "" {
 		return supervise.ErrDone
 	}
@@ -247,7 +266,8 @@ func broker(ctx context.Context, cfg *setup.Config, d *device.Device, log *slog.
 	if err != nil {
 		return err
 	}
-	b := mqtt.New(mqtt.Config{URL: address, TLS: tls, User: cfg.MQTT.User, Password: cfg.MQTT.Password().Reveal(), CUID: cfg.CUID, Name: cmp.Or(cfg.Name, cfg.CUID),
+	b := mqtt.New(mqtt.Config{URL: address, TLS: tls, User: cfg.MQTT.User, Password: cfg.MQTT.Password().Reveal(),
+		CUID: cfg.CUID, Name: cmp.Or(cfg.Name, cfg.CUID),
 		Prefix: cfg.MQTT.Prefix, Discovery: cfg.MQTT.Discovery, Commands: cfg.MQTT.Commands}, d, d.Fault, log)
 	return b.Run(ctx)
 }

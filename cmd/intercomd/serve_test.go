@@ -12,7 +12,8 @@ import (
 	"intercom/internal/needs"
 )
 
-// Requests that are never finished and connections that say nothing end by themselves, and those who come after are served.
+// Requests that are never finished and connections that say nothing end by themselves, and those who come after are
+// served.
 func TestTheControlSocketIsNotHeldUp(t *testing.T) {
 	needs.Time(t)
 	path := filepath.Join(t.TempDir(), "control.sock")
@@ -37,7 +38,8 @@ func TestTheControlSocketIsNotHeldUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		text := []string{"", "POST /v1/call HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", "GET /v1/status HTTP/1.1\r\nHost"}[i%3]
+		text := []string{"", "POST /v1/call HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+			"GET /v1/status HTTP/1.1\r\nHost"}[i%3]
 		if _, err := io.WriteString(c, text); err != nil {
 			t.Fatal(err)
 		}
@@ -45,9 +47,10 @@ func TestTheControlSocketIsNotHeldUp(t *testing.T) {
 			unfinished = c
 		}
 	}
-	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}, DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}, DisableKeepAlives: true}}
 	q, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://intercomd/v1/status", nil)
 	r, err := client.Do(q)
 	if err != nil {

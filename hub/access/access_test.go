@@ -276,15 +276,17 @@ func TestSettingsForTooManyStations(t *testing.T) {
 		good bool
 	}{{"front_door", true}, {"reception", true}, {"office_1", false}, {"front_door", true}} {
 		err := SetSettings(folder, "demo", c.cuid, wire.SettingsBody{Version: uint64(i + 1)})
-		if (err == nil) != c.good || err != nil && (!fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "max_devices")) {
+		if (err == nil) != c.good || err != nil && (!fault.Is(err, fault.Conflict) ||
+			!strings.Contains(err.Error(), "max_devices")) {
 			t.Errorf("%s: %v", c.cuid, err)
 		}
 	}
 }
 
 func TestHowManyDevicesAnAccountMayHave(t *testing.T) {
-	for text, want := range map[string]int{"": MaxDevices, "max_devices = 0": MaxDevices, "max_devices = 1": 1, "max_devices = 1000000": 1_000_000,
-		"max_devices = -1": 0, "max_devices = 1000001": 0} {
+	for text, want := range map[string]int{"": MaxDevices, "max_devices = 0": MaxDevices, "max_devices = 1": 1,
+		"max_devices = 1000000": 1_000_000,
+		"max_devices = -1":      0, "max_devices = 1000001": 0} {
 		file := filepath.Join(t.TempDir(), "demo.toml")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -56,7 +56,8 @@ func roomFor(folder, account, cuid string) error {
 	}
 	files, err := filepath.Glob(settingsFile(folder, account, "*"))
 	if err == nil && len(files) >= a.MaxDevices && !slices.Contains(files, settingsFile(folder, account, cuid)) {
-		err = conflict("max_devices", "%d stations of the account have settings, as many as may be signed in; remove the .settings files of those that are gone, or raise max_devices.", len(files))
+		err = conflict("max_devices", "%d stations of the account have settings, as many as may be signed in; remove "+
+			"the .settings files of those that are gone, or raise max_devices.", len(files))
 	}
 	return err
 }

@@ -1,5 +1,6 @@
 // Package bus is what a bus between hubs and the hub that uses it must both know: who is told, which errors mean what,
-// and how long a lease lasts. The interface itself is hub/cluster.Bus; hub/nats has the real bus, hub/hubtest one in memory.
+// and how long a lease lasts. The interface itself is hub/cluster.Bus; hub/nats has the real bus, hub/hubtest one in
+// memory.
 package bus
 
 import (

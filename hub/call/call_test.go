@@ -32,7 +32,8 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // placed is a call of alpha that was just placed.
 func placed(p Plan, callees ...string) State {
 	p.Ring, p.Caller, p.Ack = 30*time.Second, 35*time.Second, 10*time.Second
-	s := State{Plan: p, Name: "Front door", Result: outcome.Result{Call: "c", From: "alpha", To: strings.Join(callees, ","), Context: "x", InvitedAt: outcome.At(start)}}
+	s := State{Plan: p, Name: "Front door", Result: outcome.Result{Call: "c", From: "alpha",
+		To: strings.Join(callees, ","), Context: "x", InvitedAt: outcome.At(start)}}
 	for _, c := range callees {
 		s.Legs = append(s.Legs, Leg{CUID: c})
 	}
@@ -78,11 +79,15 @@ var situations = []situation{
 	{"metered", placed(Plan{Limit: time.Minute}, "bravo"), []Event{Begin{}, rings("bravo"), Answer{"bravo"}}},
 	{"over", placed(Plan{}, "bravo"), []Event{Begin{}, rings("bravo"), Decline{"bravo", outcome.ByHand}}},
 	{"two offered", placed(Plan{}, "bravo", "charly"), []Event{Begin{}}},
-	{"two ring", placed(Plan{}, "bravo", "charly"), []Event{Begin{}, rings("bravo"), rings("charly"), describes("alpha", "bravo")}},
-	{"one of two", placed(Plan{}, "bravo", "charly"), []Event{Begin{}, rings("bravo"), Decline{"charly", outcome.Busy}}},
-	{"two, answered", placed(Plan{}, "bravo", "charly"), []Event{Begin{}, rings("bravo"), rings("charly"), Answer{"charly"}}},
+	{"two ring", placed(Plan{}, "bravo", "charly"),
+		[]Event{Begin{}, rings("bravo"), rings("charly"), describes("alpha", "bravo")}},
+	{"one of two", placed(Plan{}, "bravo", "charly"),
+		[]Event{Begin{}, rings("bravo"), Decline{"charly", outcome.Busy}}},
+	{"two, answered", placed(Plan{}, "bravo", "charly"),
+		[]Event{Begin{}, rings("bravo"), rings("charly"), Answer{"charly"}}},
 	{"first in turn", placed(Plan{Each: 10 * time.Second}, "bravo", "charly"), []Event{Begin{}, rings("bravo")}},
-	{"last in turn", placed(Plan{Each: 10 * time.Second}, "bravo", "charly"), []Event{Begin{}, rings("bravo"), Expired{TurnTimer}, rings("charly")}},
+	{"last in turn", placed(Plan{Each: 10 * time.Second}, "bravo", "charly"),
+		[]Event{Begin{}, rings("bravo"), Expired{TurnTimer}, rings("charly")}},
 	{"adopted", Adopt(Ticket{"demo", "c", "alpha", "bravo", "x", start, nil, start, time.Minute}), []Event{Begin{}}},
 }
 
@@ -94,13 +99,18 @@ func in(name string) State {
 
 // everything that can happen to a call of these parties.
 func everything(parties ...string) []Event {
-	all := []Event{Shutdown{}, Expired{RingTimer}, Expired{CallerTimer}, Expired{AckTimer}, Expired{TurnTimer}, Expired{WarnTimer}, Expired{MaxTimer}}
+	all := []Event{Shutdown{}, Expired{RingTimer}, Expired{CallerTimer}, Expired{AckTimer}, Expired{TurnTimer},
+		Expired{WarnTimer}, Expired{MaxTimer}}
 	for _, p := range parties {
-		all = append(all, Invite{p}, Answer{p}, Decline{p, outcome.ByHand}, Decline{p, outcome.Busy}, Cancel{p, outcome.ByCaller},
-			HangUp{By: p, Reason: outcome.HangUp}, HangUp{By: p, Reason: outcome.MediaFailed}, HangUp{By: p, Reason: outcome.MaxDuration},
-			HangUp{p, outcome.Lost, start.Add(2500 * time.Millisecond)}, describes(p, ""), candidate(p), door(p), AskServers{p}, Lost{p}, CatchUp{p})
+		all = append(all, Invite{p}, Answer{p}, Decline{p, outcome.ByHand}, Decline{p, outcome.Busy},
+			Cancel{p, outcome.ByCaller},
+			HangUp{By: p, Reason: outcome.HangUp}, HangUp{By: p, Reason: outcome.MediaFailed},
+			HangUp{By: p, Reason: outcome.MaxDuration},
+			HangUp{p, outcome.Lost, start.Add(2500 * time.Millisecond)}, describes(p, ""), candidate(p), door(p),
+			AskServers{p}, Lost{p}, CatchUp{p})
 		if p != "alpha" {
-			all = append(all, rings(p), Relay{By: p, Message: wire.New(wire.Ringing, "c", wire.SDPBody{SDP: "elsewhere"})}, describes("alpha", p),
+			all = append(all, rings(p), Relay{By: p,
+				Message: wire.New(wire.Ringing, "c", wire.SDPBody{SDP: "elsewhere"})}, describes("alpha", p),
 				Unavailable{By: p, Outcome: offline}, Unavailable{By: p, Outcome: busy}, Unavailable{p, lost, true})
 		}
 	}
@@ -126,57 +136,99 @@ func TestRules(t *testing.T) {
 		event  Event
 		must   string // actions as show writes them, in this order, others between; "" for none at all
 	}{
-		"all of several are offered the call":                    {placed(Plan{}, "bravo", "charly"), Begin{}, "Offer{bravo,call.incoming,29s} Offer{charly,call.incoming,29s} SetTimer{ack,10s}"},
-		"in a sequence the first":                                {placed(Plan{Each: 10 * time.Second}, "bravo", "charly"), Begin{}, "Offer{bravo,call.incoming,10s} SetTimer{turn,10s}"},
-		"the first to ring is the lead":                          {in("two offered"), rings("charly"), "SendServers{alpha} Send{alpha,call.ringing,charly}"},
-		"the caller does not hear of another":                    {in("one of two"), describes("charly", ""), ""},
-		"the first answer gets the call":                         {rung, Answer{"charly"}, ends("bravo", outcome.Of(outcome.Cancelled, outcome.AnsweredElsewhere)) + " Send{alpha,call.ringing,charly} SendAnswered{alpha,charly} SendAnswered{charly,alpha}"},
-		"the second is told that it came too late":               {in("two, answered"), Answer{"bravo"}, ends("bravo", outcome.Of(outcome.Cancelled, outcome.AnsweredElsewhere))},
-		"the caller cannot answer":                               {in("rings"), Answer{"alpha"}, "Send{alpha,call.ringing,bravo}"},
-		"a lead that declines leaves the caller to the next":     {rung, Decline{"bravo", outcome.ByHand}, ends("bravo", declined) + " Send{alpha,call.ringing,charly}"},
-		"what was said to the lead before is not for the next":   {in("one of two"), describes("alpha", "charly"), ""},
-		"of the reasons the most human one counts":               {in("one of two"), Decline{"bravo", outcome.ByHand}, "StopTimer{} Report{declined/declined,bravo} " + ends("alpha", declined)},
-		"in a sequence the next one's turn comes":                {in("first in turn"), Expired{TurnTimer}, ends("bravo", noAnswer) + " Offer{charly,call.incoming,10s} SetTimer{turn,10s}"},
-		"after the last one the call is missed":                  {in("last in turn"), Expired{TurnTimer}, "Report{missed/no_answer,hub}"},
-		"a cancel that lost against the answer hangs up":         {in("answered"), Cancel{"alpha", outcome.ByCaller}, "Report{over/hangup,alpha}"},
-		"so does a late decline":                                 {in("answered"), Decline{"bravo", outcome.Busy}, "Report{over/hangup,bravo}"},
-		"a decline for no reason of the contract is one by hand": {in("rings"), Decline{"bravo", "whim"}, "Report{declined/declined,bravo}"},
-		"nobody cancels with what only the hub may say":          {in("rings"), Cancel{"alpha", outcome.AnsweredElsewhere}, "Report{cancelled/cancelled,alpha}"},
-		"a callee cannot cancel":                                 {in("rings"), Cancel{"bravo", outcome.ByCaller}, "Send{bravo,call.incoming,29s}"},
-		"a caller cannot decline":                                {in("rings"), Decline{"alpha", outcome.Busy}, "Send{alpha,call.ringing,bravo}"},
-		"a hang-up before the answer is a cancel":                {in("rings"), HangUp{By: "alpha", Reason: outcome.Lost}, "Report{cancelled/cancelled,alpha}"},
+		"all of several are offered the call": {placed(Plan{}, "bravo", "charly"), Begin{},
+			"Offer{bravo,call.incoming,29s} Offer{charly,call.incoming,29s} SetTimer{ack,10s}"},
+		"in a sequence the first": {placed(Plan{Each: 10 * time.Second}, "bravo",
+			"charly"), Begin{}, "Offer{bravo,call.incoming,10s} SetTimer{turn,10s}"},
+		"the first to ring is the lead": {in("two offered"), rings("charly"),
+			"SendServers{alpha} Send{alpha,call.ringing,charly}"},
+		"the caller does not hear of another": {in("one of two"), describes("charly", ""), ""},
+		"the first answer gets the call": {rung, Answer{"charly"},
+			ends("bravo", outcome.Of(outcome.Cancelled, outcome.AnsweredElsewhere)) +
+				" Send{alpha,call.ringing,charly} SendAnswered{alpha,charly} SendAnswered{charly,alpha}"},
+		"the second is told that it came too late": {in("two, answered"), Answer{"bravo"},
+			ends("bravo", outcome.Of(outcome.Cancelled, outcome.AnsweredElsewhere))},
+		"the caller cannot answer": {in("rings"), Answer{"alpha"},
+			"Send{alpha,call.ringing,bravo}"},
+		"a lead that declines leaves the caller to the next": {rung, Decline{"bravo", outcome.ByHand},
+			ends("bravo", declined) + " Send{alpha,call.ringing,charly}"},
+		"what was said to the lead before is not for the next": {in("one of two"), describes("alpha", "charly"), ""},
+		"of the reasons the most human one counts": {in("one of two"), Decline{"bravo", outcome.ByHand},
+			"StopTimer{} Report{declined/declined,bravo} " + ends("alpha", declined)},
+		"in a sequence the next one's turn comes": {in("first in turn"), Expired{TurnTimer},
+			ends("bravo", noAnswer) + " Offer{charly,call.incoming,10s} SetTimer{turn,10s}"},
+		"after the last one the call is missed": {in("last in turn"), Expired{TurnTimer},
+			"Report{missed/no_answer,hub}"},
+		"a cancel that lost against the answer hangs up": {in("answered"), Cancel{"alpha", outcome.ByCaller},
+			"Report{over/hangup,alpha}"},
+		"so does a late decline": {in("answered"), Decline{"bravo", outcome.Busy},
+			"Report{over/hangup,bravo}"},
+		"a decline for no reason of the contract is one by hand": {in("rings"), Decline{"bravo", "whim"},
+			"Report{declined/declined,bravo}"},
+		"nobody cancels with what only the hub may say": {in("rings"),
+			Cancel{"alpha", outcome.AnsweredElsewhere}, "Report{cancelled/cancelled,alpha}"},
+		"a callee cannot cancel": {in("rings"), Cancel{"bravo", outcome.ByCaller},
+			"Send{bravo,call.incoming,29s}"},
+		"a caller cannot decline": {in("rings"), Decline{"alpha", outcome.Busy},
+			"Send{alpha,call.ringing,bravo}"},
+		"a hang-up before the answer is a cancel": {in("rings"), HangUp{By: "alpha", Reason: outcome.Lost},
+			"Report{cancelled/cancelled,alpha}"},
 		"or a decline": {in("rings"), HangUp{By: "bravo", Reason: outcome.Lost}, "Report{declined/declined,bravo}"},
-		"a media path that failed after the answer":                    {in("answered"), HangUp{By: "alpha", Reason: outcome.MediaFailed}, "Report{failed/media_failed,alpha}"},
-		"a limit that a party makes up is a hang-up":                   {in("answered"), HangUp{By: "alpha", Reason: outcome.MaxDuration}, "Report{over/hangup,alpha}"},
-		"a callee that is offline ends the call of one":                {in("offered"), Unavailable{By: "bravo", Outcome: offline}, "Report{missed/offline,hub} " + ends("alpha", offline)},
-		"and hears nothing of it":                                      {in("two offered"), Unavailable{By: "bravo", Outcome: offline}, ""},
-		"unless it may ring all the same":                              {in("two offered"), Unavailable{"bravo", lost, true}, ends("bravo", lost)},
-		"whoever does not ring in time is out":                         {in("one of two"), Expired{AckTimer}, ""},
-		"of two, whoever rings goes on":                                {in("two offered"), Expired{AckTimer}, ends("bravo", lost) + " Report{failed/network_lost,hub}"},
-		"nobody answers in time":                                       {in("rings"), Expired{RingTimer}, "Report{missed/no_answer,hub}"},
-		"the caller's patience":                                        {in("rings"), Expired{CallerTimer}, "Report{cancelled/ring_timeout,hub}"},
-		"no timer of the ringing ends an answered call":                {in("answered"), Expired{RingTimer}, ""},
-		"the limit is near":                                            {in("metered"), Expired{WarnTimer}, "Send{alpha,call.warning} Send{bravo,call.warning}"},
-		"and reached":                                                  {in("metered"), Expired{MaxTimer}, "Report{over/max_duration,hub}"},
-		"a caller that is lost while it rings ends the call":           {rung, Lost{"alpha"}, "Report{failed/network_lost,alpha}"},
-		"a callee only its leg":                                        {rung, Lost{"charly"}, ends("charly", lost)},
-		"whoever is lost after the answer ends it":                     {in("answered"), Lost{"bravo"}, "Report{over/lost,bravo}"},
-		"a hub that stops ends what rings":                             {in("rings"), Shutdown{}, "Report{failed/network_lost,hub}"},
-		"and leaves an answered call alone":                            {in("answered"), Shutdown{}, ""},
-		"a door is no matter of one that only rings":                   {in("rings"), door("bravo"), ""},
-		"a door is asked for after the answer":                         {in("answered"), door("alpha"), "Send{bravo,call.door}"},
-		"a caller that reconnects while it rings":                      {in("rings"), CatchUp{"alpha"}, "SendServers{alpha} Send{alpha,call.ringing,bravo}"},
-		"a callee that reconnects while it rings":                      {rung, CatchUp{"bravo"}, "Send{bravo,call.incoming,29s} Send{bravo,call.sdp}"},
-		"a party that reconnects after the answer":                     {in("answered"), CatchUp{"bravo"}, "SendServers{bravo} SendAnswered{bravo,alpha}"},
-		"a callee whose turn has not come is told nothing":             {in("first in turn"), CatchUp{"charly"}, ""},
-		"the result is told again to whoever comes late":               {in("over"), Answer{"bravo"}, ends("bravo", declined)},
-		"but not for what was on its way to the peer":                  {in("over"), candidate("alpha"), ""},
-		"one that rings in another place has another media path":       {in("rings"), Relay{By: "bravo", Message: wire.New(wire.Ringing, "c", wire.SDPBody{SDP: "elsewhere"})}, "SendServers{alpha} Send{alpha,call.ringing,bravo}"},
-		"a ringing said twice is passed on, and changes nothing":       {in("rings"), rings("bravo"), "Send{alpha,call.ringing,bravo}"},
-		"an adopted call has what is left of its limit":                {Adopt(Ticket{"demo", "c", "alpha", "bravo", "x", start, nil, start.Add(-40 * time.Second), time.Minute}), Begin{}, "SetTimer{warning,9s} SetTimer{max,19s}"},
-		"the servers of a media path, for one that may have such":      {in("rings"), AskServers{"alpha"}, "SendServers{alpha}"},
-		"and not before anybody rings":                                 {in("offered"), AskServers{"alpha"}, ""},
-		"whoever hangs up a call that several ring is out of it alone": {rung, HangUp{By: "charly"}, ends("charly", declined)},
+		"a media path that failed after the answer": {in("answered"),
+			HangUp{By: "alpha", Reason: outcome.MediaFailed}, "Report{failed/media_failed,alpha}"},
+		"a limit that a party makes up is a hang-up": {in("answered"),
+			HangUp{By: "alpha", Reason: outcome.MaxDuration}, "Report{over/hangup,alpha}"},
+		"a callee that is offline ends the call of one": {in("offered"),
+			Unavailable{By: "bravo", Outcome: offline}, "Report{missed/offline,hub} " + ends("alpha", offline)},
+		"and hears nothing of it": {in("two offered"),
+			Unavailable{By: "bravo", Outcome: offline}, ""},
+		"unless it may ring all the same": {in("two offered"),
+			Unavailable{"bravo", lost, true}, ends("bravo", lost)},
+		"whoever does not ring in time is out": {in("one of two"), Expired{AckTimer}, ""},
+		"of two, whoever rings goes on": {in("two offered"), Expired{AckTimer},
+			ends("bravo", lost) + " Report{failed/network_lost,hub}"},
+		"nobody answers in time": {in("rings"), Expired{RingTimer},
+			"Report{missed/no_answer,hub}"},
+		"the caller's patience": {in("rings"), Expired{CallerTimer},
+			"Report{cancelled/ring_timeout,hub}"},
+		"no timer of the ringing ends an answered call": {in("answered"), Expired{RingTimer}, ""},
+		"the limit is near": {in("metered"), Expired{WarnTimer},
+			"Send{alpha,call.warning} Send{bravo,call.warning}"},
+		"and reached": {in("metered"), Expired{MaxTimer}, "Report{over/max_duration,hub}"},
+		"a caller that is lost while it rings ends the call": {rung, Lost{"alpha"},
+			"Report{failed/network_lost,alpha}"},
+		"a callee only its leg": {rung, Lost{"charly"}, ends("charly", lost)},
+		"whoever is lost after the answer ends it": {in("answered"), Lost{"bravo"},
+			"Report{over/lost,bravo}"},
+		"a hub that stops ends what rings": {in("rings"), Shutdown{},
+			"Report{failed/network_lost,hub}"},
+		"and leaves an answered call alone":          {in("answered"), Shutdown{}, ""},
+		"a door is no matter of one that only rings": {in("rings"), door("bravo"), ""},
+		"a door is asked for after the answer": {in("answered"), door("alpha"),
+			"Send{bravo,call.door}"},
+		"a caller that reconnects while it rings": {in("rings"), CatchUp{"alpha"},
+			"SendServers{alpha} Send{alpha,call.ringing,bravo}"},
+		"a callee that reconnects while it rings": {rung, CatchUp{"bravo"},
+			"Send{bravo,call.incoming,29s} Send{bravo,call.sdp}"},
+		"a party that reconnects after the answer": {in("answered"), CatchUp{"bravo"},
+			"SendServers{bravo} SendAnswered{bravo,alpha}"},
+		"a callee whose turn has not come is told nothing": {in("first in turn"), CatchUp{"charly"}, ""},
+		"the result is told again to whoever comes late": {in("over"), Answer{"bravo"},
+			ends("bravo", declined)},
+		"but not for what was on its way to the peer": {in("over"), candidate("alpha"), ""},
+		"one that rings in another place has another media path": {in("rings"),
+			Relay{By: "bravo", Message: wire.New(wire.Ringing, "c", wire.SDPBody{SDP: "elsewhere"})},
+			"SendServers{alpha} Send{alpha,call.ringing,bravo}"},
+		"a ringing said twice is passed on, and changes nothing": {in("rings"), rings("bravo"),
+			"Send{alpha,call.ringing,bravo}"},
+		"an adopted call has what is left of its limit": {Adopt(Ticket{"demo", "c", "alpha", "bravo",
+			"x", start, nil, start.Add(-40 * time.Second), time.Minute}), Begin{},
+			"SetTimer{warning,9s} SetTimer{max,19s}"},
+		"the servers of a media path, for one that may have such": {in("rings"), AskServers{"alpha"},
+			"SendServers{alpha}"},
+		"and not before anybody rings": {in("offered"), AskServers{"alpha"}, ""},
+		"whoever hangs up a call that several ring is out of it alone": {rung, HangUp{By: "charly"},
+			ends("charly", declined)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, acts := Next(c.before, c.event, start.Add(time.Second))
@@ -269,7 +321,8 @@ type world struct {
 }
 
 func newWorld(s State) *world {
-	w := &world{timers: map[Timer]bool{}, offered: map[string]bool{}, spoke: map[string]bool{}, ended: map[string]outcome.Outcome{}}
+	w := &world{timers: map[Timer]bool{}, offered: map[string]bool{}, spoke: map[string]bool{},
+		ended: map[string]outcome.Outcome{}}
 	if s.Adopted {
 		w.offered["bravo"], w.answered = true, "bravo"
 	}
@@ -337,7 +390,8 @@ func TestATicketIsOfItsCallAndItsParties(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"a":"demo","id":"c","f":"alpha","t":"bravo","x":"x","i":"2026-01-02T03:04:05Z","r":"2026-01-02T03:04:06Z","n":"2026-01-02T03:04:07Z","l":60000000000}`; string(b) != want {
+	if want :=
+		`{"a":"demo","id":"c","f":"alpha","t":"bravo","x":"x","i":"2026-01-02T03:04:05Z","r":"2026-01-02T03:04:06Z","n":"2026-01-02T03:04:07Z","l":60000000000}`; string(b) != want {
 		t.Errorf("the ticket is %s, want %s: hubs of other versions read it", b, want)
 	}
 	var k Ticket
@@ -348,7 +402,9 @@ func TestATicketIsOfItsCallAndItsParties(t *testing.T) {
 		account, cuid, call string
 		after               time.Duration
 		want                bool
-	}{{"demo", "alpha", "c", 0, true}, {"demo", "bravo", "c", 23 * time.Hour, true}, {"demo", "bravo", "c", 25 * time.Hour, false}, {"demo", "charly", "c", 0, false}, {"demo", "alpha", "d", 0, false}, {"other", "alpha", "c", 0, false}} {
+	}{{"demo", "alpha", "c", 0, true}, {"demo", "bravo", "c", 23 * time.Hour, true},
+		{"demo", "bravo", "c", 25 * time.Hour, false}, {"demo", "charly", "c", 0, false},
+		{"demo", "alpha", "d", 0, false}, {"other", "alpha", "c", 0, false}} {
 		if got := k.Has(c.account, c.cuid, c.call, start.Add(c.after)); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
@@ -363,11 +419,15 @@ func TestSaidRefusesWhatItCannotRead(t *testing.T) {
 		e    wire.Envelope
 		want fault.Code
 	}{
-		"a message of another kind":                   {wire.Envelope{T: "nonsense"}, fault.BadMessage},
-		"a body that is none":                         {wire.Envelope{T: wire.HangUp, B: json.RawMessage(`[]`)}, fault.BadMessage},
-		"a description too long":                      {wire.New(wire.SDP, "c", wire.SDPBody{SDP: strings.Repeat("x", wire.MaxSDP+1)}), fault.TooLarge},
-		"a candidate too long":                        {wire.New(wire.ICE, "c", wire.ICEBody{Candidate: strings.Repeat("x", wire.MaxCandidate+1)}), fault.TooLarge},
-		"a door that says too much":                   {wire.New(wire.Door, "c", wire.DoorBody{Result: strings.Repeat("x", 500)}), fault.TooLarge},
+		"a message of another kind": {wire.Envelope{T: "nonsense"}, fault.BadMessage},
+		"a body that is none": {wire.Envelope{T: wire.HangUp, B: json.RawMessage(`[]`)},
+			fault.BadMessage},
+		"a description too long": {wire.New(wire.SDP, "c",
+			wire.SDPBody{SDP: strings.Repeat("x", wire.MaxSDP+1)}), fault.TooLarge},
+		"a candidate too long": {wire.New(wire.ICE, "c",
+			wire.ICEBody{Candidate: strings.Repeat("x", wire.MaxCandidate+1)}), fault.TooLarge},
+		"a door that says too much": {wire.New(wire.Door, "c",
+			wire.DoorBody{Result: strings.Repeat("x", 500)}), fault.TooLarge},
 		"an answer needs no body":                     {wire.Envelope{T: wire.Answer}, ""},
 		"a door says who asks, not who it says it is": {wire.New(wire.Door, "c", wire.DoorBody{From: "delta"}), ""},
 	} {
@@ -398,7 +458,8 @@ func TestGoldenTable(t *testing.T) {
 			if !w.possible(s, e) || reflect.DeepEqual(s, after) && len(acts) == 0 {
 				continue
 			}
-			row := fmt.Sprintf("%-13s %-40s → %-30s %s", at.name, show(e), phases(after), strings.Join(shown(acts), " "))
+			row := fmt.Sprintf("%-13s %-40s → %-30s %s", at.name, show(e), phases(after),
+				strings.Join(shown(acts), " "))
 			b.WriteString(strings.TrimRight(row, " ") + "\n")
 		}
 	}

@@ -30,7 +30,8 @@ func (s State) Ticket(account string) Ticket {
 
 // Has reports whether the ticket is a party's, of this call, and not too old.
 func (k Ticket) Has(account, cuid, call string, now time.Time) bool {
-	return k.Account == account && k.Call == call && now.Sub(k.AnsweredAt) < TicketTime && (k.From == cuid || k.To == cuid)
+	return k.Account == account && k.Call == call && now.Sub(k.AnsweredAt) < TicketTime && (k.From == cuid ||
+		k.To == cuid)
 }
 
 // Peer is the party that a party of the call talks to.

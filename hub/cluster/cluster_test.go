@@ -78,7 +78,8 @@ func two(t *testing.T, f func(t *testing.T, one, two *cluster.Hubs, at *listener
 func TestHubsSayAndAsk(t *testing.T) {
 	two(t, func(t *testing.T, one, two *cluster.Hubs, at *listener) {
 		refusal := cluster.Message{
-			Kind: cluster.Refuse, Account: "demo", CUID: "alpha", Call: "c", Outcome: outcome.Of(outcome.Declined, outcome.Busy),
+			Kind: cluster.Refuse, Account: "demo", CUID: "alpha", Call: "c",
+			Outcome: outcome.Of(outcome.Declined, outcome.Busy),
 		}
 		if err := one.Send("two", refusal); err != nil {
 			t.Error(err)
@@ -90,7 +91,8 @@ func TestHubsSayAndAsk(t *testing.T) {
 				t.Errorf("%s is at %q, %v; want %q", cuid, got, err, want)
 			}
 		}
-		if _, err := one.Ask(t.Context(), "three", cluster.Message{Kind: cluster.Holds}); !errors.Is(err, bus.ErrNobody) {
+		if _, err := one.Ask(t.Context(), "three", cluster.Message{Kind: cluster.Holds}); !errors.Is(err,
+			bus.ErrNobody) {
 			t.Errorf("a hub that is not there: %v", err)
 		}
 		_ = two.Send("three", cluster.Message{Kind: cluster.Said, Account: "demo", CUID: "al.pha", Call: "c"})

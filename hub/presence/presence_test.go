@@ -237,7 +237,8 @@ func TestOfflineDevicesAreForgotten(t *testing.T) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		devices := p.watches["demo"].devices
-		if len(devices) != 10 || devices["front_door"].CUID == "" || devices["passing_29"].CUID == "" || devices["passing_2"].CUID != "" {
+		if len(devices) != 10 || devices["front_door"].CUID == "" || devices["passing_29"].CUID == "" ||
+			devices["passing_2"].CUID != "" {
 			t.Errorf("%d are remembered: %v", len(devices), devices)
 		}
 	})

@@ -192,7 +192,8 @@ func (s *Store) drain(ctx context.Context, what string, queue chan Record, put f
 				break
 			}
 			if ctx.Err() != nil {
-				s.log.Error("call records are lost: there is no time left to try again", event.Part("records"), "what", what, "count",
+				s.log.Error("call records are lost: there is no time left to try again", event.Part("records"), "what",
+					what, "count",
 					len(some), "err", err)
 				return
 			}

@@ -156,7 +156,8 @@ func (s *socket) Close() error {
 }
 
 func (s *socket) end(why string) {
-	s.relay.log.Debug("a relayed address was closed", "why", why, event.Account(s.party.Account), event.CUID(s.party.CUID),
+	s.relay.log.Debug("a relayed address was closed", "why", why, event.Account(s.party.Account),
+		event.CUID(s.party.CUID),
 		event.Call(s.party.Call))
 	_ = s.Close()
 }
