@@ -81,3 +81,42 @@ func rawLines(src []byte) map[int]bool {
 		}
 	}
 }
+
+// widePages are the pages with wide lines: one is made from the settings' texts, the other only grows.
+var widePages = []string{"CHANGELOG.md", "docs/config.md"}
+
+// Lines of pages are as short, but for tables, listings, HTML and single words such as links.
+func TestLinesOfPagesAreShort(t *testing.T) {
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && slices.Contains([]string{".git", "bin", "out", "node_modules", "vendor"}, d.Name()) {
+			return filepath.SkipDir
+		}
+		name, _ := filepath.Rel(root, path)
+		if filepath.Ext(path) != ".md" || slices.Contains(widePages, name) {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		listing := false
+		for i, line := range strings.Split(string(b), "\n") {
+			if strings.HasPrefix(line, "```") {
+				listing = !listing
+			}
+			if listing || line == "" || strings.ContainsRune("|<", rune(line[0])) || !strings.Contains(line[1:], " ") {
+				continue
+			}
+			if columns(line) > widest {
+				t.Errorf("%s:%d has %d columns; %d are the most", name, i+1, columns(line), widest)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
