@@ -42,7 +42,7 @@ func (h *Hub) newMetrics() *metrics {
 		gauge("intercom_calls", "Calls that this hub owns and that go on.", func() float64 { return float64(h.router.liveCalls.Load()) }),
 		gauge("intercom_bus_up", "1 while the bus between the hubs answers.", func() float64 { return yes(!h.router.cutOff.Load()) }),
 		gauge("intercom_records_up", "1 while call records can be written.", func() float64 { return yes(h.set.Trouble() == nil) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "intercom_sign_ins_total", Help: "Devices that signed in."}, func() float64 { return float64(h.signedIn.Load()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "intercom_sign_ins_total", Help: "Devices that signed in."}, func() float64 { return float64(h.sockets.signedIn.Load()) }),
 	)
 	return m
 }

@@ -33,10 +33,10 @@ func TestASlowRightKeyComesInBetweenMany(t *testing.T) {
 					t.Errorf("the right key was closed with %d", code)
 				}
 				time.Sleep(newGrace)
-				s.hub.conns.mu.Lock()
-				defer s.hub.conns.mu.Unlock()
-				if s.hub.conns.count > maxConns {
-					t.Errorf("%d connections stay", s.hub.conns.count)
+				s.hub.admission.conns.mu.Lock()
+				defer s.hub.admission.conns.mu.Unlock()
+				if s.hub.admission.conns.count > maxConns {
+					t.Errorf("%d connections stay", s.hub.admission.conns.count)
 				}
 			})
 		})
@@ -51,7 +51,7 @@ func TestConnectionsOfProxiesHaveANumber(t *testing.T) {
 		s, p := serveInBubble(t, func(set *Settings) {
 			set.Proxies = Proxies{Trusted: []netip.Prefix{netip.MustParsePrefix(proxy + "/32")}, Header: XForwardedFor}
 		})
-		s.hub.passed.all = 20
+		s.hub.admission.passed.all = 20
 		device, _ := s.signFrom(p, proxy, "front_door", "1")
 		ended := make(chan int, 40)
 		open := func(i int, text string) io.Writer {
@@ -91,9 +91,9 @@ func TestAConnectionCountsAgainWithTheNextRequest(t *testing.T) {
 		go func() { _, _ = io.Copy(io.Discard, conn) }()
 		count := func() int {
 			synctest.Wait()
-			s.hub.conns.mu.Lock()
-			defer s.hub.conns.mu.Unlock()
-			return s.hub.conns.count
+			s.hub.admission.conns.mu.Lock()
+			defer s.hub.admission.conns.mu.Unlock()
+			return s.hub.admission.conns.count
 		}
 		_, _ = fmt.Fprintf(conn, "GET %s?account=demo HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer %s\r\n\r\n", api.CallsPath, s.key)
 		if n := count(); n != 0 {

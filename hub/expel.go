@@ -36,6 +36,18 @@ func (r *registrar) expel() {
 	}
 }
 
+// renew has a session stay by another grant, until then.
+func (r *registrar) renew(m *session, g access.Grant, until time.Time) *fault.Error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.stands(m.account, g) { // it was taken away this moment
+		return fault.New(fault.Credentials)
+	}
+	m.grant = g
+	r.expire(m, until)
+	return nil
+}
+
 // expire sets when the session of a device that came in by a token ends; the zero time is never. The lock is held.
 func (r *registrar) expire(m *session, at time.Time) {
 	if m.expiry != nil {

@@ -346,7 +346,7 @@ func FuzzFrames(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if hi, err := h.greet(e); err == nil && hi.grant.Key == "" {
+		if hi, err := h.sockets.greet(e); err == nil && hi.grant.Key == "" {
 			t.Fatal("let in without a key")
 		}
 		m.heard(e)
@@ -356,7 +356,7 @@ func FuzzFrames(f *testing.F) {
 		case wire.Watch:
 			h.router.watch(m)
 		case wire.Renew:
-			_ = h.renewToken(m, e)
+			_ = h.sockets.renewToken(m, e)
 		default:
 			h.router.receive(m, e)
 		}

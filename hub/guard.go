@@ -9,7 +9,7 @@ import (
 // guard is what the API knows of the hub's limits.
 type guard struct{ h *Hub }
 
-func (g guard) Wrong(r *http.Request)  { g.h.wrong(r) }
+func (g guard) Wrong(r *http.Request)  { g.h.admission.wrong(r) }
 func (g guard) Proved(r *http.Request) { proved(r) }
 
 // Turn gives the known browsers of an account a queue beside those of the addresses. Who finds no place there waits with

@@ -42,7 +42,7 @@ func newSlots() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXP
 // Handshakes are the limits of another TLS port of this machine. Its addresses count by themselves, but the processor is
 // the same.
 func (h *Hub) Handshakes() *Handshakes {
-	return newHandshakes(h.handshakes.slot, h.handshakes.free, h.log)
+	return newHandshakes(h.admission.handshakes.slot, h.admission.handshakes.free, h.log)
 }
 
 // Begin reports whether a connection may have a TLS handshake. If so, TLS has to go over conn, and done has to be called

@@ -125,7 +125,7 @@ func TestFewHandshakesAreComputedAtATime(t *testing.T) {
 			return &own[0], nil
 		}
 		s := serveTLS(t, p, cfg)
-		slots := s.hub.handshakes.slot
+		slots := s.hub.admission.handshakes.slot
 		handshake := func(name string) (net.Conn, chan error) {
 			c, err := p.connect(t.Context(), "198.51.100.7")
 			if err != nil {

@@ -1,10 +1,11 @@
 // Package hub is the signalling server: who is signed in, routing, the timers of every call and its one result.
 //
-// From the top: a socket is one connection (socket.go); the listener and the reconciler hear and ask the other hubs
-// (heard.go, reconcile.go); the router carries messages between devices and calls (router.go, failover.go); an owned
-// call performs what the rules want (owned.go, package call); the parties are devices in calls (party.go); the
-// registrar gives each device its one place in the cluster (registrar.go, claim.go, expel.go); presence and cluster are
-// packages. Each knows those below it. What the registrar has to say upwards, it says by an interface, holding no lock.
+// From the top: admission is who may come in (listen.go); the sockets are signed in and read (sockets.go, socket.go for
+// one of them); the listener and the reconciler hear and ask the other hubs (heard.go, reconcile.go); the router carries
+// messages between devices and calls (router.go, failover.go); an owned call performs what the rules want (owned.go,
+// package call); the parties are devices in calls (party.go); the registrar gives each device its one place in the
+// cluster (registrar.go, claim.go, expel.go). Each knows those below it. What the registrar has to say upwards, it says
+// by an interface, holding no lock.
 //
 // So locks are taken downwards: an owned call's, the registrar's, then a session's or that of presence, of devices or
 // of the table of calls, then a socket's. Nothing waits while holding one. A [Hub] serves HTTP until Stop, which lets
@@ -18,10 +19,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"runtime"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +31,6 @@ import (
 	"intercom/hub/record"
 	"intercom/internal/backoff"
 	"intercom/internal/outcome"
-	"intercom/internal/tasks"
 	"intercom/wire"
 )
 
@@ -64,43 +62,34 @@ type Times struct {
 
 // Hub is a signalling server.
 type Hub struct {
-	log      *slog.Logger
-	set      Settings
-	tokens   *access.Signer
-	api      *api.API
-	hashing  turns  // of passwords
-	unwatch  func() // the accounts
-	router   *router
-	metrics  *metrics
-	ready    atomic.Bool
-	signedIn atomic.Int64
-	mux      *http.ServeMux
-	sockets  tasks.Group
+	log     *slog.Logger
+	set     Settings
+	api     *api.API
+	hashing turns  // of passwords
+	unwatch func() // the accounts
+	router  *router
+	metrics *metrics
+	ready   atomic.Bool
+	mux     *http.ServeMux
 
-	// What clients hold before they have proved who they are, and how often they may do what; see limits.go.
-	conns, requests, greeting crowd
-	passed                    crowd // connections of trusted proxies
-	handshakes                *Handshakes
-	guesses                   guesses
-	pages, refusals           quota[netip.Prefix]
-	queries, minted, managed  quota[string]
-	signIns, notesOf, invites quota[who]
-	watches, finds            quota[who]
-	askedAs, passedOn         sync.Once
+	admission                *admission
+	sockets                  *sockets
+	queries, minted, managed quota[string] // of accounts
 }
 
 // New makes a hub. Run must run.
 func New(s Settings, log *slog.Logger) *Hub {
-	s.Times = Times{cmp.Or(s.Times.Ring, wire.RingTime), cmp.Or(s.Times.Caller, wire.CallerLimit), cmp.Or(s.Times.Ack, wire.AckTime)}
+	t := s.Times
+	s.Times = Times{cmp.Or(t.Ring, wire.RingTime), cmp.Or(t.Caller, wire.CallerLimit), cmp.Or(t.Ack, wire.AckTime)}
 	if s.Ended == nil {
 		s.Ended, _ = access.OpenEnded("") // which cannot fail
 	}
-	h := &Hub{log: log, set: s, hashing: turns{most: max(1, min(4, runtime.GOMAXPROCS(0)/2))}, tokens: s.Secret.For(access.ForTokens), mux: http.NewServeMux()}
-	h.conns, h.passed = crowd{each: maxConns, all: maxAllConns, grace: newGrace}, crowd{all: maxPassed}
-	h.requests, h.greeting = crowd{each: maxRequests, grace: newGrace}, crowd{each: maxSockets, grace: helloGrace}
-	h.handshakes = newHandshakes(newSlots(), s.Proxies.trusts, log)
-	h.pages.rate, h.queries.rate, h.minted.rate, h.managed.rate, h.signIns.rate = pageRate, queryRate, tokenRate, manageRate, signInRate
-	h.refusals.rate, h.notesOf.rate, h.invites.rate, h.watches.rate, h.finds.rate = logRate, noteRate, inviteRate, watchRate, findRate
+	h := &Hub{
+		log: log, set: s, hashing: turns{most: max(1, min(4, runtime.GOMAXPROCS(0)/2))}, mux: http.NewServeMux(),
+	}
+	h.queries.rate, h.minted.rate, h.managed.rate = queryRate, tokenRate, manageRate
+	h.admission = newAdmission(s.Proxies, log)
+	h.admission.provesItself = h.provesItself
 	h.metrics = h.newMetrics()
 	record := s.Record
 	s.Record = func(account string, r outcome.Result) {
@@ -108,8 +97,9 @@ func New(s Settings, log *slog.Logger) *Hub {
 		record(account, r)
 	}
 	h.router = newRouter(s, log)
+	h.sockets = newSockets(s, h.router, h.admission, h.metrics.refused.Inc, log)
 	h.unwatch = s.Access.Watch(h.Reload)
-	h.mux.HandleFunc("GET "+wire.Path, h.serveSocket)
+	h.mux.HandleFunc("GET "+wire.Path, h.sockets.serveSocket)
 	h.api = api.New(api.Settings{
 		Access: s.Access, Secret: s.Secret, Ended: s.Ended, End: h.router.signOuts.end,
 		Calls: s.Calls, Notes: s.Notes, Guard: guard{h}, Log: log,
@@ -130,7 +120,8 @@ func (h *Hub) SetupCode() string { return h.api.SetupCode() }
 func (h *Hub) health(w http.ResponseWriter, ok bool) {
 	devices, calls := h.router.count(), h.router.liveCalls.Load()
 	state := "healthy"
-	if h.set.Trouble() != nil || h.set.Access.Trouble() != nil || h.router.signOuts.unsaved.Load() || h.router.cutOff.Load() {
+	unkept := h.set.Trouble() != nil || h.set.Access.Trouble() != nil || h.router.signOuts.unsaved.Load()
+	if unkept || h.router.cutOff.Load() {
 		state = "degraded"
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -138,7 +129,8 @@ func (h *Hub) health(w http.ResponseWriter, ok bool) {
 		state = "down"
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"health": state, "devices": devices, "calls": calls, "version": wire.Subprotocol})
+	answer := map[string]any{"health": state, "devices": devices, "calls": calls, "version": wire.Subprotocol}
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 // Times of a hub.
@@ -208,7 +200,7 @@ func (h *Hub) Calm(ctx context.Context) error {
 	var seen, settled int64
 	for ctx.Err() == nil {
 		backoff.Sleep(ctx, quiet)
-		now := h.signedIn.Load()
+		now := h.sockets.signedIn.Load()
 		if now == seen && now-settled > many {
 			debug.FreeOSMemory()
 			debug.FreeOSMemory() // pools keep what they have for one collection
@@ -222,14 +214,14 @@ func (h *Hub) Calm(ctx context.Context) error {
 // Stop ends what is not answered, tells all devices to come back, and closes their sockets.
 func (h *Hub) Stop() {
 	h.ready.Store(false)
-	h.sockets.Close()
+	h.sockets.open.Close()
 	h.router.stop()
 }
 
 // Wait waits, after Stop, until all sockets are closed, or for as long as it may.
 func (h *Hub) Wait(most time.Duration) {
 	done := make(chan struct{})
-	go func() { h.sockets.Wait(); close(done) }()
+	go func() { h.sockets.open.Wait(); close(done) }()
 	t := time.NewTimer(most)
 	defer t.Stop()
 	select {

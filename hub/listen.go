@@ -22,14 +22,14 @@ import (
 func (h *Hub) Serve(ctx context.Context, l net.Listener, certificates *tls.Config) error {
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	s := h.server(requests, h)
+	s := h.admission.server(requests, h)
 	s.TLSConfig = certificates
 	ended := make(chan error, 1)
 	go func() {
 		if certificates != nil {
-			ended <- s.ServeTLS(counter{l, h, h.handshakes}, "", "")
+			ended <- s.ServeTLS(counter{l, h.admission, h.admission.handshakes}, "", "")
 		} else {
-			ended <- s.Serve(counter{l, h, nil})
+			ended <- s.Serve(counter{l, h.admission, nil})
 		}
 	}()
 	select {
@@ -47,19 +47,22 @@ func (h *Hub) Serve(ctx context.Context, l net.Listener, certificates *tls.Confi
 
 // ServePages serves other pages, without TLS, within the same limits.
 func (h *Hub) ServePages(ctx context.Context, l net.Listener, pages http.Handler) error {
-	s := h.server(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.admitRequest(w, r, pages) }))
+	admitted := func(w http.ResponseWriter, r *http.Request) { h.admission.admitRequest(w, r, pages) }
+	s := h.admission.server(ctx, http.HandlerFunc(admitted))
 	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()
-	if err := s.Serve(counter{l, h, nil}); ctx.Err() == nil {
+	if err := s.Serve(counter{l, h.admission, nil}); ctx.Err() == nil {
 		return err
 	}
 	return nil
 }
 
-func (h *Hub) server(requests context.Context, handler http.Handler) *http.Server {
-	s := &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return requests }, Protocols: new(http.Protocols),
-		ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+func (h *admission) server(requests context.Context, handler http.Handler) *http.Server {
+	s := &http.Server{
+		Handler: handler, BaseContext: func(net.Listener) context.Context { return requests }, Protocols: new(http.Protocols),
+		ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
+		MaxHeaderBytes: 16 << 10,
+		ErrorLog:       slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, countedOf(c))
 		},
@@ -80,7 +83,7 @@ type (
 // counter counts what it accepts.
 type counter struct {
 	net.Listener
-	h          *Hub
+	a          *admission
 	handshakes *Handshakes // nil without TLS
 }
 
@@ -91,9 +94,9 @@ func (l counter) Accept() (net.Conn, error) {
 	}
 	counted := &countedConn{Conn: c, hand: hand}
 	a, _ := addressOf(c.RemoteAddr().String())
-	crowd := &l.h.conns
-	if l.h.set.Proxies.trusts(a) { // its connections are of many
-		crowd = &l.h.passed
+	crowd := &l.a.conns
+	if l.a.proxies.trusts(a) { // its connections are of many
+		crowd = &l.a.passed
 	}
 	counted.guest = crowd.enter(subscriber(a), func() { _ = c.Close() })
 	return counted, nil
@@ -184,9 +187,9 @@ func proved(r *http.Request) {
 	}
 }
 
-// returnHandshake gives the handshake of a request's connection back to its address: a house whose stations all come back at
-// once needs many.
-func (h *Hub) returnHandshake(r *http.Request) {
+// returnHandshake gives the handshake of a request's connection back to its address: a house whose stations all come
+// back at once needs many.
+func (h *admission) returnHandshake(r *http.Request) {
 	if c, ok := r.Context().Value(connKey{}).(*countedConn); ok && c.hand != nil {
 		h.handshakes.of.giveBack(c.guest.address)
 	}
@@ -199,11 +202,33 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	head.Set("X-Content-Type-Options", "nosniff")
 	head.Set("Referrer-Policy", "no-referrer")
-	h.admitRequest(w, r, h.mux)
+	h.admission.admitRequest(w, r, h.mux)
+}
+
+// admission is who may come in, and how often: what clients hold before they have proved who they are; see limits.go.
+type admission struct {
+	log                       *slog.Logger
+	proxies                   Proxies
+	provesItself              func(r *http.Request) bool
+	conns, requests, greeting crowd
+	passed                    crowd // connections of trusted proxies
+	handshakes                *Handshakes
+	guesses                   guesses
+	pages, refusals           quota[netip.Prefix]
+	askedAs, passedOn         sync.Once
+}
+
+func newAdmission(p Proxies, log *slog.Logger) *admission {
+	a := &admission{log: log, proxies: p, handshakes: newHandshakes(newSlots(), p.trusts, log)}
+	a.conns, a.passed = crowd{each: maxConns, all: maxAllConns, grace: newGrace}, crowd{all: maxPassed}
+	a.requests = crowd{each: maxRequests, grace: newGrace}
+	a.greeting = crowd{each: maxSockets, grace: helloGrace}
+	a.pages.rate, a.refusals.rate = pageRate, logRate
+	return a
 }
 
 // admitRequest serves a request when it is not one too many.
-func (h *Hub) admitRequest(w http.ResponseWriter, r *http.Request, handler http.Handler) {
+func (h *admission) admitRequest(w http.ResponseWriter, r *http.Request, handler http.Handler) {
 	from := h.client(r)
 	client := subscriber(from)
 	ctx, cancel := context.WithCancel(r.Context())
@@ -224,7 +249,7 @@ func (h *Hub) admitRequest(w http.ResponseWriter, r *http.Request, handler http.
 	handler.ServeHTTP(w, r)
 }
 
-// provesItself says that a request is let in for what it knows, or refused for that; see [Hub.wrong].
+// provesItself says that a request is let in for what it knows, or refused for that; see [admission.wrong].
 func (h *Hub) provesItself(r *http.Request) bool {
 	if r.URL.Path == wire.Path {
 		return r.Header.Get("Upgrade") != ""
@@ -233,18 +258,20 @@ func (h *Hub) provesItself(r *http.Request) bool {
 }
 
 // client is the address that a request comes from.
-func (h *Hub) client(r *http.Request) netip.Addr {
+func (h *admission) client(r *http.Request) netip.Addr {
 	peer, _ := addressOf(r.RemoteAddr)
-	p := h.set.Proxies
+	p := h.proxies
 	client := p.client(peer, r.Header)
 	switch {
 	case p.trusts(client):
 		h.askedAs.Do(func() {
-			h.log.Warn("a trusted proxy does not say whose requests it passes on, so that all its clients count as one; see docs/hub.md", "address", peer.String(), "header", p.Header)
+			h.log.Warn("a trusted proxy does not say whose requests it passes on, so that all its clients count as one; "+
+				"see docs/hub.md", "address", peer.String(), "header", p.Header)
 		})
 	case client == peer && (r.Header.Get(XForwardedFor) != "" || r.Header.Get(Forwarded) != ""):
 		h.passedOn.Do(func() {
-			h.log.Warn("a request says that it was passed on, but comes from no address of trusted_proxies, so that is not believed; see docs/hub.md", "address", peer.String())
+			h.log.Warn("a request says that it was passed on, but comes from no address of trusted_proxies, so that is not believed; "+
+				"see docs/hub.md", "address", peer.String())
 		})
 	}
 	return client
@@ -258,7 +285,7 @@ func clientOf(r *http.Request) netip.Prefix {
 
 // wrong waits before a wrong key is answered: the longer, the more of them the address sent. Who waits holds no place
 // that somebody with a right key needs.
-func (h *Hub) wrong(r *http.Request) {
+func (h *admission) wrong(r *http.Request) {
 	backoff.Sleep(r.Context(), h.guesses.delay(clientOf(r)))
 }
 

@@ -196,7 +196,7 @@ func TestWhatAnOperatorSees(t *testing.T) {
 	hash, _ := access.HashPassword("correct horse")
 	anna := access.User{Name: "anna", Password: hash, Role: access.Operator}
 	s.add(anna)
-	token, _ := s.hub.tokens.Mint(access.Token{Account: "demo", Grant: anna.Grant(), Expires: time.Now().Unix() + 60})
+	token, _ := s.hub.sockets.tokens.Mint(access.Token{Account: "demo", Grant: anna.Grant(), Expires: time.Now().Unix() + 60})
 	operator.hello(wire.HelloBody{Token: token, CUID: "anna_browser", Instance: "i"})
 	operator.until(wire.Welcome)
 	for c, want := range map[*client]wire.Type{other: wire.Fail, operator: wire.OK} {

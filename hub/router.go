@@ -87,18 +87,6 @@ func (r *router) forward(m *session, owner string, e wire.Envelope) {
 	}
 }
 
-func (m *session) reply(to wire.Envelope, body any, err *fault.Error) {
-	if to.ID == 0 && err == nil {
-		return
-	}
-	e := wire.Reply(to, err)
-	if err == nil && body != nil {
-		e = wire.New(wire.OK, to.Call, body)
-		e.Re = to.ID
-	}
-	m.send(e)
-}
-
 // heardFrom handles what a party, here or elsewhere, says about a call that this hub owns. The error is for it alone.
 func (r *router) heardFrom(c *ownedCall, w who, e wire.Envelope) *fault.Error {
 	if c == nil || !c.has(w.cuid) {

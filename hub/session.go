@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"intercom/hub/access"
+	"intercom/internal/fault"
 	"intercom/wire"
 )
 
@@ -64,6 +65,20 @@ func (m *session) send(e wire.Envelope) {
 	if m.conn != nil {
 		m.conn.send(e)
 	}
+}
+
+// reply answers a request of the device: with an error, or a body, or that it is done. One without a number wants an
+// error only.
+func (m *session) reply(to wire.Envelope, body any, err *fault.Error) {
+	if to.ID == 0 && err == nil {
+		return
+	}
+	e := wire.Reply(to, err)
+	if err == nil && body != nil {
+		e = wire.New(wire.OK, to.Call, body)
+		e.Re = to.ID
+	}
+	m.send(e)
 }
 
 // stamp acknowledges what the device said so far in a message that has no number.

@@ -14,8 +14,8 @@ import (
 )
 
 // signIn goes through challenge, hello and welcome.
-func (h *Hub) signIn(r *http.Request, s *socket) (*session, error) {
-	place := h.greeting.enter(clientOf(r), s.makeRoom)
+func (h *sockets) signIn(r *http.Request, s *socket) (*session, error) {
+	place := h.admission.greeting.enter(clientOf(r), s.makeRoom)
 	s.send(wire.New(wire.Challenge, "", wire.ChallengeBody{Nonce: access.Random(), Version: wire.Subprotocol}))
 	e, err := s.read(wire.SignInTime, wire.MaxBeforeSignIn)
 	place.leave()
@@ -32,7 +32,7 @@ func (h *Hub) signIn(r *http.Request, s *socket) (*session, error) {
 	hi, ferr := h.greet(e)
 	if ferr != nil {
 		if ferr.Code == fault.Credentials {
-			h.wrong(r)
+			h.admission.wrong(r)
 		}
 		s.fail(e, ferr)
 		return nil, ferr
@@ -43,7 +43,7 @@ func (h *Hub) signIn(r *http.Request, s *socket) (*session, error) {
 		s.fail(e, ferr)
 		return nil, ferr
 	}
-	h.returnHandshake(r)
+	h.admission.returnHandshake(r)
 	welcome := wire.WelcomeBody{ServerTime: time.Now().UTC().Truncate(time.Millisecond), RingMS: h.set.Times.Ring.Milliseconds(), AckMS: h.set.Times.Ack.Milliseconds(),
 		PingMS: wire.PingEvery.Milliseconds(), ICEServers: []wire.ICEServer{}}
 	welcome.ICEServers = append(welcome.ICEServers, h.router.servers(hi.Account, hi.CUID, "")...)
@@ -60,7 +60,7 @@ func (h *Hub) signIn(r *http.Request, s *socket) (*session, error) {
 }
 
 // greet checks a hello.
-func (h *Hub) greet(e wire.Envelope) (hello, *fault.Error) {
+func (h *sockets) greet(e wire.Envelope) (hello, *fault.Error) {
 	hi := hello{re: e.ID}
 	if e.T != wire.Hello {
 		return hi, fault.In(fault.NotConnected, "t", "The first message must be hello; see docs/protocol.md.")

@@ -325,13 +325,13 @@ func TestTokens(t *testing.T) {
 		token  access.Token
 		ok     bool
 	}{
-		"good for any":        {s.hub.tokens, access.Token{Account: "demo", Grant: key, Expires: time.Now().Unix() + 60}, true},
-		"good for this":       {s.hub.tokens, access.Token{Account: "demo", Grant: key, CUID: "front_door", Expires: time.Now().Unix() + 60}, true},
-		"for another cuid":    {s.hub.tokens, access.Token{Account: "demo", Grant: key, CUID: "other_1", Expires: time.Now().Unix() + 60}, false},
-		"for another account": {s.hub.tokens, access.Token{Account: "other", Grant: key, Expires: time.Now().Unix() + 60}, false},
-		"expired":             {s.hub.tokens, access.Token{Account: "demo", Grant: key, Expires: time.Now().Unix()}, false},
-		"of a revoked key":    {s.hub.tokens, access.Token{Account: "demo", Grant: access.Grant{Key: "gone", Mark: key.Mark}, Expires: time.Now().Unix() + 60}, false},
-		"of another key":      {s.hub.tokens, access.Token{Account: "demo", Grant: another, Expires: time.Now().Unix() + 60}, false},
+		"good for any":        {s.hub.sockets.tokens, access.Token{Account: "demo", Grant: key, Expires: time.Now().Unix() + 60}, true},
+		"good for this":       {s.hub.sockets.tokens, access.Token{Account: "demo", Grant: key, CUID: "front_door", Expires: time.Now().Unix() + 60}, true},
+		"for another cuid":    {s.hub.sockets.tokens, access.Token{Account: "demo", Grant: key, CUID: "other_1", Expires: time.Now().Unix() + 60}, false},
+		"for another account": {s.hub.sockets.tokens, access.Token{Account: "other", Grant: key, Expires: time.Now().Unix() + 60}, false},
+		"expired":             {s.hub.sockets.tokens, access.Token{Account: "demo", Grant: key, Expires: time.Now().Unix()}, false},
+		"of a revoked key":    {s.hub.sockets.tokens, access.Token{Account: "demo", Grant: access.Grant{Key: "gone", Mark: key.Mark}, Expires: time.Now().Unix() + 60}, false},
+		"of another key":      {s.hub.sockets.tokens, access.Token{Account: "demo", Grant: another, Expires: time.Now().Unix() + 60}, false},
 		"signed by another":   {access.NewSecret().For(access.ForTokens), access.Token{Account: "demo", Grant: key, Expires: time.Now().Unix() + 60}, false},
 	} {
 		text, err := c.signer.Mint(c.token)
@@ -421,16 +421,17 @@ func FuzzPing(f *testing.F) {
 
 // A note is acknowledged when it is written down; one that cannot be is to be said again, and one that is not a note never.
 func TestNotes(t *testing.T) {
-	s := serve(t)
 	var got []string
 	full := true
-	s.hub.set.Note = func(account, cuid string, n wire.NoteBody) error {
-		if full {
-			return errors.New("no space left on device")
+	s := serveWith(t, func(set *Settings) {
+		set.Note = func(account, cuid string, n wire.NoteBody) error {
+			if full {
+				return errors.New("no space left on device")
+			}
+			got = append(got, account+" "+cuid+" "+n.Who)
+			return nil
 		}
-		got = append(got, account+" "+cuid+" "+n.Who)
-		return nil
-	}
+	})
 	c := s.sign("front_door", "i")
 	say := func(id uint64, n wire.NoteBody) (ok bool, e fault.Error) {
 		m := wire.New(wire.Note, "", n)

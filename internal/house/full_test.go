@@ -17,7 +17,7 @@ const (
 // full are the rooms that are not yet divided.
 var full = []string{
 	"audio", "audio/jitter", "call/rtc", "cmd/intercom-attack", "cmd/intercom-lab", "cmd/intercomctl",
-	"hub", "wire/link",
+	"wire/link",
 }
 
 func TestNoFileOrTypeIsTooFull(t *testing.T) {
