@@ -24,9 +24,12 @@ type metrics struct {
 func (h *Hub) newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		ended:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "intercom_calls_ended_total", Help: "Calls that ended, by outcome."}, []string{"status", "reason"}),
-		talked:   prometheus.NewCounter(prometheus.CounterOpts{Name: "intercom_talked_seconds_total", Help: "Time talked in calls that ended."}),
-		refused:  prometheus.NewCounter(prometheus.CounterOpts{Name: "intercom_sign_ins_refused_total", Help: "Sign-ins that were refused."}),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "intercom_calls_ended_total",
+			Help: "Calls that ended, by outcome."}, []string{"status", "reason"}),
+		talked: prometheus.NewCounter(prometheus.CounterOpts{Name: "intercom_talked_seconds_total",
+			Help: "Time talked in calls that ended."}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "intercom_sign_ins_refused_total",
+			Help: "Sign-ins that were refused."}),
 	}
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
@@ -38,11 +41,20 @@ func (h *Hub) newMetrics() *metrics {
 		return 0
 	}
 	m.registry.MustRegister(m.ended, m.talked, m.refused,
-		gauge("intercom_devices", "Devices that are signed in at this hub.", func() float64 { return float64(h.router.count()) }),
-		gauge("intercom_calls", "Calls that this hub owns and that go on.", func() float64 { return float64(h.router.liveCalls.Load()) }),
-		gauge("intercom_bus_up", "1 while the bus between the hubs answers.", func() float64 { return yes(!h.router.cutOff.Load()) }),
-		gauge("intercom_records_up", "1 while call records can be written.", func() float64 { return yes(h.set.Trouble() == nil) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "intercom_sign_ins_total", Help: "Devices that signed in."}, func() float64 { return float64(h.sockets.signedIn.Load()) }),
+		gauge("intercom_devices", "Devices that are signed in at this hub.", func() float64 {
+			return float64(h.router.count())
+		}),
+		gauge("intercom_calls", "Calls that this hub owns and that go on.", func() float64 {
+			return float64(h.router.liveCalls.Load())
+		}),
+		gauge("intercom_bus_up", "1 while the bus between the hubs answers.", func() float64 {
+			return yes(!h.router.cutOff.Load())
+		}),
+		gauge("intercom_records_up", "1 while call records can be written.", func() float64 {
+			return yes(h.set.Trouble() == nil)
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "intercom_sign_ins_total",
+			Help: "Devices that signed in."}, func() float64 { return float64(h.sockets.signedIn.Load()) }),
 	)
 	return m
 }

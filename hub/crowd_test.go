@@ -95,7 +95,8 @@ func TestAConnectionCountsAgainWithTheNextRequest(t *testing.T) {
 			defer s.hub.admission.conns.mu.Unlock()
 			return s.hub.admission.conns.count
 		}
-		_, _ = fmt.Fprintf(conn, "GET %s?account=demo HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer %s\r\n\r\n", api.CallsPath, s.key)
+		_, _ = fmt.Fprintf(conn, "GET %s?account=demo HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer %s\r\n\r\n",
+			api.CallsPath, s.key)
 		if n := count(); n != 0 {
 			t.Errorf("with a right key, %d count", n)
 		}

@@ -37,7 +37,10 @@ func (s *server) upgrade(from int) (net.Conn, *bufio.Reader) {
 		s.Fatal(err)
 	}
 	s.Cleanup(func() { c.Close() })
-	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: %s\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", wire.Path, wire.Subprotocol)
+	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: %s\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+		wire.Path, wire.Subprotocol)
 	r := bufio.NewReader(c)
 	for {
 		line, err := r.ReadString('\n')
@@ -178,8 +181,11 @@ func TestBrokenFrames(t *testing.T) {
 // A page of another site cannot speak for the user who visits it, unless the site is on the list.
 func TestAForeignOrigin(t *testing.T) {
 	s := serve(t)
-	for origin, ok := range map[string]bool{s.URL: true, "https://crm.example.org": true, "http://crm.example.org": false, "https://evil.example": false, "null": false} {
-		ws, r, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(s.URL, "http")+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPHeader: http.Header{"Origin": {origin}}})
+	for origin, ok := range map[string]bool{s.URL: true, "https://crm.example.org": true,
+		"http://crm.example.org": false, "https://evil.example": false, "null": false} {
+		ws, r, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(s.URL, "http")+wire.Path,
+			&websocket.DialOptions{Subprotocols: []string{wire.Subprotocol},
+				HTTPHeader: http.Header{"Origin": {origin}}})
 		if (err == nil) != ok || !ok && (r == nil || r.StatusCode != http.StatusForbidden) {
 			t.Errorf("%s: %v %v", origin, r, err)
 		}
@@ -259,10 +265,12 @@ func TestTheLogIsSafe(t *testing.T) {
 	}), nil)))
 	for _, evil := range []string{"x\nlevel=ERROR msg=forged", "x\x1b[31mred", "x\u202egnp.exe", "x\u2028y"} {
 		c := s.dial()
-		c.hello(wire.HelloBody{Account: "demo", APIKey: s.key, CUID: "front_door", Instance: "i", Agent: evil, Name: "abc" + evil})
+		c.hello(wire.HelloBody{Account: "demo", APIKey: s.key, CUID: "front_door", Instance: "i", Agent: evil,
+			Name: "abc" + evil})
 		c.until("nothing")
 		c = s.dial()
-		c.hello(wire.HelloBody{Account: "demo", APIKey: s.key, CUID: "front_door", Instance: "secret-instance", Agent: evil})
+		c.hello(wire.HelloBody{Account: "demo", APIKey: s.key, CUID: "front_door", Instance: "secret-instance",
+			Agent: evil})
 		if e, _ := c.until(wire.Welcome); e.T == wire.Welcome {
 			c.ws.CloseNow()
 		}
@@ -308,12 +316,17 @@ func alone(f *testing.F) (*Hub, *session) {
 	}
 	grant, _ := d.Allowed("demo", key)
 	var net hubtest.Net
-	h := New(Settings{Bus: net.Join("hub"), Access: d, Secret: access.NewSecret(), Times: Times{Ring: time.Second}, Record: func(string, outcome.Result) {},
-		Recorded: func(string, string) (outcome.Result, bool) { return outcome.Result{}, false }, Trouble: func() error { return nil }}, quiet)
+	h := New(Settings{Bus: net.Join("hub"), Access: d, Secret: access.NewSecret(), Times: Times{Ring: time.Second},
+		Record: func(string, outcome.Result) {},
+		Recorded: func(string, string) (outcome.Result, bool) {
+			return outcome.Result{}, false
+		}, Trouble: func() error { return nil }}, quiet)
 	f.Cleanup(h.router.end)
 	var first *session
 	for _, cuid := range []string{"charly", "bravo", "alpha"} {
-		m, err := h.router.enter(f.Context(), dev(cuid), hello{grant: grant, HelloBody: wire.HelloBody{Account: "demo", CUID: cuid, Instance: cuid}}, deaf{}, wire.WelcomeBody{})
+		m, err := h.router.enter(f.Context(), dev(cuid),
+			hello{grant: grant, HelloBody: wire.HelloBody{Account: "demo", CUID: cuid, Instance: cuid}}, deaf{},
+			wire.WelcomeBody{})
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -331,9 +344,12 @@ func FuzzFrames(f *testing.F) {
 	for line := range bytes.Lines(golden) {
 		f.Add(bytes.TrimSpace(line))
 	}
-	for _, s := range []string{`{"t":"call.invite","call":"` + idA + `","id":1,"b":{"to":["bravo","charly"],"context":"x","mode":"sequence","each_ms":1000}}`,
-		`{"t":"call.hangup","call":"` + idA + `","b":{"reason":"hangup","ticket":"e30.e30","ended_at":"0001-01-01T00:00:00Z"}}`,
-		`{"t":"state","b":{"faults":{"":""}}}`, `{"t":"watch"}`, `{"t":"renew","b":{"token":"it_."}}`, `{"t":"hello","b":null}`, `{"t":"call.ice","call":"","b":{}}`,
+	for _, s := range []string{`{"t":"call.invite","call":"` + idA +
+		`","id":1,"b":{"to":["bravo","charly"],"context":"x","mode":"sequence","each_ms":1000}}`,
+		`{"t":"call.hangup","call":"` + idA +
+			`","b":{"reason":"hangup","ticket":"e30.e30","ended_at":"0001-01-01T00:00:00Z"}}`,
+		`{"t":"state","b":{"faults":{"":""}}}`, `{"t":"watch"}`, `{"t":"renew","b":{"token":"it_."}}`,
+		`{"t":"hello","b":null}`, `{"t":"call.ice","call":"","b":{}}`,
 		`{"t":"ping","id":18446744073709551615,"ack":18446744073709551615,"seq":18446744073709551615}`} {
 		f.Add([]byte(s))
 	}

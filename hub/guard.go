@@ -12,8 +12,8 @@ type guard struct{ h *Hub }
 func (g guard) Wrong(r *http.Request)  { g.h.admission.wrong(r) }
 func (g guard) Proved(r *http.Request) { proved(r) }
 
-// Turn gives the known browsers of an account a queue beside those of the addresses. Who finds no place there waits with
-// the address.
+// Turn gives the known browsers of an account a queue beside those of the addresses. Who finds no place there waits
+// with the address.
 func (g guard) Turn(r *http.Request, account string) (done func(), err *fault.Error) {
 	if account != "" {
 		if done, err := g.h.hashing.wait(r.Context(), "account "+account); err == nil {

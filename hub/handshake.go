@@ -12,9 +12,9 @@ import (
 )
 
 // Handshakes limits the TLS handshakes at one port. Anybody can ask for one, and each costs the processor far more than
-// it costs the client, which need not even finish it. So those of an address have a rate, taken before anything is read;
-// and of all that go on, at all ports, only a few are computed at the same time, so that those who are signed in always
-// find a processor.
+// it costs the client, which need not even finish it. So those of an address have a rate, taken before anything is
+// read; and of all that go on, at all ports, only a few are computed at the same time, so that those who are signed in
+// always find a processor.
 type Handshakes struct {
 	of   quota[netip.Prefix] // by address
 	slot chan struct{}       // holds one for each that is computed now; of all ports
@@ -28,7 +28,8 @@ type Handshakes struct {
 
 // Times of handshakes.
 const (
-	slotTime    = time.Second      // that one may take to compute; what takes longer waits for something, like a new certificate
+	// that one may take to compute; what takes longer waits for something, like a new certificate
+	slotTime    = time.Second
 	refusedLine = 10 * time.Second // between two lines in the log about those that are refused
 )
 
@@ -39,14 +40,14 @@ func newHandshakes(slot chan struct{}, free func(netip.Addr) bool, log *slog.Log
 // newSlots makes room for the handshakes that may be computed at the same time: half of the processors.
 func newSlots() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)) }
 
-// Handshakes are the limits of another TLS port of this machine. Its addresses count by themselves, but the processor is
-// the same.
+// Handshakes are the limits of another TLS port of this machine. Its addresses count by themselves, but the processor
+// is the same.
 func (h *Hub) Handshakes() *Handshakes {
 	return newHandshakes(h.admission.handshakes.slot, h.admission.handshakes.free, h.log)
 }
 
-// Begin reports whether a connection may have a TLS handshake. If so, TLS has to go over conn, and done has to be called
-// when the handshake is over, at the latest with the first message that came through it.
+// Begin reports whether a connection may have a TLS handshake. If so, TLS has to go over conn, and done has to be
+// called when the handshake is over, at the latest with the first message that came through it.
 func (s *Handshakes) Begin(c net.Conn) (conn net.Conn, done func(), ok bool) {
 	hs, ok := s.begin(c)
 	if !ok {
@@ -71,13 +72,14 @@ func (s *Handshakes) refuse(a netip.Addr) {
 	defer s.mu.Unlock()
 	s.refused++
 	if now := time.Now(); now.Sub(s.said) > refusedLine {
-		s.log.Warn("an address asks for more TLS handshakes than it may; its connections are closed", "address", a.String(), "more", s.refused-1)
+		s.log.Warn("an address asks for more TLS handshakes than it may; its connections are closed", "address",
+			a.String(), "more", s.refused-1)
 		s.said, s.refused = now, 0
 	}
 }
 
-// handshake is a connection below TLS. Until the handshake is over it holds a slot between the end of a read and the next
-// read or write: while TLS computes. So who sends half a handshake, or one byte after the other, holds none.
+// handshake is a connection below TLS. Until the handshake is over it holds a slot between the end of a read and the
+// next read or write: while TLS computes. So who sends half a handshake, or one byte after the other, holds none.
 type handshake struct {
 	net.Conn
 	slot   chan struct{}
@@ -115,7 +117,8 @@ func (c *handshake) Close() error {
 	return c.Conn.Close()
 }
 
-// enter waits for a slot, for no longer than a whole handshake may take. The first that came is the first that gets one.
+// enter waits for a slot, for no longer than a whole handshake may take. The first that came is the first that gets
+// one.
 func (c *handshake) enter() bool {
 	select {
 	case c.slot <- struct{}{}:

@@ -19,19 +19,21 @@ import (
 
 // secure is an HTTP client at an address that speaks TLS, with a connection for each request.
 func (p *pipes) secure(from string) *http.Client {
-	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		c, err := p.connect(ctx, from)
-		if err != nil {
-			return nil, err
-		}
-		s := tls.Client(c, &tls.Config{InsecureSkipVerify: true}) // a test's own
-		return s, s.HandshakeContext(ctx)
-	}}}
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			c, err := p.connect(ctx, from)
+			if err != nil {
+				return nil, err
+			}
+			s := tls.Client(c, &tls.Config{InsecureSkipVerify: true}) // a test's own
+			return s, s.HandshakeContext(ctx)
+		}}}
 }
 
 // signOverTLS signs a device in from an address.
 func (s *server) signOverTLS(p *pipes, from, cuid string) error {
-	ws, _, err := websocket.Dial(s.Context(), "wss://hub"+wire.Path, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPClient: p.secure(from)})
+	ws, _, err := websocket.Dial(s.Context(), "wss://hub"+wire.Path,
+		&websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}, HTTPClient: p.secure(from)})
 	if err != nil {
 		return err
 	}
@@ -110,8 +112,9 @@ func TestALargeHouseComesBack(t *testing.T) {
 	})
 }
 
-// Of all handshakes, few are computed at a time. One that has said half of it, or nothing, holds no place; one that waits
-// too long, or is closed, waits no longer; and one that takes long, as for a new certificate, keeps nobody waiting.
+// Of all handshakes, few are computed at a time. One that has said half of it, or nothing, holds no place; one that
+// waits too long, or is closed, waits no longer; and one that takes long, as for a new certificate, keeps nobody
+// waiting.
 func TestFewHandshakesAreComputedAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{make(chan net.Conn), make(chan struct{})}
@@ -133,7 +136,8 @@ func TestFewHandshakesAreComputedAtATime(t *testing.T) {
 			}
 			done := make(chan error, 1)
 			go func() {
-				done <- tls.Client(c, &tls.Config{InsecureSkipVerify: true, ServerName: name}).HandshakeContext(t.Context())
+				done <- tls.Client(c, &tls.Config{InsecureSkipVerify: true,
+					ServerName: name}).HandshakeContext(t.Context())
 			}()
 			t.Cleanup(func() { c.Close() })
 			return c, done

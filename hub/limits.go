@@ -11,22 +11,24 @@ import (
 
 // Rates.
 var (
-	messageRate   = rate{48, 25}              // messages of a device: fewer than a peer's queue holds, so that nobody can flood another out
-	helloFrames   = rate{16, 1}               // WebSocket frames of any kind before the sign-in
-	frameRate     = rate{200, 100}            // and after it
-	lastFrames    = rate{5000, 1}             // and until the other end has closed too
-	byteRate      = rate{512 << 10, 64 << 10} // bytes of a connection
-	signInRate    = rate{60, 0.5}             // sign-ins of one cuid
-	inviteRate    = rate{300, 1}              // calls that a device places
-	watchRate     = rate{5, 0.1}              // lists of all devices that a client asks for
-	findRate      = rate{20, 2}               // requests to another device outside a call: blink, open the door, and its answer
-	noteRate      = rate{30, 0.5}             // notes of a station
-	pageRate      = rate{300, 50}             // HTTP requests of an address without a key
-	logRate       = rate{20, 0.2}             // lines about refused sign-ins of an address
-	queryRate     = rate{60, 10}              // questions of an account about its calls and notes
-	tokenRate     = rate{200, 50}             // tokens that are made for an account
-	manageRate    = rate{200, 5}              // looks at a session or an account and changes of it, by its operators
-	handshakeRate = rate{512, 50}             // TLS handshakes of an address; one after which somebody signs in does not count
+	// messages of a device: fewer than a peer's queue holds, so that nobody can flood another out
+	messageRate = rate{48, 25}
+	helloFrames = rate{16, 1}               // WebSocket frames of any kind before the sign-in
+	frameRate   = rate{200, 100}            // and after it
+	lastFrames  = rate{5000, 1}             // and until the other end has closed too
+	byteRate    = rate{512 << 10, 64 << 10} // bytes of a connection
+	signInRate  = rate{60, 0.5}             // sign-ins of one cuid
+	inviteRate  = rate{300, 1}              // calls that a device places
+	watchRate   = rate{5, 0.1}              // lists of all devices that a client asks for
+	// requests to another device outside a call: blink, open the door, and its answer
+	findRate      = rate{20, 2}
+	noteRate      = rate{30, 0.5} // notes of a station
+	pageRate      = rate{300, 50} // HTTP requests of an address without a key
+	logRate       = rate{20, 0.2} // lines about refused sign-ins of an address
+	queryRate     = rate{60, 10}  // questions of an account about its calls and notes
+	tokenRate     = rate{200, 50} // tokens that are made for an account
+	manageRate    = rate{200, 5}  // looks at a session or an account and changes of it, by its operators
+	handshakeRate = rate{512, 50} // TLS handshakes of an address; one after which somebody signs in does not count
 )
 
 // Numbers, for an address; IPv6 addresses of one /64 count as one.

@@ -125,7 +125,8 @@ func TestARightKeyAlwaysComesIn(t *testing.T) {
 		"wrong keys over WebSockets": func(x *crowding) {
 			x.loop(maxSockets+20, func() {
 				if ws, err := x.socket(x.ctx); err == nil {
-					hello := `{"t":"hello","id":1,"b":{"account":"demo","apikey":"ik_wrong","cuid":"front_door","instance":"x"}}`
+					hello :=
+						`{"t":"hello","id":1,"b":{"account":"demo","apikey":"ik_wrong","cuid":"front_door","instance":"x"}}`
 					_ = ws.Write(x.ctx, websocket.MessageText, []byte(hello))
 					ws.CloseNow()
 				}

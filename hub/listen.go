@@ -59,7 +59,9 @@ func (h *Hub) ServePages(ctx context.Context, l net.Listener, pages http.Handler
 
 func (h *admission) server(requests context.Context, handler http.Handler) *http.Server {
 	s := &http.Server{
-		Handler: handler, BaseContext: func(net.Listener) context.Context { return requests }, Protocols: new(http.Protocols),
+		Handler: handler, BaseContext: func(net.Listener) context.Context {
+			return requests
+		}, Protocols: new(http.Protocols),
 		ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: 16 << 10,
 		ErrorLog:       slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
@@ -265,12 +267,14 @@ func (h *admission) client(r *http.Request) netip.Addr {
 	switch {
 	case p.trusts(client):
 		h.askedAs.Do(func() {
-			h.log.Warn("a trusted proxy does not say whose requests it passes on, so that all its clients count as one; "+
-				"see docs/hub.md", "address", peer.String(), "header", p.Header)
+			h.log.Warn(
+				"a trusted proxy does not say whose requests it passes on, so that all its clients count as one; "+
+					"see docs/hub.md", "address", peer.String(), "header", p.Header)
 		})
 	case client == peer && (r.Header.Get(XForwardedFor) != "" || r.Header.Get(Forwarded) != ""):
 		h.passedOn.Do(func() {
-			h.log.Warn("a request says that it was passed on, but comes from no address of trusted_proxies, so that is not believed; "+
+			h.log.Warn("a request says that it was passed on, but comes from no address of trusted_proxies, so that "+
+				"is not believed; "+
 				"see docs/hub.md", "address", peer.String())
 		})
 	}

@@ -20,7 +20,8 @@ import (
 	"intercom/wire"
 )
 
-// ask sends a request over HTTP and gives the status, the JSON of the answer and its cookies, but for [api.KnownCookie].
+// ask sends a request over HTTP and gives the status, the JSON of the answer and its cookies, but for
+// [api.KnownCookie].
 func (s *server) ask(method, path, body string, change func(*http.Request)) (int, map[string]any, []*http.Cookie) {
 	s.Helper()
 	q, err := http.NewRequestWithContext(s.Context(), method, s.URL+path, strings.NewReader(body))
@@ -40,7 +41,9 @@ func (s *server) ask(method, path, body string, change func(*http.Request)) (int
 	}
 	var got map[string]any
 	_ = json.NewDecoder(r.Body).Decode(&got)
-	return r.StatusCode, got, slices.DeleteFunc(r.Cookies(), func(c *http.Cookie) bool { return c.Name == api.KnownCookie })
+	return r.StatusCode, got, slices.DeleteFunc(r.Cookies(), func(c *http.Cookie) bool {
+		return c.Name == api.KnownCookie
+	})
 }
 
 // add adds an operator to the account demo.
@@ -63,8 +66,10 @@ func TestTheFirstOperator(t *testing.T) {
 	for name, c := range map[string]struct {
 		body   string
 		status int
-	}{"a wrong code": {body("x", "correct horse"), 401}, "no code": {body("", "correct horse"), 401}, "a short password": {body(code, "short"), 400}, "nonsense": {"x", 400}} {
-		if status, got, _ := s.ask(http.MethodPost, api.SetupPath, c.body, nil); status != c.status || got["code"] == nil {
+	}{"a wrong code": {body("x", "correct horse"), 401}, "no code": {body("", "correct horse"), 401},
+		"a short password": {body(code, "short"), 400}, "nonsense": {"x", 400}} {
+		if status, got, _ := s.ask(http.MethodPost, api.SetupPath, c.body, nil); status != c.status ||
+			got["code"] == nil {
 			t.Errorf("%s: %d %v", name, status, got)
 		}
 	}
@@ -72,7 +77,8 @@ func TestTheFirstOperator(t *testing.T) {
 	if status != 200 || got["role"] != "administrator" || len(cookies) != 1 {
 		t.Fatalf("%d %v", status, got)
 	}
-	if c := cookies[0]; c.Name != api.Cookie || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" {
+	if c := cookies[0]; c.Name != api.Cookie || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode ||
+		c.Path != "/" || c.Domain != "" {
 		t.Errorf("the cookie is %+v", c)
 	}
 	if status, _, _ := s.ask(http.MethodPost, api.SetupPath, body(code, "correct horse"), nil); status != 401 {
@@ -91,12 +97,17 @@ func TestOperators(t *testing.T) {
 	}
 	s.add(access.User{Name: "anna", Password: hash, Role: access.Operator})
 	good := `{"account":"demo","name":"anna","password":"correct horse"}`
-	for name, body := range map[string]string{"a wrong password": `{"account":"demo","name":"anna","password":"wrong horse"}`, "nobody": `{"account":"demo","name":"bert","password":"correct horse"}`} {
+	for name, body := range map[string]string{
+		"a wrong password": `{"account":"demo","name":"anna","password":"wrong horse"}`,
+		"nobody":           `{"account":"demo","name":"bert","password":"correct horse"}`,
+	} {
 		if status, _, cookies := s.ask(http.MethodPost, api.SessionPath, body, nil); status != 401 || len(cookies) > 0 {
 			t.Errorf("%s: %d", name, status)
 		}
 	}
-	if status, _, _ := s.ask(http.MethodPost, api.SessionPath, good, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }); status != 403 {
+	if status, _, _ := s.ask(http.MethodPost, api.SessionPath, good, func(r *http.Request) {
+		r.Header.Set("Origin", "https://evil.example")
+	}); status != 403 {
 		t.Errorf("a page of another site: %d", status)
 	}
 	status, got, cookies := s.ask(http.MethodPost, api.SessionPath, good, nil)
@@ -129,7 +140,8 @@ func TestOperators(t *testing.T) {
 	if status, _, _ := s.ask(http.MethodGet, api.SessionPath, "", as); status != 401 {
 		t.Errorf("one who is gone is signed in: %d", status)
 	}
-	if status, _, cookies := s.ask(http.MethodDelete, api.SessionPath, "", as); status != 204 || len(cookies) != 1 || cookies[0].MaxAge >= 0 {
+	if status, _, cookies := s.ask(http.MethodDelete, api.SessionPath, "", as); status != 204 || len(cookies) != 1 ||
+		cookies[0].MaxAge >= 0 {
 		t.Errorf("signing out: %d", status)
 	}
 }
@@ -139,7 +151,8 @@ func TestTheHistory(t *testing.T) {
 	lines := ""
 	for i, account := range []string{"demo", "demo", "other", "demo"} {
 		at := time.Date(2026, 1, 2, 3, i, 0, 0, time.UTC).Format(time.RFC3339)
-		lines += fmt.Sprintf(`{"account":%q,"hub":"h","call":"c%d","status":"missed","reason":"no_answer","by":"hub","from":"front_door","to":"reception","context":"x","invited_at":%q,"ended_at":%q,"duration_ms":0}`+"\n", account, i, at, at)
+		lines += fmt.Sprintf(
+			`{"account":%q,"hub":"h","call":"c%d","status":"missed","reason":"no_answer","by":"hub","from":"front_door","to":"reception","context":"x","invited_at":%q,"ended_at":%q,"duration_ms":0}`+"\n", account, i, at, at)
 	}
 	if err := os.WriteFile(filepath.Join(s.folder, "calls-2026-01-02.jsonl"), []byte(lines), 0o600); err != nil {
 		t.Fatal(err)
@@ -152,12 +165,15 @@ func TestTheHistory(t *testing.T) {
 	if status != 200 || len(list) != 2 || list[0].(map[string]any)["call"] != "c3" || got["next"] == nil {
 		t.Fatalf("%d %v", status, got)
 	}
-	status, got, _ = s.ask(http.MethodGet, fmt.Sprint(api.CallsPath, "?account=demo&after=", got["next"]), "", with(s.key))
+	status, got, _ = s.ask(http.MethodGet, fmt.Sprint(api.CallsPath, "?account=demo&after=", got["next"]), "",
+		with(s.key))
 	list, _ = got["calls"].([]any)
 	if status != 200 || len(list) != 1 || list[0].(map[string]any)["call"] != "c0" || got["next"] != nil {
 		t.Errorf("%d %v", status, got)
 	}
-	for query, want := range map[string]int{"account=other": 401, "account=demo&status=lost": 400, "account=demo&since=yesterday": 400, "account=demo&limit=0": 400, "account=demo&after=x": 400, "account=demo&cuid=nobody_1": 200} {
+	for query, want := range map[string]int{"account=other": 401, "account=demo&status=lost": 400,
+		"account=demo&since=yesterday": 400, "account=demo&limit=0": 400, "account=demo&after=x": 400,
+		"account=demo&cuid=nobody_1": 200} {
 		if status, got, _ := s.ask(http.MethodGet, api.CallsPath+"?"+query, "", with(s.key)); status != want {
 			t.Errorf("%s: %d %v", query, status, got)
 		}
@@ -177,7 +193,8 @@ func TestWhatAnOperatorSees(t *testing.T) {
 		}
 	})
 	bearer := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+s.key) }
-	if status, got, _ := s.ask(http.MethodGet, api.NotesPath+"?account=demo&station=front_door&limit=7", "", bearer); status != 200 || asked != "demofront_door7" || got["notes"] == nil {
+	if status, got, _ := s.ask(http.MethodGet, api.NotesPath+"?account=demo&station=front_door&limit=7", "",
+		bearer); status != 200 || asked != "demofront_door7" || got["notes"] == nil {
 		t.Errorf("%d %v %s", status, got, asked)
 	}
 	if status, _, _ := s.ask(http.MethodGet, api.NotesPath+"?account=demo&limit=0", "", bearer); status != 400 {
@@ -188,7 +205,8 @@ func TestWhatAnOperatorSees(t *testing.T) {
 			t.Errorf("%s to anybody: %d", path, status)
 		}
 	}
-	if status, got, _ := s.ask(http.MethodGet, api.ExpectPath+"?account=demo", "", bearer); status != 200 || got["stations"] == nil {
+	if status, got, _ := s.ask(http.MethodGet, api.ExpectPath+"?account=demo", "", bearer); status != 200 ||
+		got["stations"] == nil {
 		t.Errorf("%d %v", status, got)
 	}
 	door, other := s.sign("front_door", "1"), s.sign("other_one", "2")
@@ -196,7 +214,8 @@ func TestWhatAnOperatorSees(t *testing.T) {
 	hash, _ := access.HashPassword("correct horse")
 	anna := access.User{Name: "anna", Password: hash, Role: access.Operator}
 	s.add(anna)
-	token, _ := s.hub.sockets.tokens.Mint(access.Token{Account: "demo", Grant: anna.Grant(), Expires: time.Now().Unix() + 60})
+	token, _ := s.hub.sockets.tokens.Mint(access.Token{Account: "demo", Grant: anna.Grant(),
+		Expires: time.Now().Unix() + 60})
 	operator.hello(wire.HelloBody{Token: token, CUID: "anna_browser", Instance: "i"})
 	operator.until(wire.Welcome)
 	for c, want := range map[*client]wire.Type{other: wire.Fail, operator: wire.OK} {
@@ -221,7 +240,8 @@ func TestAnAdministrator(t *testing.T) {
 	}
 	as := func(name string, role access.Role) func(*http.Request) {
 		s.add(access.User{Name: name, Password: hash, Role: role})
-		_, _, cookies := s.ask(http.MethodPost, api.SessionPath, fmt.Sprintf(`{"account":"demo","name":%q,"password":"correct horse"}`, name), nil)
+		_, _, cookies := s.ask(http.MethodPost, api.SessionPath,
+			fmt.Sprintf(`{"account":"demo","name":%q,"password":"correct horse"}`, name), nil)
 		if len(cookies) != 1 {
 			t.Fatal("not let in")
 		}
@@ -230,11 +250,15 @@ func TestAnAdministrator(t *testing.T) {
 	chief, anna := as("chief", access.Administrator), as("anna", access.Operator)
 	for who, want := range map[string]int{"nobody": 401, "anna": 403} {
 		how := map[string]func(*http.Request){"nobody": nil, "anna": anna}[who]
-		if status, got, _ := s.ask(http.MethodPost, api.AccountPath+"/keys", "", how); status != want || got["code"] == nil {
+		if status, got, _ := s.ask(http.MethodPost, api.AccountPath+"/keys", "", how); status != want ||
+			got["code"] == nil {
 			t.Errorf("%s: %d %v", who, status, got)
 		}
 	}
-	if status, _, _ := s.ask(http.MethodPost, api.AccountPath+"/keys", "", func(r *http.Request) { chief(r); r.Header.Set("Origin", "https://evil.example") }); status != 403 {
+	if status, _, _ := s.ask(http.MethodPost, api.AccountPath+"/keys", "", func(r *http.Request) {
+		chief(r)
+		r.Header.Set("Origin", "https://evil.example")
+	}); status != 403 {
 		t.Errorf("from another site: %d", status)
 	}
 	_, got, _ := s.ask(http.MethodPost, api.AccountPath+"/keys", "", chief)
@@ -251,7 +275,8 @@ func TestAnAdministrator(t *testing.T) {
 		method, path, body string
 		status             int
 	}{
-		{http.MethodPut, "/groups/house", `{"members":["reception","office_1"],"mode":"sequence","each_ms":20000}`, 204},
+		{http.MethodPut, "/groups/house", `{"members":["reception","office_1"],"mode":"sequence","each_ms":20000}`,
+			204},
 		{http.MethodPut, "/groups/house", `{"members":["not a cuid"]}`, 400},
 		{http.MethodPut, "/groups/house", `nonsense`, 400},
 		{http.MethodDelete, "/groups/nothing", ``, 400},
@@ -267,7 +292,8 @@ func TestAnAdministrator(t *testing.T) {
 	}
 	status, got, _ := s.ask(http.MethodGet, api.AccountPath, "", chief)
 	text := fmt.Sprint(got)
-	if status != 200 || !strings.Contains(text, "house") || !strings.Contains(text, "Berta") || strings.Contains(text, "anna") || strings.Contains(text, "argon") || strings.Contains(text, "sha256") {
+	if status != 200 || !strings.Contains(text, "house") || !strings.Contains(text, "Berta") ||
+		strings.Contains(text, "anna") || strings.Contains(text, "argon") || strings.Contains(text, "sha256") {
 		t.Errorf("%d %s", status, text)
 	}
 }
@@ -288,7 +314,8 @@ func TestFilesThatCannotBeReadAreTheHubsTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.add(access.User{Name: "chief", Password: hash, Role: access.Administrator})
-	_, _, cookies := s.ask(http.MethodPost, api.SessionPath, `{"account":"demo","name":"chief","password":"correct horse"}`, nil)
+	_, _, cookies := s.ask(http.MethodPost, api.SessionPath,
+		`{"account":"demo","name":"chief","password":"correct horse"}`, nil)
 	if len(cookies) != 1 {
 		t.Fatal("not let in")
 	}
@@ -304,7 +331,8 @@ func TestFilesThatCannotBeReadAreTheHubsTrouble(t *testing.T) {
 		{http.MethodPost, api.AccountPath + "/users", `{"name":"Berta","password":"another horse"}`},
 	} {
 		status, got, _ := s.ask(c.method, c.path, c.body, chief)
-		if status != http.StatusServiceUnavailable || got["code"] != string(fault.HubDegraded) || got["retryable"] != true || strings.Contains(fmt.Sprint(got), s.folder) {
+		if status != http.StatusServiceUnavailable || got["code"] != string(fault.HubDegraded) ||
+			got["retryable"] != true || strings.Contains(fmt.Sprint(got), s.folder) {
 			t.Errorf("%s %s: %d %v", c.method, c.path, status, got)
 		}
 	}
@@ -316,7 +344,8 @@ func TestOperatorsRequestsHaveARate(t *testing.T) {
 	chief, anna := s.signIn("chief"), s.signIn("anna")
 	refused := 0
 	for i := range int(manageRate.burst) + 200 {
-		if status, got, _ := s.ask(http.MethodGet, []string{api.SessionPath, api.AccountPath}[i%2], "", chief); status == http.StatusTooManyRequests {
+		if status, got, _ := s.ask(http.MethodGet, []string{api.SessionPath, api.AccountPath}[i%2], "",
+			chief); status == http.StatusTooManyRequests {
 			if refused++; got["code"] != string(fault.RateLimited) || got["retry_after_ms"] == nil {
 				t.Fatal(got)
 			}
@@ -327,7 +356,8 @@ func TestOperatorsRequestsHaveARate(t *testing.T) {
 	if refused == 0 {
 		t.Error("no request was refused")
 	}
-	if status, _, _ := s.ask(http.MethodPut, api.AccountPath+"/groups/everybody", `{"members":["front_door"]}`, chief); status != http.StatusTooManyRequests {
+	if status, _, _ := s.ask(http.MethodPut, api.AccountPath+"/groups/everybody", `{"members":["front_door"]}`,
+		chief); status != http.StatusTooManyRequests {
 		t.Errorf("a change: %d", status)
 	}
 	if status, _, _ := s.ask(http.MethodDelete, api.SessionPath, "", anna); status != http.StatusNoContent {

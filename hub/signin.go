@@ -44,7 +44,8 @@ func (h *sockets) signIn(r *http.Request, s *socket) (*session, error) {
 		return nil, ferr
 	}
 	h.admission.returnHandshake(r)
-	welcome := wire.WelcomeBody{ServerTime: time.Now().UTC().Truncate(time.Millisecond), RingMS: h.set.Times.Ring.Milliseconds(), AckMS: h.set.Times.Ack.Milliseconds(),
+	welcome := wire.WelcomeBody{ServerTime: time.Now().UTC().Truncate(time.Millisecond),
+		RingMS: h.set.Times.Ring.Milliseconds(), AckMS: h.set.Times.Ack.Milliseconds(),
 		PingMS: wire.PingEvery.Milliseconds(), ICEServers: []wire.ICEServer{}}
 	welcome.ICEServers = append(welcome.ICEServers, h.router.servers(hi.Account, hi.CUID, "")...)
 	ctx, cancel := context.WithTimeout(context.Background(), wire.SignInTime)
@@ -86,7 +87,8 @@ func (h *sockets) greet(e wire.Envelope) (hello, *fault.Error) {
 		return hi, fault.New(fault.Credentials)
 	}
 	if a := h.set.Access.Account(hi.Account); a != nil && a.Group(b.CUID) != nil {
-		return hi, fault.In(fault.InvalidInit, "cuid", "%s is the name of a group; give the device another cuid.", b.CUID)
+		return hi, fault.In(fault.InvalidInit, "cuid",
+			"%s is the name of a group; give the device another cuid.", b.CUID)
 	}
 	return hi, nil
 }
@@ -97,7 +99,8 @@ func checkHello(b wire.HelloBody) *fault.Error {
 	if b.APIKey == "" && b.Token != "" {
 		secret, most = struct{ name, value string }{"token", b.Token}, wire.MaxTicket
 	}
-	for _, f := range []struct{ name, value string }{{"account", b.Account}, {"cuid", b.CUID}, {"instance", b.Instance}, secret} {
+	for _, f := range []struct{ name, value string }{{"account", b.Account}, {"cuid", b.CUID},
+		{"instance", b.Instance}, secret} {
 		if f.value == "" && !(f.name == "account" && b.Token != "") {
 			return fault.In(fault.MissingInit, f.name, "%s is missing; the sign-in needs it.", f.name)
 		}
@@ -113,7 +116,8 @@ func checkHello(b wire.HelloBody) *fault.Error {
 			return err
 		}
 	}
-	if len(b.Agent) > wire.MaxNonceOrSecret || len(b.Calls) > wire.MaxCalls || access.CheckID(b.Account) != nil && len(b.Account) > 50 {
+	if len(b.Agent) > wire.MaxNonceOrSecret || len(b.Calls) > wire.MaxCalls ||
+		access.CheckID(b.Account) != nil && len(b.Account) > 50 {
 		return fault.In(fault.InvalidInit, "agent", "The hello is longer than it may be; see docs/protocol.md.")
 	}
 	return nil

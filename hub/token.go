@@ -11,7 +11,8 @@ import (
 // checkToken reads a token that lets this device in at now.
 func (h *sockets) checkToken(text, account, cuid string) (access.Token, *fault.Error) {
 	t, ok := h.set.Access.Token(h.tokens, text, time.Now())
-	if !ok || h.set.Ended.Has(t.Account, t.Grant) || account != "" && t.Account != account || t.CUID != "" && t.CUID != cuid {
+	if !ok || h.set.Ended.Has(t.Account, t.Grant) || account != "" && t.Account != account ||
+		t.CUID != "" && t.CUID != cuid {
 		return t, fault.New(fault.Credentials)
 	}
 	return t, nil

@@ -218,9 +218,11 @@ func TestAStationAtABroker(t *testing.T) {
 
 	// Home Assistant finds it.
 	for topic, has := range map[string][]string{
-		"homeassistant/binary_sensor/intercom_front_door/ringing/config": {`"state_topic":"home/front_door/state"`, `"availability_topic":"home/front_door/online"`, `"name":"Front door"`},
-		"homeassistant/button/intercom_front_door/open/config":           {`"payload_press":"open"`, `"command_topic":"home/front_door/do"`},
-		"homeassistant/event/intercom_front_door/bell/config":            {`"event_types":["press","ring","missed"]`},
+		"homeassistant/binary_sensor/intercom_front_door/ringing/config": {`"state_topic":"home/front_door/state"`,
+			`"availability_topic":"home/front_door/online"`, `"name":"Front door"`},
+		"homeassistant/button/intercom_front_door/open/config": {`"payload_press":"open"`,
+			`"command_topic":"home/front_door/do"`},
+		"homeassistant/event/intercom_front_door/bell/config": {`"event_types":["press","ring","missed"]`},
 	} {
 		one, had := b.listener()
 		text := b.await(had, topic, has...)

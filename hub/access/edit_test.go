@@ -446,7 +446,8 @@ func TestGroupsAndOperatorsHaveANumber(t *testing.T) {
 		{"an operator less", func(e *Editor) error { return e.RemoveUser("user_4") }, true},
 		{"an operator more then", func(e *Editor) error { return e.AddUser(user) }, true},
 	} {
-		if err := Edit(folder, "demo", c.change); (err == nil) != c.good || err != nil && !fault.Is(err, fault.Conflict) {
+		if err := Edit(folder, "demo", c.change); (err == nil) != c.good ||
+			err != nil && !fault.Is(err, fault.Conflict) {
 			t.Errorf("%s: %v", c.what, err)
 		}
 	}

@@ -73,7 +73,8 @@ func newDoor(t *testing.T) *door {
 	}
 	d := &door{T: t, mux: http.NewServeMux(), key: key}
 	d.api = New(Settings{
-		Access: dir, Secret: access.NewSecret(), Ended: ended, Guard: d, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Access: dir, Secret: access.NewSecret(), Ended: ended, Guard: d,
+		Log:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 		End:   func(account string, g access.Grant) { d.ended = append(d.ended, account+" "+g.User) },
 		Calls: func(record.Filter) (record.Page, error) { return record.Page{}, nil },
 		Notes: func(string, string, int) ([]record.Note, error) { return nil, nil },

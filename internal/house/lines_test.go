@@ -18,7 +18,7 @@ const widest = 120
 func columns(line string) int { return utf8.RuneCountInString(line) + 3*strings.Count(line, "\t") }
 
 // wide are the places whose lines are not mended yet: they are being rebuilt.
-var wide = []string{"hub/"}
+var wide = []string{"hub/access/edit.go", "hub/api/account.go", "hub/api/api.go", "hub/hub.go", "hub/socket_test.go"}
 
 // Lines of Go fit in a review's half of the screen. What is in backquotes (raw strings, struct tags) is exempt: it
 // cannot be broken without changing it.
