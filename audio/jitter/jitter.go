@@ -1,8 +1,13 @@
 // Package jitter is the receiving half of a voice path: packets in as the network gives them, an unbroken stream of
 // samples out, with as little delay as the jitter allows.
 //
+// # What is played
+//
 // For each frame there is the packet, else its redundancy (RFC 2198) or what the next one carries of it (RFC 6716,
 // section 2.1.7), else concealment; and comfort noise while the other side is silent. The playback's pull is the clock.
+//
+// # Delay
+//
 // Delay follows the packets that come late: up at once, by stretching the sound; down when they have not been late for
 // some seconds, by squeezing it; and small differences, as between two sound cards, by playing a little faster or
 // slower.

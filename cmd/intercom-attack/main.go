@@ -10,7 +10,9 @@
 // it is also measured, how long calls of others take from the invite to the answer meanwhile. Exit status: 0, 1 an
 // attack got through or could not be tried, 64 wrong usage.
 //
-// A new attack is a function that takes a [trial], in a file of its theme, and a line in that file's list. It starts
+// # A new attack
+//
+// It is a function that takes a [trial], in a file of its theme, and a line in that file's list. It starts
 // what it needs with the trial's methods; everything is stopped for it. It calls through for each thing that got
 // through, and must for what has to work before the attack can be tried.
 package main

@@ -1,5 +1,7 @@
 // Command intercom-hub is the signalling server that stations and browsers sign in at.
 //
+// # Commands
+//
 //	intercom-hub -config FILE             run
 //	intercom-hub check                    check the configuration and the accounts, and end
 //	intercom-hub config show              print the configuration whole; with -origin, where each value comes from
@@ -13,8 +15,11 @@
 //	intercom-hub stations                 the devices that are signed in at the hub of this machine
 //	intercom-hub calls                    the call records of this machine
 //
-// Every command takes -config FILE; -h shows its flags. Exit status: 0 stopped as asked, 1 something failed, 64 wrong
-// usage, 78 the configuration is not valid.
+// Every command takes -config FILE; -h shows its flags.
+//
+// # Exit status
+//
+// 0 stopped as asked, 1 something failed, 64 wrong usage, 78 the configuration is not valid.
 package main
 
 import (

@@ -2,6 +2,8 @@
 //
 //	intercomctl [-socket PATH] [-json] COMMAND
 //
+// # Commands
+//
 //	status                             how the station is
 //	call [TO] [-context TEXT] [-wait]  place a call; with -wait, stay until it has ended
 //	answer | decline | hangup          do what the buttons do
@@ -19,7 +21,9 @@
 //	report [-output FILE]              an archive for whoever is to find out what is wrong; without secrets
 //	events                             what happens, a line of JSON each, until interrupted
 //
-// Exit status: 0 done, 1 refused by the station, 2 the station does not answer, 64 wrong usage. With call -wait the
+// # Exit status
+//
+// 0 done, 1 refused by the station, 2 the station does not answer, 64 wrong usage. With call -wait the
 // outcome decides: 0 over, 3 declined, 4 missed, 5 cancelled, 6 failed.
 package main
 
