@@ -33,8 +33,6 @@ type silence struct {
 	raised map[who]uint64    // alarms of this hub, with the revision of their claim
 }
 
-func alarmClaim(w who) string { return "alarm." + w.account + "." + w.cuid }
-
 func (s *silence) look(ctx context.Context) {
 	for _, id := range s.r.access.Accounts() {
 		acct := s.r.access.Account(id)
