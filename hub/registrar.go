@@ -32,7 +32,7 @@ type registrar struct {
 
 	mu       sync.Mutex
 	sessions map[who]*session
-	signing  map[who]chan struct{}
+	signing  oneByOne
 	stopped  bool
 }
 
@@ -48,7 +48,7 @@ func newRegistrar(s Settings, log *slog.Logger) *registrar {
 	hubs := cluster.New(s.Bus, log)
 	r := &registrar{
 		log: log, hubs: hubs, access: s.Access, ended: s.Ended, devices: newDevices(hubs, s.Access),
-		sessions: map[who]*session{}, signing: map[who]chan struct{}{},
+		sessions: map[who]*session{},
 	}
 	r.presence = presence.New(local{r}, local{r}, s.Access)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -59,7 +59,7 @@ func newRegistrar(s Settings, log *slog.Logger) *registrar {
 // background runs what has to wait for another hub.
 func (r *registrar) background(f func()) { r.work.Go(f) }
 
-// askOwner is how long the owner of a cuid has to prove that it is there.
+// askOwner is how long the owner of a cuid has to give a sign of life when another device wants it.
 const askOwner = 2 * time.Second
 
 // hello is a sign-in whose credentials are good.
@@ -75,7 +75,7 @@ type hello struct {
 // what it missed or how its calls stand.
 func (r *registrar) enter(ctx context.Context, w who, h hello, c conn, welcome wire.WelcomeBody) (*session,
 	*fault.Error) {
-	done, err := r.alone(ctx, w)
+	done, err := r.signing.alone(ctx, w)
 	if err != nil {
 		return nil, fault.New(fault.HubDegraded)
 	}
@@ -84,7 +84,8 @@ func (r *registrar) enter(ctx context.Context, w who, h hello, c conn, welcome w
 	m := r.sessions[w]
 	r.mu.Unlock()
 	if m != nil {
-		if m.instance != h.Instance && m.alive() {
+		if m.instance != h.Instance {
+			r.probe(m)
 			return nil, fault.New(fault.AlreadySignedIn)
 		}
 		return r.seat(w, h, c, welcome, m.revision)
@@ -106,36 +107,11 @@ func (r *registrar) enter(ctx context.Context, w who, h hello, c conn, welcome w
 	return m, ferr
 }
 
-// alone waits until nobody else signs in with this cuid here.
-func (r *registrar) alone(ctx context.Context, w who) (done func(), err error) {
-	for {
-		r.mu.Lock()
-		other := r.signing[w]
-		if other == nil {
-			mine := make(chan struct{})
-			r.signing[w] = mine
-			r.mu.Unlock()
-			return func() {
-				r.mu.Lock()
-				delete(r.signing, w)
-				r.mu.Unlock()
-				close(mine)
-			}, nil
-		}
-		r.mu.Unlock()
-		select {
-		case <-other:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// yield gives a cuid up to another hub, unless another device holds it and is alive.
+// yield gives a cuid up to another hub, unless another device holds it.
 func (r *registrar) yield(w who, instance string) string {
 	ctx, cancel := context.WithTimeout(r.ctx, askHub)
 	defer cancel()
-	done, err := r.alone(ctx, w)
+	done, err := r.signing.alone(ctx, w)
 	if err != nil {
 		return stays
 	}
@@ -146,7 +122,8 @@ func (r *registrar) yield(w who, instance string) string {
 	if m == nil {
 		return yielded
 	}
-	if m.instance != instance && m.alive() {
+	if m.instance != instance {
+		r.probe(m)
 		return stays
 	}
 	m.close(wire.CloseReplaced, "the same device signed in again")
@@ -156,12 +133,17 @@ func (r *registrar) yield(w who, instance string) string {
 	return yielded
 }
 
-// alive asks the device for a sign of life.
-func (m *session) alive() bool {
+// probe disconnects a device that gives no sign of life. Its cuid is free for another one when its session is over, and
+// not before: a connection that breaks for a moment, or that is made to break, must not be a way to take it.
+func (r *registrar) probe(m *session) {
 	m.mu.Lock()
 	c := m.conn
 	m.mu.Unlock()
-	return c != nil && c.alive(askOwner)
+	if c == nil || c.alive(askOwner) {
+		return
+	}
+	c.close(wire.CloseOverload, "no sign of life")
+	r.leave(m, c, false)
 }
 
 // seat puts the device on its seat. While it waited for it, what it came in by may have been taken away: whoever takes
@@ -295,3 +277,37 @@ func (r *registrar) operator(m *session) string {
 
 // changed notes that something about a device here changed.
 func (r *registrar) changed(w who) { r.presence.Changed(w.account, w.cuid) }
+
+// oneByOne lets one sign-in of each cuid go on at a time.
+type oneByOne struct {
+	mu sync.Mutex
+	of map[who]chan struct{} // closed when that one is done
+}
+
+// alone waits until nobody else signs in with this cuid here.
+func (o *oneByOne) alone(ctx context.Context, w who) (done func(), err error) {
+	for {
+		o.mu.Lock()
+		other := o.of[w]
+		if other == nil {
+			mine := make(chan struct{})
+			if o.of == nil {
+				o.of = map[who]chan struct{}{}
+			}
+			o.of[w] = mine
+			o.mu.Unlock()
+			return func() {
+				o.mu.Lock()
+				delete(o.of, w)
+				o.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		o.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}

@@ -217,13 +217,6 @@ func TestTheSameDeviceTakesOverAndAnotherIsRefused(t *testing.T) {
 	<-answered
 }
 
-func TestAnotherDeviceGetsTheCUIDOfOneThatIsDead(t *testing.T) {
-	s := serve(t)
-	dead := s.sign("front_door", "one") // never reads again, so it gives no sign of life
-	_ = dead
-	s.sign("front_door", "two")
-}
-
 // Garbage ends the connection that sends it, with its code, and nothing else: a call of others goes on.
 func TestGarbageEndsItsOwnConnectionOnly(t *testing.T) {
 	s := serve(t)

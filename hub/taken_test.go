@@ -231,8 +231,8 @@ func TestTakenAway(t *testing.T) {
 	}
 }
 
-// Who waits for a seat while it goes away gets none: it has shown a good key, and another connection is asked whether
-// it is still there.
+// Who waits for its place while it goes away gets none: it has shown a good key, and waits because the hub asks the
+// connection before it whether it is still there, for another device that wants the cuid.
 func TestTakenAwayWhileSigningIn(t *testing.T) {
 	for name, c := range takings {
 		t.Run(name, func(t *testing.T) {
@@ -252,13 +252,18 @@ func TestTakenAwayWhileSigningIn(t *testing.T) {
 				cuid := fmt.Sprint("station_", i)
 				// and does not read, so that the hub's question takes its time
 				s.enter(wire.HelloBody{Token: chief, CUID: cuid})
-				b.Account, b.CUID, b.Instance = "demo", cuid, "another"
+				s.dial().hello(wire.HelloBody{Token: chief, Account: "demo", CUID: cuid, Instance: "another"})
+				for waits := false; !waits; time.Sleep(time.Millisecond) {
+					s.hub.router.signing.mu.Lock()
+					waits = s.hub.router.signing.of[dev(cuid)] != nil
+					s.hub.router.signing.mu.Unlock()
+				}
+				before := s.signInsLeft(cuid)
+				b.Account, b.CUID, b.Instance = "demo", cuid, "of "+cuid
 				pending[by] = s.dial()
 				pending[by].hello(b)
-				for waits := false; !waits; time.Sleep(time.Millisecond) {
-					s.hub.router.mu.Lock()
-					waits = s.hub.router.signing[dev(cuid)] != nil
-					s.hub.router.mu.Unlock()
+				for s.signInsLeft(cuid) == before {
+					time.Sleep(time.Millisecond)
 				}
 			}
 			c.take(h, s, anna)
@@ -268,6 +273,13 @@ func TestTakenAwayWhileSigningIn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// signInsLeft changes with each sign-in of a device whose key is good.
+func (s *server) signInsLeft(cuid string) float64 {
+	s.hub.sockets.signIns.mu.Lock()
+	defer s.hub.sockets.signIns.mu.Unlock()
+	return s.hub.sockets.signIns.left.of[dev(cuid)].tokens
 }
 
 // resume signs a client in, breaks its connection, and has it come back.

@@ -11,7 +11,7 @@ import (
 	"intercom/wire"
 )
 
-// A device that is there keeps its cuid, however long the hub has said nothing to it; another gets it when it is not.
+// A device that is there keeps its cuid, however long the hub has said nothing to it.
 func TestALiveDeviceKeepsItsCUID(t *testing.T) {
 	for _, quietFor := range []time.Duration{0, 2 * time.Second, 9 * time.Second, 11 * time.Second, 14 * time.Second,
 		19 * time.Second} {
@@ -72,12 +72,6 @@ func TestManyWantAPlace(t *testing.T) {
 		if pings != 1 {
 			t.Errorf("the owner was asked %d times within a moment", pings)
 		}
-		time.Sleep(believedFor)
-		ws.CloseNow()
-		synctest.Wait()
-		if _, code := s.signFrom(p, "192.0.2.11", "front_door", "two"); code != 0 {
-			t.Errorf("the place of a device that has gone is not given: %d", code)
-		}
 	})
 }
 
@@ -97,5 +91,72 @@ func TestADeviceIsAliveWhileTheHubIsSlow(t *testing.T) {
 			t.Errorf("closed with %d", code)
 		}
 		time.Sleep(30 * time.Second)
+	})
+}
+
+// However its connection ends, but by its own word, a device keeps its cuid from others as long as it can resume its
+// session. After that, another one may have it.
+func TestADeviceKeepsItsCUIDWhileItIsAway(t *testing.T) {
+	breaks := func(_ *testing.T, owner *client) { owner.ws.CloseNow() }
+	closes := func(_ *testing.T, owner *client) { owner.ws.Close(websocket.StatusGoingAway, "") }
+	floods := func(t *testing.T, owner *client) {
+		owner.listen()
+		ping := wire.Encode(wire.Envelope{T: wire.Ping, ID: 1})
+		for range 2 * int(messageRate.burst) {
+			if owner.ws.Write(t.Context(), websocket.MessageText, ping) != nil {
+				return
+			}
+		}
+	}
+	saysNothing := func(*testing.T, *client) {}
+	saysBye := func(_ *testing.T, owner *client) { owner.say(wire.Envelope{T: wire.Bye}) }
+	for name, c := range map[string]struct {
+		part func(*testing.T, *client)
+		free time.Duration // from when on another may have it
+	}{
+		"the connection breaks":   {breaks, wire.SessionGrace},
+		"it is closed in order":   {closes, wire.SessionGrace},
+		"the hub closes it":       {floods, wire.SessionGrace},
+		"it is there, and silent": {saysNothing, askOwner + wire.SessionGrace},
+		"it says bye":             {saysBye, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, p := serveInBubble(t, func(*Settings) {})
+				owner, _ := s.signFrom(p, "192.0.2.10", "front_door", "one")
+				c.part(t, owner)
+				synctest.Wait()
+				began := time.Now()
+				for {
+					_, code := s.signFrom(p, "192.0.2.11", "front_door", "two")
+					free := time.Since(began) >= c.free
+					if (code == 0) != free {
+						t.Fatalf("%v later another device is closed with %d", time.Since(began), code)
+					}
+					if free {
+						return
+					}
+					time.Sleep(min(3*time.Second, c.free-time.Since(began)))
+					synctest.Wait()
+				}
+			})
+		})
+	}
+}
+
+// A device that was disconnected while another wanted its cuid comes back to its session.
+func TestADeviceComesBackBeforeAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := serveInBubble(t, func(*Settings) {})
+		s.signFrom(p, "192.0.2.10", "front_door", "one") // and reads nothing
+		if _, code := s.signFrom(p, "192.0.2.11", "front_door", "two"); code != wire.CloseTaken {
+			t.Errorf("another device is closed with %d", code)
+		}
+		if n := s.hub.router.count(); n != 0 {
+			t.Errorf("%d devices are online, though none gives a sign of life", n)
+		}
+		if _, code := s.signFrom(p, "192.0.2.10", "front_door", "one"); code != 0 {
+			t.Errorf("the owner is closed with %d", code)
+		}
 	})
 }
