@@ -39,7 +39,7 @@ func (h *signalling) take(m link.Message) *fault.Error {
 	case wire.Ringing, wire.SDP:
 		return with(m, checkDescription, func(b wire.SDPBody) { h.description(m, b) })
 	case wire.ICE:
-		return with(m, checkCandidate, func(b wire.ICEBody) {
+		return with(m, wire.ICEBody.Check, func(b wire.ICEBody) {
 			if m.Call == o.leg.id {
 				o.leg.candidate(b.Candidate)
 			}
@@ -79,17 +79,10 @@ func with[T any](m link.Message, check func(T) *fault.Error, take func(T)) *faul
 }
 
 func checkDescription(b wire.SDPBody) *fault.Error {
-	if len(b.SDP) > wire.MaxSDP || len(b.From) > wire.MaxIDLen || len(b.Answers) > wire.MaxSDP {
+	if len(b.From) > wire.MaxIDLen {
 		return fault.New(fault.TooLarge)
 	}
-	return nil
-}
-
-func checkCandidate(b wire.ICEBody) *fault.Error {
-	if len(b.Candidate) > wire.MaxCandidate {
-		return fault.New(fault.TooLarge)
-	}
-	return nil
+	return b.Check()
 }
 
 func checkEnd(b wire.EndedBody) *fault.Error {

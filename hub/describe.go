@@ -54,7 +54,7 @@ func (l local) Watching(account string) {
 
 // Report tells another hub of devices of this one.
 func (l local) Report(hub, account string, devices []wire.Device) {
-	if b, err := json.Marshal(devices); err == nil {
+	if b, err := wire.Marshal(devices); err == nil {
 		l.r.hubs.Send(hub, cluster.Message{Kind: cluster.Devices, Account: account, Text: string(b)})
 	}
 }

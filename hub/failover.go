@@ -84,13 +84,7 @@ func (r *router) seek(m *session, c wire.CallRef) {
 			m.call, m.answered = legRef{}, nil
 		}
 		m.seeking = slices.DeleteFunc(m.seeking, func(id string) bool { return id == c.Call })
-		var held []wire.Envelope
-		m.held = slices.DeleteFunc(m.held, func(e wire.Envelope) bool {
-			if e.Call == c.Call {
-				held = append(held, e)
-			}
-			return e.Call == c.Call
-		})
+		held := m.held.Take(c.Call)
 		r.mu.Unlock()
 		if owner != "" && owner != r.hubs.Self() {
 			r.hubs.Send(owner, cluster.Message{Kind: cluster.Back, Account: m.account, CUID: m.cuid, Call: c.Call})

@@ -123,7 +123,7 @@ func TestAClientThatStopsReading(t *testing.T) {
 	h.mu.Lock()
 	m := h.sessions[dev("alpha")]
 	h.mu.Unlock()
-	big := wire.New(wire.SDP, idA, wire.SDPBody{SDP: strings.Repeat("x", wire.MaxSDP)})
+	big := wire.New(wire.SDP, idA, wire.SDPBody{SDP: strings.Repeat("x", 15<<10)})
 	for range 2000 { // alpha does not read
 		m.send(big)
 	}

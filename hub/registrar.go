@@ -160,7 +160,7 @@ func (r *registrar) seat(w who, h hello, c conn, welcome wire.WelcomeBody, revis
 	}
 	m := r.sessions[w]
 	if m == nil {
-		m = &session{who: w}
+		m = &session{who: w, log: r.log}
 		r.sessions[w] = m
 		r.devices.seated(w, h.place)
 	}

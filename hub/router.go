@@ -54,8 +54,8 @@ func (r *router) receive(m *session, e wire.Envelope) {
 	case c != nil:
 	case e.Call == "":
 	case slices.Contains(m.seeking, e.Call): // its owner is being looked for
-		if len(m.held) < wire.KeptMessages {
-			m.held = append(m.held, e)
+		if m.held.Room(e) {
+			m.held.Add(e)
 		}
 		r.mu.Unlock()
 		return

@@ -2,10 +2,12 @@ package hub
 
 import (
 	"encoding/json"
+	"log/slog"
 	"sync"
 	"time"
 
 	"intercom/hub/access"
+	"intercom/internal/event"
 	"intercom/internal/fault"
 	"intercom/wire"
 )
@@ -26,6 +28,7 @@ type legRef struct{ id, owner string }
 // session is a device that is signed in here, or was a moment ago: its session goes on when its connection does not.
 type session struct {
 	who
+	log      *slog.Logger
 	name     string
 	instance string
 	revision uint64 // of its claim; 0 while the bus could not be asked
@@ -42,7 +45,7 @@ type session struct {
 	answered json.RawMessage // what it was told at the answer, with the ticket
 	last     legRef          // the one before, for what comes late
 	seeking  []string        // calls whose owner is being looked for
-	held     []wire.Envelope // what it said about a call whose owner is being looked for
+	held     wire.Backlog    // what it said about a call whose owner is being looked for
 	drop     *time.Timer     // ends the session of one that is away
 	refusals int             // of doors that it wanted opened outside a call
 	expiry   *time.Timer     // ends the session of one that came in by a token
@@ -56,6 +59,9 @@ type session struct {
 
 // send gives the device a message: now, and again when it comes back and has not had it.
 func (m *session) send(e wire.Envelope) {
+	if !m.fits(e) {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e.Ack = m.in.Last()
@@ -79,6 +85,18 @@ func (m *session) reply(to wire.Envelope, body any, err *fault.Error) {
 		e.Re = to.ID
 	}
 	m.send(e)
+}
+
+// fits reports whether clients take a message of this size. All that a device is told passes here: one message too
+// large would end its connection, and if it had a number, each one after that, too. Whoever makes messages sees to it
+// that they fit; this is the last gate.
+func (m *session) fits(e wire.Envelope) bool {
+	if !e.Fits() {
+		m.log.Error("a message is too large for its device, and is dropped", "type", string(e.T),
+			event.Call(e.Call), event.Account(m.account), event.CUID(m.cuid))
+		return false
+	}
+	return true
 }
 
 // stamp acknowledges what the device said so far in a message that has no number.
@@ -124,7 +142,9 @@ func (m *session) attach(c conn, resume *wire.Resume, re uint64, body wire.Welco
 	body.Session = m.session
 	e := wire.New(wire.Welcome, "", body)
 	e.Re = re
-	c.send(e)
+	if m.fits(e) {
+		c.send(e)
+	}
 	for _, e := range missed {
 		e.Ack = m.in.Last()
 		c.send(e)

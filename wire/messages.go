@@ -96,6 +96,9 @@ type StateBody struct {
 
 // Check refuses what is too long, or could rewrite the screen that shows it.
 func (b StateBody) Check() *fault.Error {
+	if Size(b) > MaxState {
+		return fault.In(fault.TooLarge, "", "A state has at most %d bytes; say less of each fault.", MaxState)
+	}
 	if b.Health != "" && b.Health != "healthy" && b.Health != "degraded" {
 		return fault.In(fault.BadMessage, "health", "The health is healthy or degraded.")
 	}
@@ -287,6 +290,14 @@ type SDPBody struct {
 	Answers string `json:"answers,omitempty"` // the user name of the offer that this answers; see Fragment
 }
 
+// Check refuses a description that is larger than any real one.
+func (b SDPBody) Check() *fault.Error {
+	if Size(b) > MaxDescription {
+		return fault.In(fault.TooLarge, "sdp", "A session description has at most %d bytes.", MaxDescription)
+	}
+	return nil
+}
+
 // Fragment is the ICE user name of a description (ice-ufrag: RFC 8839, section 5.4). It tells one media path, and one
 // restart of it, from another.
 func Fragment(sdp string) string {
@@ -299,6 +310,14 @@ func Fragment(sdp string) string {
 type ICEBody struct {
 	Candidate string `json:"candidate"`
 	To        string `json:"to,omitempty"` // from the caller: for whom it is
+}
+
+// Check refuses a candidate that is larger than any real one.
+func (b ICEBody) Check() *fault.Error {
+	if Size(b) > MaxCandidateBody {
+		return fault.In(fault.TooLarge, "candidate", "A candidate has at most %d bytes.", MaxCandidateBody)
+	}
+	return nil
 }
 
 // AnsweredBody tells both sides that they may speak. The ticket proves the call to any hub; LimitMS is how long it may

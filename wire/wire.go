@@ -6,6 +6,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -24,12 +25,16 @@ const (
 
 // Limits of the protocol.
 const (
-	MaxMessage       = 64 << 10         // bytes, once signed in
-	MaxBeforeSignIn  = 4 << 10          // bytes, before
-	MaxDepth         = 8                // levels of JSON nesting
-	MaxQueue         = 64               // messages waiting in the hub for one socket, then close 1013
-	SignInTime       = 10 * time.Second // from open socket to hello
-	AckTime          = 10 * time.Second // within which the hub acknowledges a request
+	MaxMessage       = 64 << 10           // bytes, once signed in
+	MaxBody          = MaxMessage - 1<<10 // bytes: with such a body every message is within MaxMessage
+	MaxDescription   = 16 << 10           // bytes of the body of call.ringing and call.sdp, as the hub writes it
+	MaxCandidateBody = 2 << 10            // bytes of the body of call.ice, as the hub writes it
+	MaxState         = 32 << 10           // bytes of the body of state, as the hub writes it
+	MaxBeforeSignIn  = 4 << 10            // bytes, before
+	MaxDepth         = 8                  // levels of JSON nesting
+	MaxQueue         = 64                 // messages waiting in the hub for one socket, then close 1013
+	SignInTime       = 10 * time.Second   // from open socket to hello
+	AckTime          = 10 * time.Second   // within which the hub acknowledges a request
 	PingEvery        = 15 * time.Second
 	DeadAfter        = 20 * time.Second // of silence
 	RingTime         = 30 * time.Second // unless the hub is set otherwise
@@ -40,16 +45,15 @@ const (
 	SessionGrace     = 30 * time.Second // a session can be resumed so long
 	LimitWarning     = 10 * time.Second // before the end of a metered call
 	MaxIDLen         = 64
-	MaxSDP           = 16 << 10 // bytes
-	MaxCandidate     = 1 << 10  // bytes
-	MaxNonceOrSecret = 128      // bytes
-	MaxTicket        = 2 << 10  // bytes
-	MaxReceivers     = 16       // cuids in one invite or group
-	MaxCalls         = 8        // calls named in a hello
-	MaxCandidates    = 32       // candidates of one side that the hub keeps while it rings
-	MaxServers       = 16       // STUN and TURN servers for a call, and addresses of one
-	MaxServerText    = 512      // bytes of an address, a name or a password of one
-	KeptMessages     = 64       // messages that a side keeps until they are acknowledged
+	MaxNonceOrSecret = 128       // bytes
+	MaxTicket        = 2 << 10   // bytes
+	MaxReceivers     = 16        // cuids in one invite or group
+	MaxCalls         = 8         // calls named in a hello
+	MaxCandidates    = 32        // candidates of one side that the hub keeps while it rings
+	MaxServers       = 16        // STUN and TURN servers for a call, and addresses of one
+	MaxServerText    = 512       // bytes of an address, a name or a password of one
+	KeptMessages     = 64        // messages that a side keeps until they are acknowledged
+	KeptBytes        = 256 << 10 // bytes of them
 )
 
 // Close codes of the WebSocket (RFC 6455, section 7.4.2: 4000 to 4999 are for private use).
@@ -126,12 +130,33 @@ type Envelope struct {
 func New(t Type, call string, body any) Envelope {
 	e := Envelope{T: t, Call: call}
 	if body != nil {
-		b, err := json.Marshal(body)
+		b, err := Marshal(body)
 		if err == nil { // the bodies above cannot fail
 			e.B = b
 		}
 	}
 	return e
+}
+
+// Marshal writes JSON as messages have it: without the escapes for HTML, which make six bytes of a <, also within a
+// [json.RawMessage] that is written for the second time.
+func Marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	w := json.NewEncoder(&b)
+	w.SetEscapeHTML(false)
+	err := w.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// Size is how many bytes a value has as JSON.
+func Size(v any) int {
+	b, _ := Marshal(v)
+	return len(b)
+}
+
+// Fits reports whether a message is within [MaxMessage], whatever its numbers are.
+func (e Envelope) Fits() bool {
+	return len(e.T) <= 32 && len(e.Call) <= MaxIDLen && len(e.B) <= MaxBody
 }
 
 // Reply makes the reply to a request: [OK], or [Fail] with the error.
@@ -170,7 +195,7 @@ const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-
 
 func appendText(b []byte, s string) []byte {
 	if strings.Trim(s, plain) != "" {
-		if quoted, err := json.Marshal(s); err == nil { // a string cannot fail
+		if quoted, err := Marshal(s); err == nil { // a string cannot fail
 			return append(b, quoted...)
 		}
 	}

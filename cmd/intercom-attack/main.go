@@ -53,8 +53,8 @@ type attack struct {
 
 // attacks are all that there are, by theme.
 func attacks() []attack {
-	return slices.Concat(accessAttacks, floodAttacks, handshakeAttacks, formAttacks, cuidAttacks, callAttacks,
-		mediaAttacks, doorAttacks, pageAttacks, relayAttacks, secretAttacks,
+	return slices.Concat(accessAttacks, floodAttacks, excessAttacks, handshakeAttacks, formAttacks, cuidAttacks,
+		callAttacks, mediaAttacks, doorAttacks, pageAttacks, relayAttacks, secretAttacks,
 		falseHubAttacks, ruleAttacks, redirectAttacks)
 }
 

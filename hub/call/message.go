@@ -39,21 +39,28 @@ func CheckInvite(from string, to []string, b wire.InviteBody) *fault.Error {
 	return wire.CheckImage(b.InitiatorImage)
 }
 
-// Said reads the message of a party about its call as an event.
+// Said reads the message of a party about its call as an event. What is passed on to the peer is written anew from the
+// fields that the protocol has, and has a size of its own: the peer gets nothing else, and nothing longer.
 func Said(by string, e wire.Envelope) (Event, *fault.Error) {
 	switch e.T {
-	case wire.Ringing, wire.SDP:
+	case wire.Ringing:
 		b, err := wire.Body[wire.SDPBody](e)
-		if err == nil && len(b.SDP) > wire.MaxSDP {
-			err = fault.New(fault.TooLarge)
+		if err == nil {
+			err = b.Check()
 		}
-		return Relay{by, b.To, e}, err
+		return Relay{by, "", wire.New(e.T, e.Call, wire.SDPBody{SDP: b.SDP, From: by})}, err
+	case wire.SDP:
+		b, err := wire.Body[wire.SDPBody](e)
+		if err == nil {
+			err = b.Check()
+		}
+		return Relay{by, b.To, wire.New(e.T, e.Call, wire.SDPBody{SDP: b.SDP, To: b.To, Answers: b.Answers})}, err
 	case wire.ICE:
 		b, err := wire.Body[wire.ICEBody](e)
-		if err == nil && len(b.Candidate) > wire.MaxCandidate {
-			err = fault.New(fault.TooLarge)
+		if err == nil {
+			err = b.Check()
 		}
-		return Relay{by, b.To, e}, err
+		return Relay{by, b.To, wire.New(e.T, e.Call, b)}, err
 	case wire.Door, wire.DoorDone:
 		b, err := wire.Body[wire.DoorBody](e)
 		if err == nil {

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"encoding/json"
 	"strings"
 
 	"intercom/hub/access"
@@ -66,7 +65,7 @@ const (
 )
 
 func (m Message) bytes() []byte {
-	b, err := json.Marshal(m)
+	b, err := wire.Marshal(m)
 	if err != nil { // a message holds only what JSON can say
 		return nil
 	}

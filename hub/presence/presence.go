@@ -48,7 +48,21 @@ const (
 	WatchEnds  = 12 * time.Second       // and is believed so long
 )
 
-const devicesAt = 100 // devices in one message
+// At most these in one message; one device is always within them.
+const (
+	devicesAt = 100
+	bytesAt   = wire.MaxBody - 1<<10
+)
+
+// fitting is how many of the devices go into one message.
+func fitting(devices []wire.Device) (n int) {
+	for size := 0; n < min(len(devices), devicesAt); n++ {
+		if size += wire.Size(devices[n]) + 1; size > bytesAt && n > 0 {
+			break
+		}
+	}
+	return n
+}
 
 // Presence is what this hub knows of the devices that somebody watches. Its lock is below that of [Local]: it asks
 // nobody while it holds it.
@@ -163,7 +177,7 @@ func (p *Presence) tell(by Watcher, devices []wire.Device, whole bool) {
 	}
 	slices.SortFunc(devices, func(a, b wire.Device) int { return strings.Compare(a.CUID, b.CUID) })
 	for first := true; first && whole || len(devices) > 0; first = false {
-		n := min(len(devices), devicesAt)
+		n := fitting(devices)
 		part := append([]wire.Device{}, devices[:n]...)
 		by.Send(wire.New(wire.Presence, "", wire.PresenceBody{Whole: first && whole, Devices: part}))
 		devices = devices[n:]
@@ -245,7 +259,7 @@ func (w *watch) note(d wire.Device) {
 // report tells another hub of devices of this one.
 func (p *Presence) report(hub, account string, devices []wire.Device) {
 	for first := true; first || len(devices) > 0; first = false {
-		n := min(len(devices), devicesAt)
+		n := fitting(devices)
 		p.hubs.Report(hub, account, devices[:n])
 		devices = devices[n:]
 	}

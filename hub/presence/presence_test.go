@@ -93,6 +93,9 @@ func (c *console) Operator() bool                 { return true }
 func (c *console) Send(e wire.Envelope) {
 	b, _ := wire.Body[wire.PresenceBody](e)
 	line := fmt.Sprint(len(b.Devices), ":")
+	if !e.Fits() {
+		line = "too large: " + line
+	}
 	if b.Whole {
 		line = "*" + line
 	}
@@ -164,6 +167,27 @@ func TestManyDevicesComeInParts(t *testing.T) {
 		p.Watch(c)
 		c.expect(t, "*100: front_door idle station_000 idle station_001 idle",
 			"100: station_099 idle station_100 idle station_101 idle", "2: station_199 idle station_200 idle")
+	})
+}
+
+// A device can say much of its faults: a list of many such is no message that ends the connection of who watches.
+func TestDevicesThatSayMuchComeInMoreParts(t *testing.T) {
+	test(t, "", func(t *testing.T, s *site, p *Presence) {
+		said := wire.StateBody{Faults: map[string]string{}}
+		for i := range 32 {
+			said.Faults[fmt.Sprint("part", i)] = strings.Repeat("<", 500)
+		}
+		if err := said.Check(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 6 {
+			cuid := fmt.Sprintf("station_%d", i)
+			s.devices[cuid] = wire.Device{CUID: cuid, State: wire.Idle, Faults: said.Faults}
+		}
+		c := &console{cuid: "desk"}
+		p.Watch(c)
+		c.expect(t, "*4: front_door idle station_0 idle station_1 idle",
+			"3: station_3 idle station_4 idle station_5 idle")
 	})
 }
 

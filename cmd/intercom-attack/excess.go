@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"intercom/internal/stage"
+	"intercom/wire"
+)
+
+// Attacks of a device that is signed in on another of its account, by what the hub passes on or keeps for it.
+var excessAttacks = []attack{
+	{"call/long-message",
+		"has the hub pass on messages of exactly as many bytes as it takes, of which its own numbers make more",
+		longMessages},
+}
+
+// called has a client call a station, and reports whether it rings.
+func (t *trial) called(c *client, id, cuid string) bool {
+	_, err := c.ask(wire.New(wire.Invite, id, wire.InviteBody{To: wire.Receivers{cuid}, Context: "Attack"}))
+	t.must(err)
+	_, err = c.await(most, wire.Ringing)
+	return err == nil
+}
+
+// stays watches for a while that a station is signed in, which a new session also would be.
+func (t *trial) stays(s *stage.Station, within time.Duration) {
+	for end := time.Now().Add(within); time.Now().Before(end); sleep(t.ctx, 20*time.Millisecond) {
+		if st, err := s.Status(t.ctx); err != nil || !st.Hub.Online {
+			t.through("the station was off the air: %+v %v", st.Hub, err)
+			return
+		}
+	}
+}
+
+// longMessages would end the station's connection, and again whenever its session is resumed.
+func longMessages(t *trial) {
+	t.startHub("")
+	desk := t.startStation(t.startSound("reception"), stage.Settings{CUID: "reception", To: "front_door"})
+	for i, b := range []string{`{"candidate":"","x":"`, `{"candidate":"`, `{"sdp":"v=0","x":"`, `{"sdp":"`, `{"sdp":"","to":"`} {
+		for j, fill := range []string{"A", "<", `\u0001`} {
+			kind := wire.ICE
+			if strings.Contains(b, "sdp") {
+				kind = wire.SDP
+			}
+			id := fmt.Sprintf("%032x", 100*i+j)
+			c := t.signIn(fmt.Sprintf("visitor_%d_%d", i, j))
+			if !t.called(c, id, "reception") {
+				t.through("the station does not ring any more, after %d messages", 3*i+j)
+				return
+			}
+			text := fmt.Sprintf(`{"t":%q,"call":%q,"b":%s`, kind, id, b)
+			text += strings.Repeat(fill, (wire.MaxMessage-len(text)-len(`"}}`))/len(fill)) + `"}}`
+			text += strings.Repeat(" ", wire.MaxMessage-len(text))
+			if err := c.Write(t.ctx, websocket.MessageText, []byte(text)); err != nil {
+				t.must(err)
+			}
+			t.stays(desk, time.Second)
+			_, _ = c.ask(wire.New(wire.Cancel, id, wire.CancelBody{Reason: "cancelled"}))
+		}
+	}
+}
