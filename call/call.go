@@ -55,6 +55,10 @@ const (
 	MostCallerLimit = 5 * time.Minute // of a sequence of stations
 )
 
+// MostMoves is how often another callee, or another place of one, gets a new media path while it rings: once for each
+// of as many as can be called, and a few more. Each makes us say much, and the hub lets nobody say too much.
+const MostMoves = 20
+
 // State is what is so. The zero value is not valid; start with [Start].
 type State struct {
 	Phase  Phase
@@ -63,6 +67,7 @@ type State struct {
 	Caller bool          // we placed it
 	Lead   string        // of several called: the one whose media path we make ready
 	Path   string        // which one of it, of which there is another when it rings in another place
+	Moves  int           // how often another took its place
 	Acked  bool          // the hub took our invite
 	Media  bool          // the media path is up
 	Stale  bool          // the media path needs a restart of ICE

@@ -41,6 +41,14 @@ var (
 	answered = append(slices.Clone(called), MediaUp{"c"}, Pick{}, Confirmed{ID: "c"})
 )
 
+// moves is the peer ringing in n new places.
+func moves(n int) (all []Event) {
+	for i := range n {
+		all = append(all, PeerRings{"c", "peer1", fmt.Sprint("place ", i)})
+	}
+	return all
+}
+
 func TestEdges(t *testing.T) {
 	for name, c := range map[string]struct {
 		before []Event
@@ -203,6 +211,15 @@ func TestEdges(t *testing.T) {
 			rung, PeerRings{"c", "peer2", "a"}, Ringback, []Action{CloseMedia{}, Prepare{"c", false}}},
 		"one who rings in another place has another media path": {
 			rung, PeerRings{"c", "peer1", "b"}, Ringback, []Action{CloseMedia{}, Prepare{"c", false}}},
+		"that it moves again and again is followed a few times": {
+			append(slices.Clone(rung), moves(MostMoves-1)...), PeerRings{"c", "peer2", "new"}, Ringback,
+			[]Action{CloseMedia{}, Prepare{"c", false}}},
+		"and then no more": {
+			append(slices.Clone(rung), moves(MostMoves)...), PeerRings{"c", "peer2", "new"}, Ringback, nil},
+		"the next call begins with none": {
+			append(append(slices.Clone(rung), moves(MostMoves)...), Ended{"c", declined, ""}, Dial{"d", "reception"},
+				PeerRings{"d", "peer1", "a"}), PeerRings{"d", "peer1", "b"}, Ringback,
+			[]Action{CloseMedia{}, Prepare{"d", false}}},
 		"a ringing said twice is nothing": {
 			rung, PeerRings{"c", "peer1", "a"}, Ringback, nil},
 		"a metered call is ended here too": {

@@ -183,7 +183,11 @@ func peerRings(s State, e PeerRings) (State, []Action) {
 		s.Phase, s.Acked, s.Lead, s.Path = Ringback, true, e.From, e.Path
 		return s, []Action{StopTimer{AckTimer}, Prepare{s.ID, false}, Play{RingbackTone}}
 	case s.Phase == Ringback && (e.From != s.Lead || e.Path != s.Path):
+		if s.Moves == MostMoves {
+			return s, nil
+		}
 		s.Lead, s.Path, s.Media, s.Stale = e.From, e.Path, false, false
+		s.Moves++
 		return s, []Action{CloseMedia{}, Prepare{s.ID, false}}
 	}
 	return s, nil

@@ -16,6 +16,9 @@ var excessAttacks = []attack{
 	{"call/long-message",
 		"has the hub pass on messages of exactly as many bytes as it takes, of which its own numbers make more",
 		longMessages},
+	{"call/rings-elsewhere",
+		"rings in a new place again and again, so that the station that calls has to make each time a new media path",
+		ringsElsewhere},
 }
 
 // called has a client call a station, and reports whether it rings.
@@ -61,5 +64,35 @@ func longMessages(t *trial) {
 			t.stays(desk, time.Second)
 			_, _ = c.ask(wire.New(wire.Cancel, id, wire.CancelBody{Reason: "cancelled"}))
 		}
+	}
+}
+
+const offerSDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n" +
+	"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\n" +
+	"a=ice-ufrag:place%d\r\na=ice-pwd:0123456789012345678901234\r\na=fingerprint:sha-256 AA%s\r\n" +
+	"a=setup:actpass\r\na=sendrecv\r\na=rtcp-mux\r\n"
+
+// ringsElsewhere would have the station throw its visitor's call away, since it says more than the hub lets it.
+func ringsElsewhere(t *trial) {
+	t.startHub("")
+	door := t.startStation(t.startSound("front_door"), stage.Settings{CUID: "front_door", To: "phone_1"})
+	phone := t.signIn("phone_1")
+	t.must(door.Press(t.ctx, "call"))
+	in, err := phone.await(most, wire.Incoming)
+	t.must(err)
+	for i := range 200 {
+		sdp := fmt.Sprintf(offerSDP, i, strings.Repeat(":AA", 31))
+		if err := phone.say(wire.New(wire.Ringing, in.Call, wire.SDPBody{SDP: sdp})); err != nil {
+			break // it says more than one may
+		}
+		sleep(t.ctx, 45*time.Millisecond)
+		st, err := door.Status(t.ctx)
+		if err != nil || !st.Hub.Online || i > 5 && st.Phase != "ringback" {
+			t.through("after %d places the station is %q, signed in: %v, %v", i+1, st.Phase, st.Hub.Online, err)
+			return
+		}
+	}
+	if _, err := phone.ask(wire.Envelope{T: wire.Answer, Call: in.Call}); err != nil {
+		t.through("the call could not be answered any more: %v", err)
 	}
 }

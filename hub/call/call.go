@@ -45,6 +45,7 @@ type Leg struct {
 	Auto    bool // the account lets it answer automatically
 	Servers []wire.ICEServer
 	Phase   Phase
+	Rung    int // how often it said that it rings
 	Media   Media
 	Result  outcome.Result // of this leg, once it is over
 }
@@ -60,6 +61,10 @@ const (
 	Talking Phase = "talking" // it answered
 	Over    Phase = "over"    // it refused, was stopped, or the call is over
 )
+
+// MaxRung is how often a callee may say that it rings: in one place, and when it moves a few times. The caller makes a
+// new media path ready each time; more would have it say more than the hub lets it.
+const MaxRung = 5
 
 // Media is what one side said of its media path while it rang. It is kept to be said again: to a caller whose lead
 // changed, and to a party that reconnects.

@@ -53,6 +53,27 @@ func rings(by string) Event {
 	return Relay{By: by, Message: wire.New(wire.Ringing, "c", wire.SDPBody{SDP: by})}
 }
 
+// elsewhere is bravo ringing in one more place.
+func elsewhere(place int) Event {
+	return Relay{By: "bravo", Message: wire.New(wire.Ringing, "c", wire.SDPBody{SDP: fmt.Sprint("place ", place)})}
+}
+
+// restless is a call that rings at bravo, which says so n times, each time in another place; and what follows.
+func restless(n int, then ...Event) State {
+	s, _ := run(placed(Plan{}, "bravo", "charly"), Begin{})
+	for i := range n {
+		s, _ = Next(s, elsewhere(i), start)
+	}
+	for _, e := range then {
+		s, _ = Next(s, e, start)
+	}
+	return s
+}
+
+func full(by string) []Event {
+	return slices.Repeat([]Event{candidate(by)}, wire.MaxCandidates)
+}
+
 func describes(by, to string) Event {
 	return Relay{by, to, wire.New(wire.SDP, "c", wire.SDPBody{SDP: by})}
 }
@@ -221,6 +242,21 @@ func TestRules(t *testing.T) {
 			"SendServers{alpha} Send{alpha,call.ringing,bravo}"},
 		"a ringing said twice is passed on, and changes nothing": {in("rings"), rings("bravo"),
 			"Send{alpha,call.ringing,bravo}"},
+		"one that rings in a new place again and again is heard a few times": {restless(MaxRung - 1), elsewhere(99),
+			"SendServers{alpha} Send{alpha,call.ringing,bravo}"},
+		"and then no more":                {restless(MaxRung), elsewhere(99), ""},
+		"nor when it says the same again": {restless(MaxRung), elsewhere(MaxRung - 1), ""},
+		"it can be answered all the same": {restless(MaxRung), Answer{"bravo"},
+			"SendAnswered{alpha,bravo} SendAnswered{bravo,alpha}"},
+		"nor by turns with another": {restless(MaxRung, rings("charly")), elsewhere(99), ""},
+		"as many candidates as are kept": {restless(1, full("bravo")[1:]...), candidate("bravo"),
+			"Send{alpha,call.ice}"},
+		"more are not passed on":  {restless(1, full("bravo")...), candidate("bravo"), ""},
+		"nor those of the caller": {restless(1, full("alpha")...), candidate("alpha"), ""},
+		"in a call they are, as they come": {restless(1, append(full("alpha"), Answer{"bravo"})...), candidate("alpha"),
+			"Send{bravo,call.ice}"},
+		"with another description they are": {restless(1, append(full("bravo"), elsewhere(1))...), candidate("bravo"),
+			"Send{alpha,call.ice}"},
 		"an adopted call has what is left of its limit": {Adopt(Ticket{"demo", "c", "alpha", "bravo",
 			"x", start, nil, start.Add(-40 * time.Second), time.Minute}), Begin{},
 			"SetTimer{warning,9s} SetTimer{max,19s}"},

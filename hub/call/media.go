@@ -22,9 +22,18 @@ func relay(s *State, e Relay, now time.Time) []Action {
 		return relayToLead(s, e.To, message)
 	}
 	g := s.Leg(e.By)
+	if message.T == wire.Ringing {
+		if g.Rung == MaxRung {
+			return nil
+		}
+		g.Rung++
+	}
 	moved := false // it rings in another place, and what the caller said was for the one before
 	if s.AnsweredAt == nil {
 		moved = message.T == wire.Ringing && s.Lead == g.CUID && !bytes.Equal(g.Media.SDP, message.B)
+		if g.Media.full(message) {
+			return nil
+		}
 		g.Media = g.Media.with(message)
 	}
 	first := message.T == wire.Ringing && g.Phase == Offered
@@ -51,19 +60,25 @@ func relayToLead(s *State, to string, message wire.Envelope) []Action {
 		return nil
 	}
 	if s.AnsweredAt == nil {
+		if s.Media.full(message) {
+			return nil
+		}
 		s.Media = s.Media.with(message)
 	}
 	return []Action{Send{s.Lead, message}}
 }
 
+// full reports whether a message is a candidate too many.
+func (m Media) full(message wire.Envelope) bool {
+	return message.T == wire.ICE && len(m.Candidates) == wire.MaxCandidates
+}
+
 // with is the media with one more message about it: a candidate, or a description, which replaces all before it.
 func (m Media) with(message wire.Envelope) Media {
-	switch {
-	case message.T != wire.ICE:
+	if message.T != wire.ICE {
 		return Media{SDP: message.B}
-	case len(m.Candidates) < wire.MaxCandidates:
-		m.Candidates = append(slices.Clip(m.Candidates), message.B)
 	}
+	m.Candidates = append(slices.Clip(m.Candidates), message.B)
 	return m
 }
 

@@ -31,6 +31,7 @@ const brokenLimit = 20 * second; // until broken ones are back
 const callerFirst = 0.3 * second; // that the callee leaves a restart to the caller
 const restartTime = 3 * second; // for a restart to help; it doubles with each, up to
 const restartMost = 8 * second;
+const mostMoves = 20; // to another who rings, or to another place of one
 const linkPatience = second; // for the hub to answer while nothing is heard
 const offerPatience = 0.3 * second; // and when the other side has restarted the path
 
@@ -58,6 +59,7 @@ export class Call extends Emitter {
   #sent = false; // the invite
   #rung = Infinity; // number of our offer
   #offer = ''; // of the other side
+  #moves = 0;
   /** @type {Media | undefined} */
   #media;
   /** @type {MediaStreamTrack | undefined} */
@@ -244,6 +246,7 @@ export class Call extends Emitter {
   /** @param {any} b */
   async #ringing({ sdp, from }) {
     if (this.#answered || this.state === 'ended' || sdp === this.#offer) return;
+    if (this.#moves++ > mostMoves) return;
     this.#offer = sdp;
     if (this.state === 'calling') {
       this.#house.tones.play('ringback', { sink: this.#house.devices.chosen('speaker') });
