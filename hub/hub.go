@@ -102,7 +102,7 @@ func New(s Settings, log *slog.Logger) *Hub {
 	h.mux.HandleFunc("GET "+wire.Path, h.sockets.serveSocket)
 	h.api = api.New(api.Settings{
 		Access: s.Access, Secret: s.Secret, Ended: s.Ended, End: h.router.signOuts.end,
-		Calls: s.Calls, Notes: s.Notes, Guard: guard{h}, Log: log,
+		Calls: s.Calls, Notes: s.Notes, Online: h.router.onlineAnywhere, Guard: guard{h}, Log: log,
 	})
 	h.api.Handle(h.mux)
 	if s.Pages != nil {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"time"
 
 	"intercom/hub/call"
@@ -80,4 +81,18 @@ func (c *ownedCall) refusedBy(hub, cuid string, o outcome.Outcome) {
 		return
 	}
 	c.next(call.Unavailable{By: cuid, Outcome: o})
+}
+
+// onlineAnywhere reports whether a device has its place at this hub or, as far as these say, at another.
+func (r *router) onlineAnywhere(ctx context.Context, account, cuid string) bool {
+	r.mu.Lock()
+	here := r.sessions[who{account, cuid}] != nil
+	r.mu.Unlock()
+	if here || !r.hubs.Peers() {
+		return here
+	}
+	ctx, cancel := context.WithTimeout(ctx, cluster.AskTime)
+	defer cancel()
+	_, revision, err := r.hubs.Holder(ctx, cluster.DeviceClaim(account, cuid))
+	return err == nil && revision != 0
 }

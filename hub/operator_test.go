@@ -298,6 +298,28 @@ func TestAnAdministrator(t *testing.T) {
 	}
 }
 
+// A group does not get the name of a device that is signed in, at whatever hub: the device could not be called any
+// more, and not sign in again.
+func TestAGroupDoesNotTakeTheNameOfADevice(t *testing.T) {
+	h := newHouse(t)
+	one, _ := h.hub("one")
+	two, _ := h.hub("two")
+	one.sign("gate_1", "i")
+	two.sign("gate_2", "i")
+	chief := one.signIn("chief")
+	for id, want := range map[string]int{"gate_1": 409, "gate_2": 409, "gate_3": 204} {
+		path := api.AccountPath + "/groups/" + id
+		status, got, _ := one.ask(http.MethodPut, path, `{"members":["reception"]}`, chief)
+		if status != want || want == 409 && (got["code"] != string(fault.Conflict) || got["field"] != "id") {
+			t.Errorf("%s: %d %v", id, status, got)
+		}
+		if a, err := access.Load(access.File(h.folder, "demo")); err != nil || (a.Group(id) != nil) != (want == 204) {
+			t.Errorf("%s: %v, %v", id, a.Groups, err)
+		}
+	}
+	one.sign("gate_1", "i")
+}
+
 // What the hub itself cannot read or write is no mistake of who asks: 503, and the same request may succeed later.
 func TestFilesThatCannotBeReadAreTheHubsTrouble(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -160,7 +160,7 @@ func groupSet(f *flag.FlagSet) func(*job) error {
 		}
 		g := access.Group{ID: *name, Members: strings.Split(*members, ","), Mode: wire.Mode(*mode),
 			Each: config.Duration(*each)}
-		return access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error { return e.SetGroup(g) })
+		return said(access.Edit(j.cfg.Accounts, *id, func(e *access.Editor) error { return e.SetGroup(g) }))
 	}
 }
 

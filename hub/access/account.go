@@ -49,8 +49,8 @@ type Key struct {
 
 // Group is several stations under one name.
 type Group struct {
-	ID      string          `toml:"id" doc:"name of the group, in the form of a cuid"`
-	Members []string        `toml:"members" doc:"cuids, 1 to 16, in the order in which they ring in a sequence"`
+	ID      string          `toml:"id" doc:"name of the group, in the form of a cuid that no station has"`
+	Members []string        `toml:"members" doc:"cuids of stations, 1 to 16, in the order in which they ring in a sequence"`
 	Mode    wire.Mode       `toml:"mode" doc:"parallel: all ring at once; sequence: one after the other"`
 	Each    config.Duration `toml:"each" doc:"how long each rings in a sequence, 1s to 1m; 15s unless set"`
 }
@@ -166,7 +166,9 @@ func (a *Account) Check(r *config.Report) {
 	}
 	names := map[string]bool{}
 	for i := range a.Groups {
-		a.Groups[i].check(r, fmt.Sprintf("group[%d]", i), names)
+		at := fmt.Sprintf("group[%d]", i)
+		a.Groups[i].check(r, at, names)
+		a.checkMembers(r, at, a.Groups[i])
 	}
 	for i, c := range a.Callers {
 		checkPattern(r, fmt.Sprintf("caller[%d].cuid", i), c.CUID)
@@ -246,6 +248,20 @@ func (g *Group) check(r *config.Report, at string, seen map[string]bool) {
 	}
 }
 
+// checkMembers names what cannot be a group's name or member: a name is either that of a group or that of a device.
+func (a *Account) checkMembers(r *config.Report, at string, g Group) {
+	if a.station(g.ID) {
+		r.Addf(at+".id", "%q is a [[station]] of this account too; give the group another name, or the station could "+
+			"not sign in", g.ID)
+	}
+	for j, m := range g.Members {
+		if a.Group(m) != nil {
+			r.Addf(fmt.Sprintf("%s.members[%d]", at, j), "%q is a group; the members of a group are stations, not "+
+				"groups", m)
+		}
+	}
+}
+
 func orParallel(m wire.Mode) wire.Mode { return cmp.Or(m, wire.Parallel) }
 
 func checkPattern(r *config.Report, at, p string) {
@@ -265,8 +281,22 @@ func CheckID(id string) error {
 
 // Names reports whether the file names a device: as a station that must be there, or in a group.
 func (a *Account) Names(cuid string) bool {
-	return slices.ContainsFunc(a.Stations, func(s Station) bool { return s.CUID == cuid }) ||
-		slices.ContainsFunc(a.Groups, func(g Group) bool { return slices.Contains(g.Members, cuid) })
+	return a.station(cuid) || a.groupWith(cuid) != nil
+}
+
+// station reports whether the file has a station of that cuid that must be there.
+func (a *Account) station(cuid string) bool {
+	return slices.ContainsFunc(a.Stations, func(s Station) bool { return s.CUID == cuid })
+}
+
+// groupWith finds a group that has a member; nil if there is none.
+func (a *Account) groupWith(member string) *Group {
+	for i := range a.Groups {
+		if slices.Contains(a.Groups[i].Members, member) {
+			return &a.Groups[i]
+		}
+	}
+	return nil
 }
 
 // Group finds a group by its name; nil if there is none.

@@ -21,6 +21,7 @@ import (
 	"intercom/internal/config"
 	"intercom/internal/durable"
 	"intercom/internal/fault"
+	"intercom/wire"
 )
 
 // File is where an account's file is.
@@ -157,8 +158,12 @@ func (e *Editor) RevokeKey(id string) error {
 	return e.remove("key", id, i, func(a *Account) { a.Keys = without(a.Keys, i) })
 }
 
-// SetGroup adds a group, or puts it in the place of the one of that name.
+// SetGroup adds a group, or puts it in the place of the one of that name. A name that the account's files know as that
+// of a station is refused: who signs in by it could not be called any more, and not sign in again.
 func (e *Editor) SetGroup(g Group) error {
+	if err := e.taken(g.ID); err != nil {
+		return err
+	}
 	if i := slices.IndexFunc(e.Groups, func(o Group) bool { return o.ID == g.ID }); i >= 0 {
 		if err := e.remove("group", g.ID, i, func(a *Account) { a.Groups = without(a.Groups, i) }); err != nil {
 			return err
@@ -179,6 +184,20 @@ func (e *Editor) SetGroup(g Group) error {
 		g.Mode = orParallel(g.Mode)
 		a.Groups = append(a.Groups, g)
 	})
+}
+
+// taken has an error for the name of a group that a station has.
+func (e *Editor) taken(id string) error {
+	switch with := e.groupWith(id); {
+	case e.station(id):
+		return conflict("id", "%s is a station of the account's file; give the group another name.", id)
+	case with != nil && with.ID != id: // one that has itself as a member is told of that
+		return conflict("id", "%s is a member of the group %s; give the group another name.", id, with.ID)
+	}
+	if _, err := os.Stat(settingsFile(e.folder, e.ID, id)); err == nil && wire.CheckCUID(id) == nil {
+		return conflict("id", "%s is a station, which has settings from the hub; give the group another name.", id)
+	}
+	return nil
 }
 
 // RemoveGroup takes a group away.

@@ -452,3 +452,48 @@ func TestGroupsAndOperatorsHaveANumber(t *testing.T) {
 		}
 	}
 }
+
+// A name is that of a group or of a station, as far as the files say.
+func TestNamesOfGroups(t *testing.T) {
+	const text = "[[station]]\ncuid = 'gate_1'\n\n[[group]]\nid = 'house_1'\nmembers = ['reception']\n"
+	folder := folderWith(t, text)
+	if err := SetSettings(folder, "demo", "gate_2", wire.SettingsBody{Version: 1}); err != nil {
+		t.Fatal(err)
+	}
+	set := func(id string, members ...string) error {
+		return Edit(folder, "demo", func(e *Editor) error { return e.SetGroup(Group{ID: id, Members: members}) })
+	}
+	for _, id := range []string{"gate_1", "gate_2", "reception"} {
+		err := set(id, "office_1")
+		if f := fault.Of(err); !fault.Is(err, fault.Conflict) || f.Field != "id" || f.Retryable {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	for id, member := range map[string]string{"all_1": "house_1", "all_2": "all_2", "house_1": "house_1"} {
+		want := fmt.Sprintf("members[1]: %q is a group", member)
+		if err := set(id, "office_1", member); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s with the group %s as a member: %v", id, member, err)
+		}
+	}
+	if b, _ := os.ReadFile(File(folder, "demo")); string(b) != text {
+		t.Errorf("a refused change was made:\n%s", b)
+	}
+	if err := set("house_1", "reception", "office_1", "gate_1"); err != nil {
+		t.Error(err)
+	}
+	if err := SetSettings(folder, "demo", "house_1", wire.SettingsBody{Version: 1}); !fault.Is(err, fault.Conflict) {
+		t.Errorf("settings for a group: %v", err)
+	}
+	// The same in a file that was written by hand.
+	for name, text := range map[string]string{
+		"group[0].id: \"gate_1\" is a [[station]]": "[[group]]\nid = 'gate_1'\nmembers = ['a_1']\n" +
+			"[[station]]\ncuid = 'gate_1'\n",
+		"group[0].members[0]: \"b_1\" is a group": "[[group]]\nid = 'a_1'\nmembers = ['b_1']\n" +
+			"[[group]]\nid = 'b_1'\nmembers = ['c_1']\n",
+		"group[0].members[1]: \"a_1\" is a group": "[[group]]\nid = 'a_1'\nmembers = ['c_1', 'a_1']\n",
+	} {
+		if _, err := Load(File(folderWith(t, text), "demo")); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -48,11 +48,15 @@ func SetSettings(folder, account, cuid string, b wire.SettingsBody) error {
 	return durable.Write(path, append(text, '\n'))
 }
 
-// roomFor has an error for a station too many: an account has settings for no more than may be signed in.
+// roomFor has an error for a group, and for a station too many: an account has settings for no more than may be signed
+// in.
 func roomFor(folder, account, cuid string) error {
 	a, err := Load(File(folder, account))
 	if err != nil {
 		return err
+	}
+	if a.Group(cuid) != nil {
+		return conflict("cuid", "%s is the name of a group; settings are for a station.", cuid)
 	}
 	files, err := filepath.Glob(settingsFile(folder, account, "*"))
 	if err == nil && len(files) >= a.MaxDevices && !slices.Contains(files, settingsFile(folder, account, cuid)) {

@@ -85,6 +85,11 @@ func (s *accounts) setGroup(_ http.ResponseWriter, r *http.Request, by operator)
 		ID: r.PathValue("id"), Members: q.Members, Mode: cmp.Or(q.Mode, wire.Parallel),
 		Each: config.Duration(time.Duration(q.EachMS) * time.Millisecond),
 	}
+	if s.Online(r.Context(), by.Account, g.ID) {
+		ferr := fault.In(fault.Conflict, "id", "%s is signed in as a device; give the group another name.", g.ID)
+		ferr.Retryable = false
+		return nil, ferr
+	}
 	return nil, s.change(by, func(e *access.Editor) error { return e.SetGroup(g) })
 }
 

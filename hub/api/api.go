@@ -7,6 +7,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -35,6 +36,7 @@ type Settings struct {
 	End    func(account string, g access.Grant)                            // ends a session, at all hubs
 	Calls  func(record.Filter) (record.Page, error)                        // the history
 	Notes  func(account, station string, limit int) ([]record.Note, error) // the newest
+	Online func(ctx context.Context, account, cuid string) bool            // a device is signed in, at whatever hub
 	Guard  Guard
 	Log    *slog.Logger
 }
