@@ -727,8 +727,13 @@ func TestSessions(t *testing.T) {
 	test(t, "a session cannot be resumed by another device, nor after half a minute", func(w *world) {
 		b := w.at["bravo"]
 		w.lose("bravo", false)
-		if s := w.sign("bravo", "two", 0, &wire.Resume{Session: b.session}); s == nil || s.session == b.session {
-			t.Error("another device got the session")
+		resume := &wire.Resume{Session: b.session}
+		if s := w.sign("bravo", "two", 0, resume); s != nil {
+			t.Error("another device got in while the session lives")
+		}
+		time.Sleep(wire.SessionGrace + time.Second)
+		if s := w.sign("bravo", "two", 0, resume); s == nil || s.session == b.session {
+			t.Error("another device got the session, or none")
 		}
 		c := w.at["charly"]
 		w.lose("charly", false)
@@ -765,6 +770,10 @@ func TestSessions(t *testing.T) {
 					t.Error("another device got in")
 				}
 				w.lose("alpha", false) // half open: it does not answer
+				if s := w.sign("alpha", "two", 0, nil); s != nil {
+					t.Error("another device got in while the session lives")
+				}
+				time.Sleep(wire.SessionGrace + time.Second)
 				if s := w.sign("alpha", "two", 0, nil); s == nil {
 					t.Error("another device did not get the place of a dead one")
 				}
