@@ -29,16 +29,29 @@ func needs(flags ...string) error {
 
 func accountFlag(f *flag.FlagSet) *string { return f.String("account", "", "account `id`") }
 
-// account finds an account that must be there.
+// account finds an account that must be there. What is wrong with the files of others does not matter.
 func (j *job) account(id string) (*access.Account, error) {
 	if err := needs("account", id); err != nil {
 		return nil, err
+	}
+	if own := j.wrongOf(id); len(own) > 0 {
+		return nil, notValid{own}
 	}
 	if a := j.dir.Account(id); a != nil {
 		return a, nil
 	}
 	return nil, fmt.Errorf("there is no account %q in %s; make one with 'intercom-hub account new -account %s'", id,
 		j.cfg.Accounts, id)
+}
+
+// wrongOf is what is wrong with an account's file.
+func (j *job) wrongOf(id string) (own config.Problems) {
+	for _, p := range j.wrong {
+		if p.File == access.File(j.cfg.Accounts, id) {
+			own = append(own, p)
+		}
+	}
+	return own
 }
 
 func (j *job) table(rows ...[]string) {
@@ -68,6 +81,9 @@ func accountList(*flag.FlagSet) func(*job) error {
 				fmt.Sprint(len(a.Users))})
 		}
 		j.table(rows...)
+		if len(j.wrong) > 0 { // what can be told of the others is told
+			return notValid{j.wrong}
+		}
 		return nil
 	}
 }

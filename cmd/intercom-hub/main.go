@@ -54,7 +54,8 @@ type job struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	dir    *access.Directory // read and valid, for commands that need it
+	dir    *access.Directory // for commands that need it, without the files that have a problem
+	wrong  config.Problems   // of those
 
 	origins config.Origins // of cfg
 }
@@ -101,6 +102,9 @@ type usageError struct{ text string }
 
 func (e usageError) Error() string { return e.text }
 
+// notValid is what is wrong with files that a command needs.
+type notValid struct{ config.Problems }
+
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c, rest, ok := find(args)
 	if !ok {
@@ -139,16 +143,21 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exConfig
 	}
 	if c.accounts {
-		if j.dir, err = access.Open(j.cfg.Accounts); err != nil {
+		j.dir, err = access.Open(j.cfg.Accounts)
+		if err != nil && !errors.As(err, &j.wrong) { // of the folder
 			fmt.Fprintln(stderr, err)
 			return exConfig
 		}
 	}
 	err = do(j)
 	var wrong usageError
+	var files notValid
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &files):
+		fmt.Fprintln(stderr, err)
+		return exConfig
 	case errors.As(err, &wrong):
 		fmt.Fprintf(stderr, "intercom-hub: %v\n", err)
 		return exUsage
@@ -187,12 +196,18 @@ func serveCommand(*flag.FlagSet) func(*job) error {
 	return func(j *job) error {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
+		if len(j.wrong) > 0 && len(j.dir.Accounts()) == 0 {
+			return notValid{j.wrong}
+		}
 		return serve(ctx, j.cfg, j.dir)
 	}
 }
 
 func checkCommand(*flag.FlagSet) func(*job) error {
 	return func(j *job) error {
+		if len(j.wrong) > 0 {
+			return notValid{j.wrong}
+		}
 		if _, err := tlsConfig(j.cfg, slog.New(slog.DiscardHandler)); err != nil {
 			return err
 		}

@@ -27,6 +27,7 @@ import (
 	"intercom/hub/relay"
 	"intercom/internal/config"
 	"intercom/internal/event"
+	"intercom/internal/fault"
 	"intercom/internal/outcome"
 	"intercom/internal/supervise"
 	"intercom/systemd"
@@ -108,6 +109,10 @@ func serve(ctx context.Context, cfg *hub.Config, dir *access.Directory) error {
 		return errors.Join(err, l.Close())
 	}
 	defer closeRelay()
+	if err := dir.Trouble(); err != nil {
+		log.Error("accounts whose files have a problem are left out until it is mended; 'intercom-hub check' tells "+
+			"when all are right", "code", string(fault.HubDegraded), "err", err)
+	}
 	if len(dir.Accounts()) == 0 {
 		log.Warn("there are no accounts, so nobody can sign in; make one with 'intercom-hub key new -account ID'",
 			"path", cfg.Accounts)
@@ -247,6 +252,9 @@ func reload(ctx context.Context, dir *access.Directory, log *slog.Logger) error 
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	told := ""
+	if err := dir.Trouble(); err != nil { // told at the start
+		told = err.Error()
+	}
 	for {
 		wait, cancel := context.WithTimeout(ctx, access.LookTime)
 		select {

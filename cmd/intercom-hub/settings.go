@@ -104,6 +104,9 @@ func configPush(f *flag.FlagSet) func(*job) error {
 func configList(f *flag.FlagSet) func(*job) error {
 	account := f.String("account", "", "account `id`")
 	return func(j *job) error {
+		if own := j.wrongOf(*account); len(own) > 0 {
+			return notValid{own}
+		}
 		if j.dir.Account(*account) == nil {
 			return usageError{fmt.Sprintf("there is no account %q; 'intercom-hub account list' shows which there are",
 				*account)}

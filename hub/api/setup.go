@@ -38,7 +38,7 @@ func (s *setupCode) is(code string) bool {
 }
 
 func (s *operators) setupCode() string {
-	if s.Access.Operators() {
+	if s.Access.Operators() || s.Access.Trouble() != nil { // a file that cannot be read may have one
 		return ""
 	}
 	return s.setup.renew()
