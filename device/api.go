@@ -14,6 +14,7 @@ import (
 	"intercom/device/setup"
 	"intercom/gpio"
 	"intercom/internal/fault"
+	"intercom/wire"
 )
 
 // api is the control API: what a program on this machine may ask of the station, over HTTP. cmd/intercomd serves it on
@@ -259,7 +260,7 @@ func (a *api) press(w http.ResponseWriter, r *http.Request) {
 		known = known || one == b.Button
 		names += " " + one
 	}
-	hold := time.Duration(b.HoldMS) * time.Millisecond
+	hold := wire.Millis(b.HoldMS)
 	switch {
 	case a.panel == nil:
 		err = fault.In(fault.NotAllowed, "button", "The buttons of this station are real (gpio.driver = chip); "+

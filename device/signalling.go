@@ -124,5 +124,5 @@ func (h *signalling) flushEnds() {
 
 // millis is a time as the protocol writes it: none below zero, and a day at most.
 func millis(n int64) time.Duration {
-	return time.Duration(max(0, min(n, (24*time.Hour).Milliseconds()))) * time.Millisecond
+	return max(0, min(wire.Millis(n), 24*time.Hour))
 }

@@ -77,7 +77,7 @@ func (r *router) plan(from who, b wire.InviteBody) (call.State, *fault.Error) {
 	if acct == nil {
 		return s, fault.New(fault.MissingAccount)
 	}
-	to, mode, each := []string(b.To), b.Mode, time.Duration(b.EachMS)*time.Millisecond
+	to, mode, each := []string(b.To), b.Mode, wire.Millis(b.EachMS)
 	if len(to) == 1 {
 		if g := acct.Group(to[0]); g != nil {
 			to, mode, each = g.Members, g.Mode, g.Each.Std()
@@ -88,7 +88,7 @@ func (r *router) plan(from who, b wire.InviteBody) (call.State, *fault.Error) {
 		return s, err
 	}
 	p := call.Plan{Ring: r.times.Ring, Caller: r.times.Caller, Ack: r.times.Ack, Limit: acct.Limit(from.cuid)}
-	if asked := time.Duration(b.MaxDurationMS) * time.Millisecond; asked > 0 && (p.Limit == 0 || asked < p.Limit) {
+	if asked := wire.Millis(b.MaxDurationMS); asked > 0 && (p.Limit == 0 || asked < p.Limit) {
 		p.Limit = asked
 	}
 	if mode == wire.Sequence {

@@ -279,6 +279,7 @@ func TestAnAdministrator(t *testing.T) {
 			204},
 		{http.MethodPut, "/groups/house", `{"members":["not a cuid"]}`, 400},
 		{http.MethodPut, "/groups/house", `nonsense`, 400},
+		{http.MethodPut, "/groups/house", `{"members":["office_1"],"each_ms":18446744093710}`, 400}, // 2^64 ns and 20 s
 		{http.MethodDelete, "/groups/nothing", ``, 400},
 		{http.MethodPost, "/users", `{"name":"Berta","password":"another horse","role":"operator"}`, 204},
 		{http.MethodPost, "/users", `{"name":"Carl","password":"short","role":"operator"}`, 400},

@@ -355,7 +355,9 @@ func TestTokensOverHTTP(t *testing.T) {
 		_ = json.NewDecoder(r.Body).Decode(&got)
 		return r.StatusCode, got
 	}
-	for body, want := range map[string]int{`{"account":"demo","cuid":"door-1"}`: 400, `{"account":"demo","ttl_s":100000}`: 400, `nonsense`: 400, `{"account":"other"}`: 401} {
+	for body, want := range map[string]int{`{"account":"demo","cuid":"door-1"}`: 400, `{"account":"demo","ttl_s":100000}`: 400,
+		`{"account":"demo","ttl_s":9223372037}`: 400, `{"account":"demo","ttl_s":18446744074}`: 400,
+		`nonsense`: 400, `{"account":"other"}`: 401} {
 		if status, got := post(s.key, body); status != want || got["code"] == nil {
 			t.Errorf("%s: %d %v", body, status, got)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"intercom/hub/record"
 	"intercom/internal/outcome"
+	"intercom/wire"
 )
 
 // callsCommand shows the records that this machine's files hold; the hub need not run.
@@ -59,7 +60,7 @@ func callsCommand(f *flag.FlagSet) func(*job) error {
 			for _, r := range page.Records {
 				rows = append(rows, []string{r.EndedAt.Local().Format(time.DateTime), r.Account, r.From, r.To,
 					r.Context, r.Outcome.String(),
-					(time.Duration(r.DurationMS) * time.Millisecond).Round(time.Second).String()})
+					wire.Millis(r.DurationMS).Round(time.Second).String()})
 			}
 			j.table(rows...)
 		}

@@ -83,7 +83,7 @@ func (s *accounts) setGroup(_ http.ResponseWriter, r *http.Request, by operator)
 	}
 	g := access.Group{
 		ID: r.PathValue("id"), Members: q.Members, Mode: cmp.Or(q.Mode, wire.Parallel),
-		Each: config.Duration(time.Duration(q.EachMS) * time.Millisecond),
+		Each: config.Duration(wire.Millis(q.EachMS)),
 	}
 	if s.Online(r.Context(), by.Account, g.ID) {
 		ferr := fault.In(fault.Conflict, "id", "%s is signed in as a device; give the group another name.", g.ID)

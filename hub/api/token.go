@@ -46,7 +46,7 @@ func (s *tokens) mint(w http.ResponseWriter, r *http.Request) {
 		Refuse(w, err)
 		return
 	}
-	ttl := time.Duration(q.TTL) * time.Second
+	ttl := wire.Seconds(q.TTL)
 	if q.TTL == 0 {
 		ttl = access.TokenTime
 	}

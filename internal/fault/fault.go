@@ -116,8 +116,10 @@ func (e *Error) Error() string {
 // Status is the HTTP status of an answer that carries the error.
 func (e *Error) Status() int { return e.Code.Entry().Status }
 
-// RetryAfter is how long the hub asks to wait before another try; 0 when it does not say.
-func (e *Error) RetryAfter() time.Duration { return time.Duration(e.RetryAfterMS) * time.Millisecond }
+// RetryAfter is how long the hub asks to wait before another try, a day at most; 0 when it does not say.
+func (e *Error) RetryAfter() time.Duration {
+	return time.Duration(max(0, min(e.RetryAfterMS, (24*time.Hour).Milliseconds()))) * time.Millisecond
+}
 
 // New makes an error with the standard text of its code.
 func New(code Code) *Error {

@@ -118,7 +118,7 @@ func (l *Link) Run(ctx context.Context) error {
 		}
 		if after := fault.Of(err).RetryAfterMS; after > 0 {
 			patient = true
-			wait = time.Duration(min(after, mostRetryAfter.Milliseconds())) * time.Millisecond
+			wait = min(wire.Millis(after), mostRetryAfter)
 		}
 		// One line a change, not a line a try: a hub that is away for a night must not fill the journal.
 		if err.Error() != told {

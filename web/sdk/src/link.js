@@ -19,6 +19,7 @@ const ackTime = 10 * second;
 const pingEvery = 15 * second;
 const deadAfter = 20 * second;
 const kept = 64;
+const mostRetryAfter = 600 * second; // a hub cannot keep a browser away for longer with one word
 
 /** Link keeps one session until stop. What is sent while it is signed in is said again on the next connection. */
 export class Link {
@@ -252,7 +253,7 @@ export class Link {
     wait ??= this.#tries++ ? Math.random() * Math.min(15, 2 ** (this.#tries - 2)) * second : Math.random() * second;
     this.#wrong = why.code === 'ERR_INVALID_CREDENTIALS' ? this.#wrong + 1 : 0;
     if (this.#wrong) wait = Math.min(this.#wrong, 5) * 60 * second;
-    if (why.retry_after_ms) wait = why.retry_after_ms;
+    if (why.retry_after_ms) wait = Math.min(why.retry_after_ms, mostRetryAfter);
     this.#later(wait, () => this.#dial());
     this.#set.down(why);
   }
