@@ -1,15 +1,20 @@
 package hub
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/coder/websocket"
 
 	"intercom/hub/call"
 	"intercom/internal/fault"
+	"intercom/internal/outcome"
 	"intercom/wire"
 )
 
@@ -110,6 +115,132 @@ func TestWhatIsKeptHasASize(t *testing.T) {
 	if got := b.Take(idA); len(got) != n || !b.Room(e) {
 		t.Errorf("%d taken out", len(got))
 	}
+}
+
+// Devices that call another again and again, and cancel, have it answer each time. That is not its fault: it is not
+// closed for saying too much. Those who call are told that they do so too often.
+func TestOneThatIsCalledAgainAndAgainStays(t *testing.T) {
+	for name, callers := range map[string]int{"by one": 1, "by twenty": 20} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, p := serveInBubble(t, func(*Settings) {})
+				b, _ := s.signFrom(p, "192.0.2.10", "bravo", "1")
+				ctx, cancel := context.WithCancel(t.Context())
+				var work sync.WaitGroup
+				closed := make(chan websocket.StatusCode, 1)
+				rang := 0
+				work.Go(func() { // an honest station
+					seq := uint64(0)
+					say := func(e wire.Envelope) {
+						if seq++; b.ws.Write(t.Context(), websocket.MessageText, wire.Encode(numbered(e, seq))) != nil {
+							return
+						}
+					}
+					for {
+						_, text, err := b.ws.Read(ctx)
+						if err != nil {
+							closed <- websocket.CloseStatus(err)
+							return
+						}
+						if e, _ := wire.Decode(text, wire.MaxMessage); e.T == wire.Incoming {
+							rang++
+							say(wire.New(wire.Ringing, e.Call, wire.SDPBody{SDP: strings.Repeat("x", 2000)}))
+							for range 11 {
+								say(wire.New(wire.ICE, e.Call, wire.ICEBody{Candidate: strings.Repeat("x", 100)}))
+							}
+						}
+					}
+				})
+				var mu sync.Mutex
+				refused := map[string]int{}
+				for i := range callers {
+					cuid := fmt.Sprintf("crank_%02d", i)
+					a, _ := s.signFrom(p, "192.0.2.11", cuid, "1")
+					work.Go(func() {
+						for {
+							_, text, err := a.ws.Read(ctx)
+							if err != nil {
+								return
+							}
+							mu.Lock()
+							switch e, _ := wire.Decode(text, wire.MaxMessage); e.T {
+							case wire.Fail:
+								f, _ := wire.Body[fault.Error](e)
+								refused[string(f.Code)]++
+							case wire.Ended:
+								r, _ := wire.Body[wire.EndedBody](e)
+								refused[r.Outcome.String()]++
+							}
+							mu.Unlock()
+						}
+					})
+					work.Go(func() {
+						for n := uint64(0); n < 12*20; n++ {
+							id := fmt.Sprintf("%030x%02x", n, i)
+							e := wire.New(wire.Invite, id, wire.InviteBody{To: wire.Receivers{"bravo"}, Context: "x"})
+							e.ID = n + 1
+							_ = a.ws.Write(t.Context(), websocket.MessageText, wire.Encode(numbered(e, 2*n+1)))
+							time.Sleep(42 * time.Millisecond)
+							e = wire.New(wire.Cancel, id, wire.CancelBody{Reason: outcome.ByCaller})
+							_ = a.ws.Write(t.Context(), websocket.MessageText, wire.Encode(numbered(e, 2*n+2)))
+							time.Sleep(42 * time.Millisecond)
+						}
+					})
+				}
+				time.Sleep(time.Minute / 2)
+				select {
+				case code := <-closed:
+					t.Errorf("the one that is called was closed with %d", code)
+				default:
+				}
+				mu.Lock()
+				if refused[string(fault.RateLimited)] < 100 || rang < 20 {
+					t.Errorf("it rang %d times; the callers were told %v", rang, refused)
+				}
+				mu.Unlock()
+				cancel()
+				work.Wait()
+			})
+		})
+	}
+}
+
+func numbered(e wire.Envelope, seq uint64) wire.Envelope {
+	e.Seq = seq
+	return e
+}
+
+// A caller may say what the hub asks for, and no more: the rate of its messages is still one.
+func TestRepliesAreCounted(t *testing.T) {
+	var r replies
+	for range 10 {
+		r.sent(wire.Incoming)
+	}
+	n := 0
+	for r.took(wire.ICE) {
+		n++
+	}
+	if n != mostReplies || mostReplies+int(messageRate.burst) >= wire.MaxQueue || r.took(wire.Ringing) {
+		t.Errorf("%d replies, and %v messages; a peer's queue holds %d", n, messageRate.burst, wire.MaxQueue)
+	}
+	r.sent(wire.Incoming)
+	if r.took(wire.Invite) || r.took(wire.State) || r.took(wire.Ping) || !r.took(wire.Decline) {
+		t.Error("what is no reply is taken for one")
+	}
+	synctest.Test(t, func(t *testing.T) { // two who restart their path without end say no more for it
+		r := replies{}
+		n := 0
+		for range 100 {
+			r.sent(wire.SDP)
+			for r.took(wire.ICE) {
+				n++
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if n > 4*replyCost {
+			t.Errorf("%d in a second", n)
+		}
+	})
 }
 
 // saidTo is what the peer is sent of a message.

@@ -30,6 +30,11 @@ func (r *router) invite(m *session, e wire.Envelope) *fault.Error {
 	if err != nil {
 		return err
 	}
+	for _, g := range state.Legs {
+		if err := r.pairs.may(pairOf{m.who, g.CUID}); err != nil {
+			return err
+		}
+	}
 	state.Image = b.InitiatorImage
 	state.Result = outcome.Result{Call: e.Call, From: m.cuid, To: b.To.String(), Context: b.Context,
 		InvitedAt: outcome.At(time.Now())}
@@ -68,6 +73,12 @@ func (r *router) invite(m *session, e wire.Envelope) *fault.Error {
 		nil)
 	c.next(call.Begin{})
 	return nil
+}
+
+// pairOf is a device, and another that it calls.
+type pairOf struct {
+	who
+	callee string
 }
 
 // plan checks an invite and says who is to ring, how and how long.

@@ -19,6 +19,9 @@ var (
 	byteRate    = rate{512 << 10, 64 << 10} // bytes of a connection
 	signInRate  = rate{60, 0.5}             // sign-ins of one cuid
 	inviteRate  = rate{300, 1}              // calls that a device places
+	pairRate    = rate{60, 0.5}             // calls of a device to one other, without those that were answered
+	ringRate    = rate{8, 4}                // calls that ring at a device, without those that were answered
+	offerRate   = rate{3, 1}                // descriptions whose answers are not its own words: see replies
 	watchRate   = rate{5, 0.1}              // lists of all devices that a client asks for
 	// requests to another device outside a call: blink, open the door, and its answer
 	findRate      = rate{20, 2}

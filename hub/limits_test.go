@@ -516,7 +516,7 @@ func TestCostlyRequestsHaveARate(t *testing.T) {
 		"invites": {inviteRate, func() wire.Envelope {
 			note++
 			return wire.New(wire.Invite, fmt.Sprintf("%032x", note),
-				wire.InviteBody{To: wire.Receivers{"nobody_there"}, Context: "x"})
+				wire.InviteBody{To: wire.Receivers{fmt.Sprint("nobody_", note)}, Context: "x"})
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

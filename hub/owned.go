@@ -77,6 +77,9 @@ func (c *ownedCall) perform(a call.Action) (failed call.Event) {
 	case call.Send:
 		c.send(a.To, a.Message)
 	case call.SendAnswered:
+		if a.To == c.caller() {
+			c.uncount()
+		}
 		c.send(a.To, wire.New(wire.Answered, c.key.id,
 			wire.AnsweredBody{Peer: a.Peer, Ticket: c.ticket(), LimitMS: c.state.Plan.Limit.Milliseconds()}))
 	case call.SendServers:
@@ -91,6 +94,14 @@ func (c *ownedCall) perform(a call.Action) (failed call.Event) {
 		c.report(a.Result)
 	}
 	return nil
+}
+
+// uncount gives the caller its calls back: those that are answered do not count, and neither do those that reached
+// nobody.
+func (c *ownedCall) uncount() {
+	for _, callee := range c.parties[1:] {
+		c.r.pairs.giveBack(pairOf{who{c.key.account, c.caller()}, callee})
+	}
 }
 
 func (c *ownedCall) setTimer(a call.SetTimer) {
@@ -226,6 +237,10 @@ func (c *ownedCall) back(cuid, hub string, resumed bool) {
 
 // report records the result. The call stays for a while, for those who come late.
 func (c *ownedCall) report(r outcome.Result) {
+	switch r.Outcome {
+	case outcome.Of(outcome.Missed, outcome.Offline), outcome.Of(outcome.Failed, outcome.NetworkLost):
+		c.uncount()
+	}
 	c.r.log.Info(event.CallEnded, event.Call(r.Call), event.Account(c.key.account), event.CUID(r.From),
 		event.Peer(r.To),
 		"status", string(r.Status), "reason", string(r.Reason))

@@ -10,6 +10,7 @@ import (
 type parties struct {
 	*registrar
 	owned calls
+	rings quota[who] // calls that ring at a device here
 }
 
 // rung says whether a device here rings.
@@ -18,7 +19,7 @@ type rung int
 const (
 	rang   rung = iota
 	absent      // it is not signed in here
-	busy        // it is in another call
+	busy        // it is in another call, or called too often
 	yours       // it calls the caller, and its call is the one that counts
 )
 
@@ -45,6 +46,10 @@ func (p *parties) ring(w who, from string, of legRef, e wire.Envelope) rung {
 			return yours
 		}
 	}
+	// A device that is called and called again would say more than the hub lets it, and does nothing wrong.
+	if _, ok := p.rings.take(w); !ok {
+		return busy
+	}
 	m.call, m.caller, m.ringing = of, from, true
 	p.changed(w)
 	m.send(e)
@@ -65,6 +70,9 @@ func (p *parties) deliver(w who, e wire.Envelope) bool {
 		m.call, m.last, m.answered = legRef{}, m.call, nil
 		p.changed(w)
 	case e.T == wire.Answered:
+		if m.ringing {
+			p.rings.giveBack(w)
+		}
 		m.answered, m.ringing = e.B, false
 		p.changed(w)
 	}

@@ -25,6 +25,8 @@ type router struct {
 	recorded func(account, call string) (outcome.Result, bool)
 	servers  func(account, cuid, call string) []wire.ICEServer
 
+	pairs quota[pairOf] // of calls that a device places
+
 	liveCalls atomic.Int64
 	cutOff    atomic.Bool // the bus does not answer
 	born      time.Time
@@ -39,6 +41,7 @@ func newRouter(s Settings, log *slog.Logger) *router {
 		tickets:  s.Secret.For("call ticket"), times: s.Times, servers: s.Servers,
 		record: s.Record, recorded: s.Recorded, born: time.Now(),
 	}
+	r.pairs.rate, r.rings.rate = pairRate, ringRate
 	if r.servers == nil {
 		r.servers = func(string, string, string) []wire.ICEServer { return nil }
 	}

@@ -24,6 +24,7 @@ type socket struct {
 	handling atomic.Bool // the reader has a message in hand, and reads no further
 
 	mu      sync.Mutex
+	owed    replies
 	proved  time.Time // when the other end last answered the question whether it is alive
 	hurry   bool      // nobody waits for the other end to close too
 	queue   []wire.Envelope
@@ -47,6 +48,7 @@ func (s *socket) send(e wire.Envelope) {
 		return
 	}
 	s.queue = append(s.queue, e)
+	s.owed.sent(e.T)
 	s.wake()
 }
 

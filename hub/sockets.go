@@ -156,7 +156,7 @@ func (h *sockets) take(s *socket, m *session, messages *allowance) (forGood bool
 	s.handling.Store(true)
 	defer s.handling.Store(false)
 	h.router.fenceIfStale()
-	if err == nil && !messages.spend(messageRate, 1) {
+	if err == nil && !s.isReply(e.T) && !messages.spend(messageRate, 1) {
 		err = fault.New(fault.RateLimited)
 	}
 	if err == nil && s.over() { // it has to leave; one that does not read could go on for as long as the end is stuck

@@ -32,7 +32,7 @@ const (
 	MaxState         = 32 << 10           // bytes of the body of state, as the hub writes it
 	MaxBeforeSignIn  = 4 << 10            // bytes, before
 	MaxDepth         = 8                  // levels of JSON nesting
-	MaxQueue         = 64                 // messages waiting in the hub for one socket, then close 1013
+	MaxQueue         = 128                // messages waiting in the hub for one socket, then close 1013
 	SignInTime       = 10 * time.Second   // from open socket to hello
 	AckTime          = 10 * time.Second   // within which the hub acknowledges a request
 	PingEvery        = 15 * time.Second

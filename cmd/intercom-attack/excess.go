@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -16,6 +17,9 @@ var excessAttacks = []attack{
 	{"call/long-message",
 		"has the hub pass on messages of exactly as many bytes as it takes, of which its own numbers make more",
 		longMessages},
+	{"call/again-and-again",
+		"calls a station and cancels twelve times a second, alone and with others, so that it has to answer each time",
+		againAndAgain},
 	{"call/rings-elsewhere",
 		"rings in a new place again and again, so that the station that calls has to make each time a new media path",
 		ringsElsewhere},
@@ -94,5 +98,37 @@ func ringsElsewhere(t *trial) {
 	}
 	if _, err := phone.ask(wire.Envelope{T: wire.Answer, Call: in.Call}); err != nil {
 		t.through("the call could not be answered any more: %v", err)
+	}
+}
+
+// againAndAgain would have the hub close the station for what it answers.
+func againAndAgain(t *trial) {
+	t.startHub("")
+	desk := t.startStation(t.startSound("reception"), stage.Settings{CUID: "reception", To: "front_door"})
+	for round, n := range []int{1, 20} {
+		var work sync.WaitGroup
+		for i := range n {
+			c := t.signIn(fmt.Sprintf("crank_%d_%d", round, i))
+			work.Go(func() {
+				go func() { // which reads what it is told
+					for _, err := c.await(most); err == nil; _, err = c.await(most) {
+					}
+				}()
+				for k := range 100 {
+					id := fmt.Sprintf("%032x", 1000*(10*round+i)+k)
+					_ = c.request(wire.New(wire.Invite, id,
+						wire.InviteBody{To: wire.Receivers{"reception"}, Context: "Attack"}))
+					sleep(t.ctx, 42*time.Millisecond)
+					_ = c.request(wire.New(wire.Cancel, id, wire.CancelBody{Reason: "cancelled"}))
+					sleep(t.ctx, 42*time.Millisecond)
+				}
+			})
+		}
+		t.stays(desk, 10*time.Second)
+		work.Wait()
+	}
+	sleep(t.ctx, time.Second)
+	if !t.called(t.signIn("visitor"), fmt.Sprintf("%032x", 1<<20), "reception") {
+		t.through("the station does not ring any more")
 	}
 }
