@@ -598,3 +598,26 @@ func TestADayOfNotesIsFull(t *testing.T) {
 		}
 	})
 }
+
+// A body that does not come in time has one answer, however it is sent and wherever it was going.
+func TestABodyThatComesTooLate(t *testing.T) {
+	for name, head := range map[string]string{
+		"with its length": "Content-Length: 400\r\n\r\n{\"account\":",
+		"in chunks":       "Transfer-Encoding: chunked\r\n\r\n4\r\n{\"ac\r\n",
+		"half a chunk":    "Transfer-Encoding: chunked\r\n\r\n20\r\n{\"account\":",
+		"half a size":     "Transfer-Encoding: chunked\r\n\r\n4\r\n{\"ac\r\n2",
+	} {
+		for _, path := range []string{api.TokenPath, api.SessionPath, api.SetupPath} {
+			synctest.Test(t, func(t *testing.T) {
+				_, p := serveInBubble(t, func(*Settings) {})
+				conn := p.bare(t, "198.51.100.7", "POST "+path+" HTTP/1.1\r\nHost: hub\r\n"+head)
+				_ = conn.SetReadDeadline(time.Now().Add(10 * requestTime))
+				got, _ := io.ReadAll(conn)
+				if text := string(got); !strings.HasPrefix(text, "HTTP/1.1 429 ") ||
+					!strings.Contains(text, "did not come in time") {
+					t.Errorf("%s, %s: %s", path, name, got)
+				}
+			})
+		}
+	}
+}

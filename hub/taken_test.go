@@ -495,7 +495,7 @@ func TestOperatorsAreMadeOrChanged(t *testing.T) {
 		{http.MethodDelete, "/users/chief", ``, 403, "name"},
 		{http.MethodPut, "/users/nobody", `{"password":"another horse"}`, 400, ""},
 		{http.MethodPut, "/users/anna", `{}`, 400, ""},
-		{http.MethodPut, "/users/anna", `{"role":"king"}`, 400, ""},
+		{http.MethodPut, "/users/anna", `{"role":"king"}`, 400, "role"},
 		{http.MethodPut, "/users/anna", `{"password":"short"}`, 400, "password"},
 	} {
 		status, got, _ := s.ask(c.method, api.AccountPath+c.path, c.body, chief)

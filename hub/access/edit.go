@@ -311,7 +311,8 @@ func (e *Editor) take(text []byte, change func(*Account)) error {
 	}
 	change(want)
 	if !reflect.DeepEqual(normal(got), normal(want)) {
-		return fmt.Errorf("%s is written in a way that cannot be changed by a command; change it by hand", file)
+		return fmt.Errorf("%s is written in a way that cannot be changed by a command; change it by hand",
+			filepath.Base(file))
 	}
 	e.text, e.Account = text, got
 	return nil

@@ -2,10 +2,10 @@ package api
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"intercom/hub/access"
@@ -76,8 +76,8 @@ func (s *accounts) revokeKey(_ http.ResponseWriter, r *http.Request, by operator
 	return nil, s.change(by, func(e *access.Editor) error { return e.RevokeKey(r.PathValue("id")) })
 }
 
-func (s *accounts) setGroup(_ http.ResponseWriter, r *http.Request, by operator) (any, error) {
-	q, err := sent[groupView](r)
+func (s *accounts) setGroup(w http.ResponseWriter, r *http.Request, by operator) (any, error) {
+	q, err := sent[groupView](w, r)
 	if err != nil {
 		return nil, err
 	}
@@ -105,8 +105,8 @@ func (s *accounts) removeUser(_ http.ResponseWriter, r *http.Request, by operato
 }
 
 // addUser makes an operator; one of that name stays as it is.
-func (s *accounts) addUser(_ http.ResponseWriter, r *http.Request, by operator) (any, error) {
-	q, err := sent[userView](r)
+func (s *accounts) addUser(w http.ResponseWriter, r *http.Request, by operator) (any, error) {
+	q, err := sent[userView](w, r)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (s *accounts) addUser(_ http.ResponseWriter, r *http.Request, by operator) 
 // changeUser gives an operator another password, another role, or both. Who changes the own password stays signed in,
 // by a new session.
 func (s *accounts) changeUser(w http.ResponseWriter, r *http.Request, by operator) (any, error) {
-	q, err := sent[userView](r)
+	q, err := sent[userView](w, r)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +186,11 @@ func (s *accounts) administrator(do action) http.HandlerFunc {
 			return
 		}
 		reply, derr := do(w, r, by)
+		var wrong config.Problems
 		switch f := (*fault.Error)(nil); {
+		case errors.As(derr, &wrong) && len(wrong) > 0: // where the file is, is the hub's own business
+			_, field, _ := strings.Cut(wrong[0].Key, "].") // of the request, without the table and its number
+			Refuse(w, fault.In(fault.InvalidInit, field, "%s", wrong[0].Text))
 		case errors.As(derr, &f):
 			Refuse(w, f)
 		case derr != nil: // what is wrong with the change, and what to do
@@ -234,9 +238,9 @@ func (s *accounts) change(by operator, change func(*access.Editor) error) error 
 	return fault.In(fault.HubDegraded, "", "The account's file cannot be read or written; the log of the hub says why.")
 }
 
-func sent[T any](r *http.Request) (v T, err error) {
-	if json.NewDecoder(http.MaxBytesReader(nil, r.Body, wire.MaxBeforeSignIn)).Decode(&v) != nil {
-		return v, fault.In(fault.BadMessage, "", "The body must be JSON; see docs/hub.md.")
+func sent[T any](w http.ResponseWriter, r *http.Request) (v T, err error) {
+	if ferr := body(w, r, &v, "The body must be JSON; see docs/hub.md."); ferr != nil {
+		return v, ferr
 	}
 	return v, nil
 }

@@ -1,14 +1,18 @@
 package api
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"intercom/hub/access"
@@ -73,6 +77,7 @@ func newDoor(t *testing.T) *door {
 	}
 	d := &door{T: t, mux: http.NewServeMux(), key: key}
 	d.api = New(Settings{
+		Online: func(context.Context, string, string) bool { return false },
 		Access: dir, Secret: access.NewSecret(), Ended: ended, Guard: d,
 		Log:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 		End:   func(account string, g access.Grant) { d.ended = append(d.ended, account+" "+g.User) },
@@ -132,6 +137,36 @@ func TestTheGuardIsAskedAboutEachCredential(t *testing.T) {
 	d.full = true
 	user := `{"name":"bert","password":"another horse"}`
 	d.send(d.request(http.MethodPost, AccountPath+"/users", user, "", cookies...), 429, "may manage", "turn demo")
+}
+
+// A body that does not come in time is no mistake in it, wherever it was going.
+func TestABodyThatDoesNotCome(t *testing.T) {
+	d := newDoor(t)
+	cookies := d.send(d.signIn(password), 200, "turn", "done").Cookies()
+	for _, r := range []*http.Request{
+		d.request(http.MethodPut, AccountPath+"/groups/house", "", "", cookies...),
+		d.request(http.MethodPost, AccountPath+"/users", "", "", cookies...),
+		d.request(http.MethodPut, AccountPath+"/users/anna", "", "", cookies...),
+	} {
+		r.Body = io.NopCloser(iotest.ErrReader(os.ErrDeadlineExceeded))
+		d.send(r, 429, "may manage")
+	}
+	d.send(d.request(http.MethodPut, AccountPath+"/groups/house", "nonsense", "", cookies...), 400, "may manage")
+}
+
+// What is wrong with a change is told without the place of the account's file on the server.
+func TestWhatIsWrongIsToldWithoutTheFile(t *testing.T) {
+	d := newDoor(t)
+	cookies := d.send(d.signIn(password), 200, "turn", "done").Cookies()
+	bad := d.request(http.MethodPut, AccountPath+"/groups/house", `{"members":["not a cuid"]}`, "", cookies...)
+	var got fault.Error
+	if err := json.NewDecoder(d.send(bad, 400, "may manage").Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	want := fault.In(fault.InvalidInit, "members[0]", `"not a cuid" is not a cuid`)
+	if got.Code != want.Code || got.Field != want.Field || got.Message != want.Message {
+		t.Error(got)
+	}
 }
 
 func TestSignOutEndsTheSessionEverywhere(t *testing.T) {
