@@ -15,8 +15,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/pelletier/go-toml/v2"
+	"golang.org/x/text/unicode/norm"
 
 	"intercom/internal/config"
 	"intercom/internal/durable"
@@ -206,18 +208,29 @@ func (e *Editor) RemoveGroup(id string) error {
 	return e.remove("group", id, i, func(a *Account) { a.Groups = without(a.Groups, i) })
 }
 
-// AddUser adds an operator. One of that name is not touched.
+// AddUser adds an operator, by the name without spaces around it. One of that name is not touched, nor is there one whose
+// name looks the same: the records of a door say who opened it.
 func (e *Editor) AddUser(u User) error {
-	if e.user(u.Name) >= 0 {
-		return conflict("name",
-			"%s is an operator of %s already; choose another name, or change the password or the role of that one.",
-			u.Name, e.ID)
+	u.Name = strings.TrimSpace(u.Name)
+	if strings.ContainsFunc(u.Name, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf) }) {
+		return fault.In(fault.InvalidInit, "name",
+			"The name has characters that cannot be seen; write it with letters, for example Anna Berg.")
+	}
+	for _, other := range e.Users {
+		if plainName(other.Name) == plainName(u.Name) {
+			return conflict("name",
+				"%s is an operator of %s already; choose another name, or change the password or the role of that one.",
+				other.Name, e.ID)
+		}
 	}
 	if len(e.Users) >= MaxUsers {
 		return conflict("name", "%s has %d operators, which are all that it may have; remove one first.", e.ID, MaxUsers)
 	}
 	return e.put("user", u, func(a *Account) { a.Users = append(a.Users, u) })
 }
+
+// plainName is what names that look the same have in common.
+func plainName(name string) string { return strings.ToLower(strings.TrimSpace(norm.NFKC.String(name))) }
 
 // ChangeUser gives an operator another password, another role, or both; what is empty stays. The last administrator
 // stays one.

@@ -497,3 +497,35 @@ func TestNamesOfGroups(t *testing.T) {
 		}
 	}
 }
+
+// No two operators are made whose names look the same; those that a file has already stay.
+func TestOperatorsThatLookAlike(t *testing.T) {
+	folder := t.TempDir()
+	add := func(name string) error {
+		return Edit(folder, "demo", func(e *Editor) error { return e.AddUser(User{name, hashOf(), Operator}) })
+	}
+	if err := add(" Anna "); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"Anna", "anna", "ANNA\t", "\uff21nna"} {
+		if err := add(name); !fault.Is(err, fault.Conflict) || fault.Of(err).Field != "name" {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	for _, name := range []string{"An\u200bna", "An\u202ena", "An\x00na", "An\nna"} {
+		if err := add(name); !fault.Is(err, fault.InvalidInit) || fault.Of(err).Field != "name" {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if err := add("Anna Berg"); err != nil {
+		t.Error(err)
+	}
+	a, err := Load(File(folder, "demo"))
+	if err != nil || len(a.Users) != 2 || a.Users[0].Name != "Anna" {
+		t.Errorf("%v %v", a.Users, err)
+	}
+	old := fmt.Sprintf("[[user]]\nname = 'bert'\nrole = 'operator'\npassword = %q\n", hashOf())
+	if _, err := Load(File(folderWith(t, old+strings.Replace(old, "bert", "Bert", 1)), "demo")); err != nil {
+		t.Error(err)
+	}
+}

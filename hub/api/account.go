@@ -110,6 +110,7 @@ func (s *accounts) addUser(w http.ResponseWriter, r *http.Request, by operator) 
 	if err != nil {
 		return nil, err
 	}
+	q.Name = strings.TrimSpace(q.Name)
 	if ferr := wire.CheckName(q.Name); ferr != nil {
 		return nil, ferr
 	}

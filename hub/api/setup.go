@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 
 	"intercom/hub/access"
@@ -63,6 +64,7 @@ func (s *operators) createFirst(w http.ResponseWriter, r *http.Request) {
 		if err := access.CheckID(q.Account); err != nil {
 			return fault.In(fault.InvalidInit, "account", "%v.", err)
 		}
+		q.Name = strings.TrimSpace(q.Name)
 		if err := wire.CheckName(q.Name); err != nil {
 			return err
 		}
