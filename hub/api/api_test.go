@@ -169,6 +169,32 @@ func TestWhatIsWrongIsToldWithoutTheFile(t *testing.T) {
 	}
 }
 
+// Who takes an answer slowly keeps nobody else from reading records.
+func TestASlowReaderHoldsNoTurn(t *testing.T) {
+	for _, path := range []string{CallsPath, NotesPath} {
+		d := newDoor(t)
+		slow := &slowWriter{ResponseRecorder: httptest.NewRecorder(), wrote: func() {
+			if n := len(d.api.records.reading); n != 0 {
+				t.Errorf("%s: %d turns are held while the answer is written", path, n)
+			}
+		}}
+		d.mux.ServeHTTP(slow, d.request(http.MethodGet, path+"?account=demo", "", d.key))
+		if slow.Code != http.StatusOK || slow.Body.Len() == 0 {
+			t.Errorf("%s: %d", path, slow.Code)
+		}
+	}
+}
+
+type slowWriter struct {
+	*httptest.ResponseRecorder
+	wrote func()
+}
+
+func (w *slowWriter) Write(b []byte) (int, error) {
+	w.wrote()
+	return w.ResponseRecorder.Write(b)
+}
+
 func TestSignOutEndsTheSessionEverywhere(t *testing.T) {
 	d := newDoor(t)
 	cookies := d.send(d.signIn(password), 200, "turn", "done").Cookies()

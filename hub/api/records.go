@@ -40,10 +40,12 @@ func (s *records) reader(w http.ResponseWriter, r *http.Request) (account string
 	return account, s.mayAsk(w, account)
 }
 
-// read waits for its turn to read files: who asks for much must not take the processor from calls.
-func (s *records) read() (done func()) {
+// inTurn waits for its turn to read files: who asks for much must not take the processor from calls. The turn is over
+// before the answer is written, so that who takes that slowly keeps nobody waiting; a question reads 8 MiB at most.
+func inTurn[T any](s *records, read func() (T, error)) (T, error) {
 	s.reading <- struct{}{}
-	return func() { <-s.reading }
+	defer func() { <-s.reading }()
+	return read()
 }
 
 // mayAsk lets an account ask now and then: an answer takes a look at many records.
@@ -67,8 +69,7 @@ func (s *records) calls(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.Account, f.Most = account, record.Most
-	defer s.read()()
-	page, qerr := s.Calls(f)
+	page, qerr := inTurn(s, func() (record.Page, error) { return s.Calls(f) })
 	if qerr != nil {
 		s.Log.Warn("the call records cannot be read", "err", qerr)
 		Refuse(w, fault.New(fault.HubDegraded))
@@ -91,8 +92,9 @@ func (s *records) notes(w http.ResponseWriter, r *http.Request) {
 		Refuse(w, fault.In(fault.BadMessage, "limit", "The limit is 1 to %d.", record.MostNotes))
 		return
 	}
-	defer s.read()()
-	all, err := s.Notes(account, r.URL.Query().Get("station"), limit)
+	all, err := inTurn(s, func() ([]record.Note, error) {
+		return s.Notes(account, r.URL.Query().Get("station"), limit)
+	})
 	if err != nil {
 		s.Log.Warn("the notes cannot be read", "err", err)
 		Refuse(w, fault.New(fault.HubDegraded))
