@@ -127,13 +127,13 @@ test('a callee without microphone declines, as the contract has it', async () =>
   try {
     const page2 = await open(deaf);
     await page2.evaluate(async ([url, apikey]) => {
-      const c = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'deaf_web', screens: false });
+      const c = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'mute_web', screens: false });
       c.on('incoming', (call) => { call.answer(); });
     }, [hub, key]);
-    assert.equal(await call('"deaf_web", "x"'), 'declined');
+    assert.equal(await call('"mute_web", "x"'), 'declined');
     assert.deepEqual(await page.evaluate(async ([url, apikey]) => { // while connect keeps the reason
       const c = await window.sdk.connect({ url, account: 'demo', apikey, cuid: 'keen_web', screens: false });
-      const { status, reason, error } = await c.call('deaf_web', 'x').result;
+      const { status, reason, error } = await c.call('mute_web', 'x').result;
       await c.logout();
       return [status, reason, error.code];
     }, [hub, key]), ['declined', 'mic_unavailable', 'ERR_MIC_UNAVAILABLE']);
