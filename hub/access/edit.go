@@ -68,6 +68,7 @@ func edit(folder, account string, change func(*Editor) error) error {
 		err = config.Parse(file, e.text, e.Account)
 	}
 	if err == nil {
+		e.text, _ = config.Text(e.text) // Parse took it
 		err = change(e)
 	}
 	if err != nil {

@@ -124,6 +124,9 @@ func Part(file string, b []byte, into Checker) error {
 
 // tree is a document, and where its keys are.
 func tree(file string, b []byte) (tree map[string]any, at map[string]place, err error) {
+	if b, err = Text(b); err != nil {
+		return nil, nil, Problems{{File: file, Text: err.Error()}}
+	}
 	if err := toml.Unmarshal(b, &tree); err != nil {
 		p := Problem{File: file, Text: "is not TOML: " + err.Error()}
 		var d *toml.DecodeError

@@ -60,6 +60,9 @@ func (r *Report) ReadSecret(name string) (Secret, error) {
 	if err != nil {
 		return Secret{}, fmt.Errorf("%s cannot be read: %s", path, plain(err))
 	}
+	if b, err = Text(b); err != nil {
+		return Secret{}, fmt.Errorf("%s %w", path, err)
+	}
 	text := strings.TrimSpace(string(b))
 	if text == "" {
 		return Secret{}, fmt.Errorf("%s is empty", path)
