@@ -13,6 +13,7 @@ import (
 
 	"intercom/device/setup"
 	"intercom/hub/access"
+	"intercom/internal/config"
 	"intercom/wire"
 )
 
@@ -72,6 +73,9 @@ func configPush(f *flag.FlagSet) func(*job) error {
 		text, err := os.ReadFile(*file)
 		if err != nil {
 			return err
+		}
+		if text, err = config.Text(text); err != nil {
+			return fmt.Errorf("%s %w", *file, err)
 		}
 		if err := setup.CheckGiven(*file, text); err != nil {
 			return err

@@ -287,8 +287,11 @@ func (w *world) flash(target, configuration, args string) {
 	if target == "pi" {
 		write = strings.Replace(w.page("xzcat", "/dev/sdX", w.disk), "out/image/intercom-pi.img.xz", image+".xz", 1)
 	}
-	w.sh(write + "; truncate -s 4G card.img; cp key.pub authorized_keys; mcopy -o -i card.img@@4M args.txt " +
-		"station.toml apikey sound.pa authorized_keys collector collector.key collector.pem collector-ca.pem ::/")
+	// as an editor of Windows saves them: with a byte order mark, and a carriage return at the end of each line
+	windows := `LC_ALL=C sed -i '1s/^/\xef\xbb\xbf/; s/$/\r/' station.toml apikey authorized_keys collector`
+	w.sh(write + "; truncate -s 4G card.img; cp key.pub authorized_keys; " + windows)
+	w.sh("mcopy -o -i card.img@@4M args.txt station.toml apikey sound.pa " +
+		"authorized_keys collector collector.key collector.pem collector-ca.pem ::/")
 }
 
 // page is what docs/image.md says that root does, with what the reader has in place of what stands there.
