@@ -9,7 +9,8 @@ import (
 	"intercom/internal/fault"
 )
 
-// MaxSettings is how long the text of settings may be, in bytes: with its signature it fits a message.
+// MaxSettings is how long the text of settings may be, in bytes. [SettingsBody.CheckSize] says whether it fits a
+// message, too.
 const MaxSettings = 32 << 10
 
 // SettingsBody is a part of a station's configuration that an administrator wrote for it: TOML, laid over its files.
@@ -30,10 +31,23 @@ func (b *SettingsBody) Sign(key ed25519.PrivateKey, account, cuid string) {
 	b.Signature = base64.StdEncoding.EncodeToString(ed25519.Sign(key, b.signed(account, cuid)))
 }
 
-// Check refuses what none of the keys has signed for this station.
-func (b SettingsBody) Check(keys []ed25519.PublicKey, account, cuid string) *fault.Error {
+// CheckSize refuses settings that do not fit a message: a quote, a line feed or a backslash has two bytes there.
+func (b SettingsBody) CheckSize() *fault.Error {
 	if len(b.Text) > MaxSettings {
 		return fault.In(fault.TooLarge, "text", "Settings have at most %d bytes.", MaxSettings)
+	}
+	if n := Size(b); n > MaxBody {
+		return fault.In(fault.TooLarge, "text",
+			"The settings have %d bytes as JSON, and %d fit a message to a station; "+
+				"shorten them, quotes and comments first.", n, MaxBody)
+	}
+	return nil
+}
+
+// Check refuses what none of the keys has signed for this station.
+func (b SettingsBody) Check(keys []ed25519.PublicKey, account, cuid string) *fault.Error {
+	if err := b.CheckSize(); err != nil {
+		return err
 	}
 	signature, err := base64.StdEncoding.DecodeString(b.Signature)
 	if err == nil {

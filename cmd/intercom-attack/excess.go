@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,8 @@ var excessAttacks = []attack{
 	{"call/again-and-again",
 		"calls a station and cancels twelve times a second, alone and with others, so that it has to answer each time",
 		againAndAgain},
+	{"settings/long",
+		"gives a station settings that are within their limit as text, and more than a message as JSON", longSettings},
 	{"call/rings-elsewhere",
 		"rings in a new place again and again, so that the station that calls has to make each time a new media path",
 		ringsElsewhere},
@@ -130,5 +133,22 @@ func againAndAgain(t *trial) {
 	sleep(t.ctx, time.Second)
 	if !t.called(t.signIn("visitor"), fmt.Sprintf("%032x", 1<<20), "reception") {
 		t.through("the station does not ring any more")
+	}
+}
+
+// longSettings would never reach the station, and nobody would be told.
+func longSettings(t *trial) {
+	t.startHub("")
+	key, file := t.path("settings.key"), t.path("long.toml")
+	_, err := t.hubCommand("", "config", "key", "-out", key)
+	t.must(err)
+	text := "[call]\nto = \"front_door\" # " + strings.Repeat(`"\`, 16_330) + "\n"
+	t.must(os.WriteFile(file, []byte(text), 0o600))
+	said, err := t.hubCommand("", "config", "push", "-account", "demo", "-cuid", "reception", "-key", key,
+		"-file", file)
+	if err == nil {
+		t.through("settings of %d bytes were taken: %s", len(text), said)
+	} else if !strings.Contains(said+err.Error(), "JSON") {
+		t.through("nobody is told why: %s %v", said, err)
 	}
 }

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -527,5 +528,36 @@ func TestOperatorsThatLookAlike(t *testing.T) {
 	old := fmt.Sprintf("[[user]]\nname = 'bert'\nrole = 'operator'\npassword = %q\n", hashOf())
 	if _, err := Load(File(folderWith(t, old+strings.Replace(old, "bert", "Bert", 1)), "demo")); err != nil {
 		t.Error(err)
+	}
+}
+
+// Settings that fit no message to a station are refused where they are given, with what to do, and not kept.
+func TestSettingsThatFitNoMessageAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(File(dir, "demo"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for text, fits := range map[string]bool{
+		strings.Repeat("<>&", 10_000): true, strings.Repeat("# a line\n", 3500): true,
+		strings.Repeat(`"`, 32_600): false, strings.Repeat(`\`, 32_600): false, strings.Repeat("x", 33_000): false,
+	} {
+		b := wire.SettingsBody{Version: uint64(len(text)), Text: text, Signature: strings.Repeat("s", 88)}
+		err := SetSettings(dir, "demo", "front_door", b)
+		if known := (*fault.Error)(nil); fits != (err == nil) || !fits && (!errors.As(err, &known) ||
+			known.Code != fault.TooLarge) {
+			t.Errorf("%d bytes like %.10q: %v", len(text), text, err)
+		}
+		if e := wire.New(wire.Settings, "", b); fits && !e.Fits() {
+			t.Errorf("%.10q fits no message", text)
+		}
+		os.Remove(settingsFile(dir, "demo", "front_door"))
+		file, _ := json.Marshal(b) // who writes the file by hand is told, too
+		if err := os.WriteFile(settingsFile(dir, "demo", "front_door"), file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loadSettings(settingsFile(dir, "demo", "front_door")); fits != (err == nil) {
+			t.Errorf("a file of %d bytes like %.10q: %v", len(text), text, err)
+		}
+		os.Remove(settingsFile(dir, "demo", "front_door"))
 	}
 }

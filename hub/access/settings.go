@@ -25,6 +25,9 @@ func settingsFile(folder, account, cuid string) string {
 // SetSettings keeps settings for a station. What is kept already is replaced by later ones only; when others are set at
 // the same time, one of the two is told.
 func SetSettings(folder, account, cuid string, b wire.SettingsBody) error {
+	if err := b.CheckSize(); err != nil {
+		return err
+	}
 	unlock, err := durable.Lock(folder)
 	if err != nil {
 		return err
@@ -76,6 +79,11 @@ func loadSettings(path string) (b wire.SettingsBody, err error) {
 	text, err := os.ReadFile(path)
 	if err == nil {
 		err = json.Unmarshal(text, &b)
+	}
+	if err == nil {
+		if long := b.CheckSize(); long != nil { // no station could be told
+			err = long
+		}
 	}
 	return b, err
 }
