@@ -210,6 +210,9 @@ func (l *Link) session(ctx context.Context, t *attempt) (up bool, err error) {
 	err = s.read(rctx, l)
 	l.mu.Lock()
 	l.now = nil
+	if errors.Is(err, websocket.ErrMessageTooBig) || fault.Is(err, fault.BadMessage) {
+		l.name = "" // a session that is resumed would say the same again, for ever
+	}
 	l.mu.Unlock()
 	stopWriting()
 	if werr := <-written; werr != nil && rctx.Err() != nil && errors.Is(err, context.Canceled) {

@@ -417,6 +417,38 @@ func TestGarbageFromTheHubEndsTheSessionOnly(t *testing.T) {
 	})
 }
 
+// A session in which the hub said what nobody can read is not resumed: the hub would say it again.
+func TestASessionThatCannotBeReadIsNotResumed(t *testing.T) {
+	for name, message := range map[string]string{
+		"too long": `{"t":"call.ice","seq":1,"call":"c","b":{"candidate":"` + strings.Repeat("x", wire.MaxMessage) + `"}}`,
+		"no JSON":  `{"t":"call.ice","seq":1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			lives := 0
+			try(t, func(ctx context.Context, ws *websocket.Conn) {
+				e, _ := hear(ctx, ws)
+				hello, _ := wire.Body[wire.HelloBody](e)
+				lives++
+				if lives == 2 && hello.Resume != nil {
+					t.Errorf("it resumes %+v", hello.Resume)
+				}
+				w := wire.New(wire.Welcome, "", wire.WelcomeBody{Session: "s"})
+				w.Re = e.ID
+				say(ctx, ws, w)
+				if lives == 1 {
+					_ = ws.Write(ctx, websocket.MessageText, []byte(message))
+				}
+				_, _ = hear(ctx, ws) // until the end
+			}, func(b *bench) {
+				time.Sleep(time.Minute)
+				if lives < 2 {
+					t.Error("it did not come back")
+				}
+			})
+		})
+	}
+}
+
 // A hub that keeps the session gets what it missed, and gives what was missed; nothing comes twice.
 func TestASessionThatBreaksLosesNothing(t *testing.T) {
 	life := 0
