@@ -424,24 +424,24 @@ func TestASessionThatCannotBeReadIsNotResumed(t *testing.T) {
 		"no JSON":  `{"t":"call.ice","seq":1`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			lives := 0
+			var lives atomic.Int32
 			try(t, func(ctx context.Context, ws *websocket.Conn) {
 				e, _ := hear(ctx, ws)
 				hello, _ := wire.Body[wire.HelloBody](e)
-				lives++
-				if lives == 2 && hello.Resume != nil {
+				life := lives.Add(1)
+				if life == 2 && hello.Resume != nil {
 					t.Errorf("it resumes %+v", hello.Resume)
 				}
 				w := wire.New(wire.Welcome, "", wire.WelcomeBody{Session: "s"})
 				w.Re = e.ID
 				say(ctx, ws, w)
-				if lives == 1 {
+				if life == 1 {
 					_ = ws.Write(ctx, websocket.MessageText, []byte(message))
 				}
 				_, _ = hear(ctx, ws) // until the end
 			}, func(b *bench) {
 				time.Sleep(time.Minute)
-				if lives < 2 {
+				if lives.Load() < 2 {
 					t.Error("it did not come back")
 				}
 			})
