@@ -168,13 +168,9 @@ func (r *registrar) seat(w who, h hello, c conn, welcome wire.WelcomeBody, revis
 		m.drop.Stop()
 		m.drop = nil
 	}
-	resume := h.Resume
-	if m.instance != h.Instance {
-		resume = nil
-	}
 	m.name, m.instance, m.grant, m.revision, m.agent = h.Name, h.Instance, h.grant, revision, h.Agent
 	m.since = time.Now().UTC().Truncate(time.Millisecond)
-	resumed := m.attach(c, resume, h.re, welcome)
+	resumed := m.attach(c, h.Resume, h.re, welcome)
 	if !resumed {
 		m.offered = 0
 	}

@@ -742,6 +742,11 @@ func TestSessions(t *testing.T) {
 			t.Error("it lives for ever")
 		}
 	})
+	test(t, "nobody resumes a session without a name", func(w *world) {
+		if s := w.sign("another", "one", 0, &wire.Resume{}); s == nil || s.session == "" {
+			t.Error("its session has no name")
+		}
+	})
 	test(t, "a caller and a callee that come back while it rings are told all again", func(w *world) {
 		w.invite("alpha", "bravo", idA)
 		w.say("bravo", wire.Ringing, idA, wire.SDPBody{SDP: "v=0"})

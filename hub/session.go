@@ -131,7 +131,7 @@ func (m *session) attach(c conn, resume *wire.Resume, re uint64, body wire.Welco
 	}
 	m.conn = c
 	var missed []wire.Envelope
-	if resume != nil && resume.Session == m.session {
+	if resume != nil && m.session != "" && resume.Session == m.session {
 		missed, resumed = m.out.After(resume.Seq)
 	}
 	if resumed {
